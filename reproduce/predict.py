@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Predict the test data of a trained run, once: writes predictions/ and labels/ in XTREME's submission layout."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from run import arguments
+
+from xlt.errors import InputError, exit_status
+
+
+def main() -> None:
+    """Predict every task whose predictions are not there or not current."""
+    options = arguments(str(__doc__))
+    from xlt.training.run import is_trained
+    from xlt.training.steps import make_context, predict_step
+
+    context = make_context(options.run, options.data, options.encoder, options.threads)
+    if not is_trained(context):
+        raise InputError("expected current weights in this run; run reproduce/train.py first", options.run)
+    predict_step(context, None)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""Train one planned run on English and keep its best epoch: writes weights.safetensors and trained.json."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from run import arguments
+
+from xlt.errors import exit_status
+
+
+def main() -> None:
+    """Train, unless the weights are there and current."""
+    options = arguments(str(__doc__))
+    from xlt.training.steps import make_context, train_step
+
+    context = make_context(options.run, options.data, options.encoder, options.threads)
+    if train_step(context) is None:
+        print(f"{options.run}: trained already")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

@@ -1,0 +1,8 @@
+"""The embedded default: a synthetic multilingual world, written in the file formats of the real benchmarks."""
+
+from __future__ import annotations
+
+from xlt.babel.config import BabelConfig, load
+from xlt.babel.writer import STAMP, write_world
+
+__all__ = ["STAMP", "BabelConfig", "load", "write_world"]

@@ -1,0 +1,182 @@
+"""Choosing what follows or why: XCOPA and COPA, and the English intermediate tasks SIQA, HellaSwag, Cosmos QA, CommonsenseQA.
+
+Every task turns on the world's causes and effects (``world.RULES``). Right and wrong options speak of the same people and
+things, so that an option cannot be told by the words it shares with the prompt.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from xlt.babel.context import Babel
+from xlt.babel.grammar import Clause
+from xlt.babel.language import SOURCE
+from xlt.babel.lexicon import CONCEPTS, THINGS, members
+from xlt.babel.world import RULES, Storyteller, cause_of, effect_of
+
+NONE_OF_THEM = "None of the above choices ."
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceMeaning:
+    """A premise, what is asked ("cause" or "effect"), options, and the position of the right one."""
+
+    premise: Clause
+    question: str
+    options: tuple[Clause, ...]
+    label: int
+
+
+def _other_rules(rule: int, count: int, rng: random.Random) -> list[int]:
+    """Rules with other causes and other effects than ``rule`` and than each other."""
+    chosen = [rule]
+    candidates = list(range(len(RULES)))
+    rng.shuffle(candidates)
+    for other in candidates:
+        if all(RULES[other][0] != RULES[one][0] and RULES[other][1] != RULES[one][1] for one in chosen):
+            chosen.append(other)
+    return chosen[1 : count + 1]
+
+
+def causal(teller: Storyteller, question: str, label: int, options: int) -> ChoiceMeaning:
+    """One question with the right option at position ``label``."""
+    rng = teller.rng
+    rule = rng.randrange(len(RULES))
+    subject = replace(teller.person(), adjective=None)
+    thing = replace(teller.thing(0.0), article="the", number=None)
+    premise_of, option_of = (effect_of, cause_of) if question == "cause" else (cause_of, effect_of)
+    wrong = [option_of(other, subject, thing) for other in _other_rules(rule, options - 1, rng)]
+    wrong.insert(label, option_of(rule, subject, thing))
+    premise = teller.details(premise_of(rule, subject, thing), 0.4) if question == "effect" else premise_of(rule, subject, thing)
+    return ChoiceMeaning(premise, question, tuple(wrong), label)
+
+
+def make(babel: Babel, task: str, split: str, count: int, options: int = 2) -> list[ChoiceMeaning]:
+    """``count`` questions: causes and effects in turn, right options spread evenly."""
+    teller = babel.teller(task, split)
+    labels = [index % options for index in range(count)]
+    asked = ["cause" if (index // options) % 2 else "effect" for index in range(count)]
+    order = list(range(count))
+    teller.rng.shuffle(order)
+    found = []
+    for index in order:
+        found += babel.fresh(
+            task,
+            1,
+            lambda index=index: causal(teller, asked[index], labels[index], options),  # type: ignore[misc]
+            lambda made: (made.premise, made.options[made.label]),
+        )
+    return found
+
+
+def xcopa(babel: Babel, meanings: Sequence[ChoiceMeaning], language: str, key: str) -> list[dict[str, Any]]:
+    """Rows of an XCOPA (and SuperGLUE COPA) file."""
+    rows = []
+    for index, meaning in enumerate(meanings):
+        premise, first, second = (
+            babel.say(clause, language, key, index, part)
+            for part, clause in enumerate((meaning.premise, *meaning.options))
+        )
+        rows.append(
+            {"premise": premise, "choice1": first, "choice2": second, "question": meaning.question, "label": meaning.label, "idx": index}
+        )
+    return rows
+
+
+def siqa(babel: Babel, meanings: Sequence[ChoiceMeaning], key: str) -> list[dict[str, str]]:
+    """Rows of a Social IQa file (v1.4: the right letter is in "correct")."""
+    rows = []
+    for index, meaning in enumerate(meanings):
+        context, *answers = (
+            babel.say(clause, SOURCE, key, index, part)
+            for part, clause in enumerate((meaning.premise, *meaning.options))
+        )
+        asked = "Why did this happen?" if meaning.question == "cause" else "What happened next?"
+        named = dict(zip(("answerA", "answerB", "answerC"), answers, strict=True))
+        rows.append({"context": context, "question": asked, **named, "correct": "ABC"[meaning.label]})
+    return rows
+
+
+def hellaswag(babel: Babel, task: str, split: str, count: int) -> list[dict[str, Any]]:
+    """Rows of a HellaSwag file: two sentences of a story, then the effect of the second without its subject."""
+    rows = []
+    meanings = [m for m in make(babel, task, split, 2 * count, 4) if m.question == "effect"][:count]
+    teller = babel.teller(task + "-before", split)
+    for index, meaning in enumerate(meanings):
+        before = babel.say(teller.clause(meaning.premise.subject, optional=0.2), SOURCE, task, split, index, "before")
+        context = f"{before} {babel.say(meaning.premise, SOURCE, task, split, index)}"
+        options = [babel.say(clause, SOURCE, task, split, index, part) for part, clause in enumerate(meaning.options)]
+        rows.append(
+            {
+                "ind": index,
+                "activity_label": meaning.premise.verb.split(".")[0],
+                "ctx_a": context,
+                "ctx_b": "then",
+                "ctx": f"{context} then",
+                "split": split,
+                "split_type": "indomain",
+                "label": meaning.label,
+                "endings": options,
+                "source_id": f"babel~{split}-{index}",
+            }
+        )
+    return rows
+
+
+def cosmosqa(babel: Babel, task: str, split: str, count: int) -> list[dict[str, Any]]:
+    """Rows of a Cosmos QA file; in a tenth of them none of the other answers is right."""
+    rows = []
+    rng = babel.rng(task, split, "none")
+    for index, meaning in enumerate(make(babel, task, split, count, 4)):
+        answers = [babel.say(clause, SOURCE, task, split, index, part) for part, clause in enumerate(meaning.options)]
+        label = meaning.label
+        removed = label if rng.random() < 0.1 else rng.choice([i for i in range(4) if i != label])
+        right = answers[label]
+        del answers[removed]
+        answers.append(NONE_OF_THEM)
+        label = 3 if removed == meaning.label else answers.index(right)
+        asked = "Why did this happen ?" if meaning.question == "cause" else "What may happen next ?"
+        row = {"id": f"{split}-{index}", "context": babel.say(meaning.premise, SOURCE, task, split, index), "question": asked}
+        rows.append({**row, **{f"answer{i}": text for i, text in enumerate(answers)}, "label": label})
+    return rows
+
+
+def commonsenseqa(babel: Babel, task: str, split: str, count: int) -> list[dict[str, Any]]:
+    """Rows of a CommonsenseQA file: kinds of things, opposites, words for the same."""
+    rng = babel.rng(task, split)
+    rows = []
+    for index in range(count):
+        question, concept, right, wrong = _fact(rng)
+        options = rng.sample(wrong, 4)
+        options.insert(index % 5, right)
+        named = [{"label": "ABCDE"[i], "text": text} for i, text in enumerate(options)]
+        asked = {"question": question, "question_concept": concept, "choices": {"label": [o["label"] for o in named], "text": options}}
+        rows.append({"id": f"{split}-{index}", **asked, "answerKey": "ABCDE"[index % 5]})
+    rng.shuffle(rows)
+    return rows
+
+
+def _fact(rng: random.Random) -> tuple[str, str, str, list[str]]:
+    """(question, its concept, right answer, wrong answers)."""
+    kind = rng.randrange(3)
+    if kind == 0:
+        category = rng.choice(("animal", "food", "tool", "garment", "vehicle", "jewel", "furniture", "place"))
+        others = [c for c in THINGS + members("animal") + members("place") if CONCEPTS[c].category != category]
+        right = rng.choice(CONCEPTS[rng.choice(members(category))].words)
+        return f"What is a kind of {rng.choice(CONCEPTS[category].words)}?", category, right, [CONCEPTS[c].words[0] for c in others]
+    adjectives = [c for c in CONCEPTS.values() if c.pos == "ADJ"]
+    if kind == 1:
+        concept = rng.choice(adjectives)
+        right = rng.choice(CONCEPTS[str(concept.antonym)].words)
+        others = [c.words[0] for c in adjectives if c.id not in (concept.id, concept.antonym)]
+        word = rng.choice(concept.words)
+        return f"What is the opposite of {word}?", word, right, others
+    pairs = [c for c in CONCEPTS.values() if c.pos in ("ADJ", "NOUN") and len(c.words) > 1]
+    concept = rng.choice(pairs)
+    word, right = rng.sample(concept.words, 2)
+    others = [c.words[0] for c in pairs if c.pos == concept.pos and c.id != concept.id]
+    return f"What is another word for {word}?", word, right, others
+

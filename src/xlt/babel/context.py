@@ -1,0 +1,68 @@
+"""What every task writer needs: the languages, the world, and how to say a clause in a language."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from xlt.babel import world as worlds
+from xlt.babel.config import BabelConfig
+from xlt.babel.grammar import Clause, Speaker, Token, text_of
+from xlt.babel.language import SOURCE, Language, stream
+
+Made = TypeVar("Made")
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass
+class Babel:
+    """The world and its languages. Each task, split and language has its own random stream."""
+
+    config: BabelConfig
+    languages: dict[str, Language] = field(init=False)
+    world: worlds.World = field(init=False)
+    _used: dict[str, set[str]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        seed = self.config.seed
+        self.languages = {code: Language(code, settings, seed) for code, settings in self.config.languages.items()}
+        self.world = worlds.build(self.config.world, seed)
+
+    def rng(self, *names: object) -> random.Random:
+        """A random stream of its own."""
+        return stream(self.config.seed, *names)
+
+    def teller(self, task: str, split: str) -> worlds.Storyteller:
+        """A storyteller; only test data shows the names and rare words held back from training."""
+        return worlds.Storyteller(self.world.part(hidden=split == "test"), self.rng(task, split))
+
+    def speaker(self, language: str, *names: object) -> Speaker:
+        """A speaker whose choice among synonyms depends on what it is used for."""
+        return Speaker(self.languages[language], self.rng(language, *names))
+
+    def say(self, clause: Clause, language: str, *names: object) -> str:
+        """A clause as text."""
+        return text_of(self.speaker(language, *names).sentence(clause))
+
+    def tokens(self, clause: Clause, language: str, *names: object) -> list[Token]:
+        """A clause as words."""
+        return self.speaker(language, *names).sentence(clause)
+
+    def fresh(self, task: str, count: int, make: Callable[[], Made], key: Callable[[Made], Sequence[Clause]]) -> list[Made]:
+        """Draw ``count`` examples none of whose clauses (``key``) was drawn for this task before, in any split."""
+        used = self._used.setdefault(task, set())
+        found: list[Made] = []
+        while len(found) < count:
+            made = make()
+            said = {text_of(Speaker(self.languages[SOURCE]).sentence(clause)) for clause in key(made)}
+            if used.isdisjoint(said):
+                used |= said
+                found.append(made)
+        return found
+
+    def size(self, task: str, split: str) -> int:
+        """Number of examples of a split."""
+        sizes = self.config.sizes
+        return {"dev": sizes.dev, "test": sizes.test}.get(split) or sizes.train[task]

@@ -1,0 +1,210 @@
+"""The raw text the encoder is pre-trained on: documents, code-switched documents, and corrupted parallel pairs.
+
+Three kinds of text carry three lessons. Coherent documents in one language teach that language. Code-switched documents
+(words replaced by their translations, as in CoSDA-ML, Qin et al. 2020, arXiv 2006.06402) put words of all languages into
+one space. Parallel pairs, with the second side partly corrupted, teach to compare two sentences: each word of the second
+side is marked as supported by the first, conflicting with it, or new (in the spirit of replaced-token detection,
+Clark et al. 2020, arXiv 2003.10555, across sentences and languages).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from xlt.babel.context import Babel
+from xlt.babel.grammar import NAME, RARE, Clause, Phrase, Speaker, Token, join, text_of
+from xlt.babel.language import SOURCE
+from xlt.babel.lexicon import CONCEPTS, members
+from xlt.babel.pairs import PHRASES, drop, swap
+from xlt.babel.world import Storyteller
+
+SUPPORTED, CONFLICTING, NEW = "012"
+SLOT_OF = {"subject": "S", "object": "O", "recipient": "R", "place": "P"}
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusPair:
+    """Two texts and one mark per space-separated word of the second."""
+
+    languages: tuple[str, str]
+    first: str
+    second: str
+    marks: str
+
+    def row(self) -> str:
+        return "\t".join((*self.languages, self.first, self.second, self.marks)) + "\n"
+
+
+def documents(babel: Babel, language: str, count: int) -> str:
+    """Stories, a sentence per line, a blank line after each."""
+    teller = babel.teller("raw-" + language, "train")
+    speaker = babel.speaker(language, "raw")
+    blocks = []
+    for _ in range(count):
+        lines = [text_of(speaker.sentence(clause)) for clause in with_questions(teller)]
+        blocks.append("\n".join(lines) + "\n\n")
+    return "".join(blocks)
+
+
+def with_questions(teller: Storyteller) -> list[Clause]:
+    """A story in which a sentence is now and then preceded by the question it answers."""
+    told: list[Clause] = []
+    for clause in teller.story(teller.rng.choice((2, 3, 4))):
+        if clause.verb != "be" and teller.chance(0.15):
+            slots = [slot for name, slot in SLOT_OF.items() if getattr(clause, name) is not None]
+            told.append(replace(clause, ask=teller.rng.choice(slots + ["T"] * (clause.time is not None))))
+        told.append(replace(clause, time_first=teller.chance(0.2)))
+    return told
+
+
+def mixed_documents(babel: Babel, count: int) -> str:
+    """Code-switched stories: grammar of one language, words of all."""
+    teller = babel.teller("mixed", "train")
+    rng = teller.rng
+    codes = list(babel.languages)
+    weights = [babel.languages[code].settings.mixed for code in codes]
+    speakers = {code: Speaker(babel.languages[code], rng) for code in codes}
+    blocks = []
+    for _ in range(count):
+        matrix = rng.choices(codes, weights)[0]
+        lines = []
+        for clause in with_questions(teller):
+            tokens = speakers[matrix].sentence(clause)
+            lines.append(text_of([_switched(token, speakers, codes, weights, babel, rng) for token in tokens]))
+        blocks.append("\n".join(lines) + "\n\n")
+    return "".join(blocks)
+
+
+def _switched(
+    token: Token, speakers: dict[str, Speaker], codes: list[str], weights: list[float], babel: Babel, rng: random.Random
+) -> Token:
+    """The token, or by the configured chance its translation into a language drawn by weight."""
+    if not token.concept or rng.random() >= babel.config.corpus.switch:
+        return token
+    code = rng.choices(codes, weights)[0]
+    if token.concept.startswith(NAME):
+        return token._replace(text=babel.languages[code].name(token.concept[1:]))
+    word = speakers[code].word(token.concept, token.tag, token.slot, past=token.tag == "VERB")
+    return token._replace(text=babel.languages[code].capital(word.text) if token.tag == "PROPN" else word.text)
+
+
+def pairs(babel: Babel, count: int) -> list[CorpusPair]:
+    """Parallel pairs; ``corpus.corrupted`` of them with a changed second side, ``corpus.long_pairs`` with a story there."""
+    teller = babel.teller("pairs", "train")
+    rng = teller.rng
+    codes = list(babel.languages)
+    weights = [babel.languages[code].settings.parallel for code in codes]
+    speakers = {code: Speaker(babel.languages[code], rng) for code in codes}
+    settings = babel.config.corpus
+    found = []
+    for _ in range(count):
+        first = SOURCE if rng.random() < 0.3 else rng.choices(codes, weights)[0]
+        second = first if rng.random() < 0.25 else rng.choices(codes, weights)[0]
+        story = teller.story(3) if rng.random() < settings.long_pairs else [teller.clause(optional=0.5)]
+        position = rng.randrange(len(story))
+        known = other = story[position]
+        if rng.random() < settings.corrupted and known.verb != "be":
+            for _ in range(rng.choice((1, 1, 2))):
+                known, other = corrupt(known, other, teller)
+        words: list[str] = []
+        marks = ""
+        for index, clause in enumerate(story):
+            told = replace(other if index == position else clause, time_first=rng.random() < 0.3)
+            tokens = speakers[second].sentence(told)
+            words.append(text_of(tokens))
+            marks += mark(tokens, known, other) if index == position else NEW * len(text_of(tokens).split())
+        text = text_of(speakers[first].sentence(replace(known, time_first=rng.random() < 0.3)))
+        found.append(CorpusPair((first, second), text, " ".join(words), marks))
+    return found
+
+
+def corrupt(known: Clause, other: Clause, teller: Storyteller) -> tuple[Clause, Clause]:
+    """One change between what the first side says (``known``) and the second (``other``)."""
+    rng = teller.rng
+    kind = rng.randrange(8)
+    if kind == 0:
+        return known, replace(other, negated=not other.negated)
+    if kind == 1:
+        return known, swap(other, rng) or other
+    if kind == 2 and other.verb in CONCEPTS:
+        choices = [verb for verb in members(CONCEPTS[other.verb].category, "VERB") if verb != other.verb]
+        antonym = CONCEPTS[other.verb].antonym
+        return known, replace(other, verb=antonym if antonym and rng.random() < 0.4 else rng.choice(choices))
+    if kind == 3:
+        return known, drop(other, rng, 0.4)
+    if kind == 4:
+        return drop(known, rng, 0.4), other
+    if kind == 5:
+        time = rng.choice(members("time"))
+        return known, replace(other, time=time, place=other.place or teller.place())
+    name = rng.choice([name for name in PHRASES if getattr(other, name) is not None])
+    phrase: Phrase = getattr(other, name)
+    return known, replace(other, **{name: _changed(phrase, name, teller)})
+
+
+def _changed(phrase: Phrase, name: str, teller: Storyteller) -> Phrase:
+    """Another phrase of the same kind, or the same noun otherwise described or as its hypernym."""
+    rng = teller.rng
+    concept = CONCEPTS.get(phrase.head)
+    if concept is not None and not phrase.kind and rng.random() < 0.5:
+        if concept.category in CONCEPTS and rng.random() < 0.4:
+            return replace(phrase, head=concept.category)
+        if phrase.adjective and rng.random() < 0.6:
+            return replace(phrase, adjective=CONCEPTS[phrase.adjective].antonym)
+        if not phrase.number:
+            return replace(phrase, adjective=teller.quality(1.0))
+    if name == "place":
+        return teller.place()
+    if phrase.kind or (concept is not None and concept.category == "person") or name == "recipient":
+        return teller.person()
+    return teller.animal() if concept is not None and concept.category == "animal" else teller.thing()
+
+
+def mark(tokens: Sequence[Token], known: Clause, other: Clause) -> str:
+    """One mark per space-separated word of the second side (final marks belong to the word before them)."""
+    changed = _changes(known, other)
+    marks = ""
+    for token in tokens:
+        if token.tag != "PUNCT":
+            marks += changed.get(token.slot, SUPPORTED)
+    assert len(marks) == len(join(tokens)[0].split())
+    return marks
+
+
+def _changes(known: Clause, other: Clause) -> dict[str, str]:
+    """Slots of ``other`` that ``known`` does not support, with their marks."""
+    found: dict[str, str] = {}
+    for name, slot in SLOT_OF.items():
+        before, after = getattr(known, name), getattr(other, name)
+        if after is None:
+            continue
+        if before is None:
+            found.update({slot: NEW, slot + ".a": NEW, slot + ".n": NEW, slot + ".p": NEW})
+            continue
+        if (before.head, before.name) != (after.head, after.name):
+            found[slot] = SUPPORTED if _covers(after, before) else NEW if _covers(before, after) else CONFLICTING
+        if before.adjective != after.adjective:
+            found[slot + ".a"] = NEW if before.adjective is None else CONFLICTING
+        if before.number != after.number:
+            found[slot + ".n"] = CONFLICTING
+    if other.place is not None and known.place is not None and known.preposition != other.preposition:
+        found["P.p"] = CONFLICTING
+    if known.verb != other.verb or (known.negated and not other.negated):
+        found["V"] = CONFLICTING
+    if other.negated and not known.negated:
+        found["N"] = CONFLICTING
+    if other.time != known.time:
+        found["T"] = NEW if known.time is None else CONFLICTING
+        found["T.p"] = found["T"]
+    if other.adverb != known.adverb:
+        found["A"] = NEW if known.adverb is None else CONFLICTING
+    return found
+
+
+def _covers(wide: Phrase, narrow: Phrase) -> bool:
+    """Whether one noun is the hypernym of the other."""
+    if wide.kind or narrow.kind or narrow.head.startswith(RARE):
+        return False
+    return CONCEPTS[narrow.head].category == wide.head

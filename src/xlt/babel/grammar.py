@@ -1,0 +1,246 @@
+"""Meanings (clauses of typed phrases) and their rendering as words of a language, each word with tag, name type and slot.
+
+A clause is the same for every language; word order, articles, endings and the place of adpositions, adjectives, negation
+and question words are the language's own. Slots say which part of the meaning a word stands for: that is how answers,
+corrupted words and translations are found again without aligning anything.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from xlt.babel.language import SOURCE, Language
+from xlt.babel.lexicon import CONCEPTS, WEEKDAYS
+
+RARE = "~"  # marks a rare word among the concept ids
+NAME = "@"  # marks a proper name among the concepts of tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A noun phrase. A named one has ``name`` and ``kind`` (PER, LOC, ORG); ``head`` is then the noun of an ORG, or ""."""
+
+    head: str = ""
+    name: tuple[str, ...] = ()
+    kind: str = ""
+    adjective: str | None = None
+    number: str | None = None
+    article: str = "the"
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One event or state. ``verb`` "be" takes ``state`` (an adjective) or ``role`` (a noun: "was a baker from Oster").
+
+    ``ask`` is the slot a question asks for: S, O, R, P or T. ``time_first`` is style: it does not change the meaning.
+    """
+
+    verb: str
+    subject: Phrase
+    object: Phrase | None = None
+    recipient: Phrase | None = None
+    preposition: str = "in"
+    place: Phrase | None = None
+    time: str | None = None
+    adverb: str | None = None
+    state: str | None = None
+    role: str | None = None
+    negated: bool = False
+    time_first: bool = False
+    ask: str | None = None
+
+
+class Token(NamedTuple):
+    """A word: text, universal part of speech, BIO name tag, slot, concept ("@Anna" for a name)."""
+
+    text: str
+    tag: str
+    name: str
+    slot: str
+    concept: str
+
+
+class Speaker:
+    """Renders clauses in one language. ``rng`` picks among synonyms; without it the first word is taken."""
+
+    def __init__(self, language: Language, rng: random.Random | None = None) -> None:
+        self.language = language
+        self.settings = language.settings
+        self.rng = rng
+
+    def word(self, concept: str, tag: str, slot: str, ending: str = "", past: bool = False) -> Token:
+        """One common word with an ending (already in Latin letters)."""
+        if concept.startswith(RARE):
+            return Token(self._rare(concept[1:], tag, ending, past), tag, "O", slot, concept)
+        forms = self.language.forms[concept]
+        index = self.rng.randrange(len(forms)) if self.rng is not None and len(forms) > 1 else 0
+        if past and self.language.code == SOURCE:
+            text = CONCEPTS[concept].past[index]
+        else:
+            text = forms[index] + self.language.write(self.settings.past if past else ending)
+        return Token(text, tag, "O", slot, concept)
+
+    def _rare(self, word: str, tag: str, ending: str, past: bool) -> str:
+        if self.language.code == SOURCE:
+            return word + "ed" if past else word + ending
+        return self.language.rare(word) + self.language.write(self.settings.past if past else ending)
+
+    def phrase(self, phrase: Phrase, slot: str, *, accusative: bool = False) -> list[Token]:
+        """A noun phrase in the language's order, with its article and endings."""
+        if phrase.kind:
+            return self._name(phrase, slot)
+        plural = phrase.number is not None
+        english = self.language.code == SOURCE
+        ending = ("s" if english else self.settings.plural) if plural else ""
+        ending += self.settings.accusative if accusative else ""
+        article = "" if plural else phrase.article
+        if article and self.settings.article == "suffix":
+            ending += {"the": "en", "a": "ik"}[article]
+        tokens = [self.word(phrase.head, "NOUN", slot, ending)]
+        if phrase.adjective:
+            adjective = self.word(phrase.adjective, "ADJ", slot + ".a")
+            tokens = [adjective, *tokens] if self.settings.adjective == "before" else [*tokens, adjective]
+        if phrase.number:
+            tokens = [self.word(phrase.number, "NUM", slot + ".n"), *tokens]
+        if article and self.settings.article == "word":
+            tokens = [self.word(article, "DET", "")] + tokens
+        return tokens
+
+    def _name(self, phrase: Phrase, slot: str) -> list[Token]:
+        parts = [(self.language.name(part), NAME + part) for part in phrase.name]
+        if phrase.head:
+            head = (self.language.capital(self.language.forms[phrase.head][0]), phrase.head)
+            parts = [*parts, head] if self.settings.adjective == "before" else [head, *parts]
+        marks = ["B-" + phrase.kind] + ["I-" + phrase.kind] * (len(parts) - 1)
+        return [Token(text, "PROPN", mark, slot, concept) for (text, concept), mark in zip(parts, marks, strict=True)]
+
+    def adpositional(self, adposition: str, tokens: list[Token], slot: str) -> list[Token]:
+        """Put the adposition before or after its phrase."""
+        word = [self.word(adposition, "ADP", slot + ".p")]
+        return word + tokens if self.settings.adposition == "before" else tokens + word
+
+    def time(self, time: str) -> list[Token]:
+        """A time: "in the morning", "on Monday"."""
+        if time in WEEKDAYS:
+            day = self.word(time, "PROPN", "T")
+            day = day._replace(text=self.language.capital(day.text))
+            return self.adpositional("on", [day], "T")
+        return self.adpositional("in", self.phrase(Phrase(time), "T"), "T")
+
+    def sentence(self, clause: Clause) -> list[Token]:
+        """The whole clause with its final mark."""
+        asked = clause.ask
+        mark = Token("?" if asked else ".", "PUNCT", "O", "", "")
+        question = [self._question_word(clause)] if asked else []
+        fronted = bool(asked) and self.settings.fronted_question
+        parts: dict[str, list[Token]] = {}
+        parts["S"] = question if asked == "S" else self.phrase(clause.subject, "S")
+        if clause.object is not None:
+            parts["O"] = question if asked == "O" else self.phrase(clause.object, "O", accusative=True)
+        if clause.recipient is not None:
+            recipient = question if asked == "R" else self.phrase(clause.recipient, "R")
+            parts["R"] = self.adpositional("to", recipient, "R")
+        if asked == "P":
+            parts["P"] = question
+        elif clause.place is not None:
+            parts["P"] = self.adpositional(clause.preposition, self.phrase(clause.place, "P"), "P")
+        if asked == "T":
+            parts["T"] = question
+        elif clause.time is not None:
+            parts["T"] = self.time(clause.time)
+        if fronted and asked != "S":
+            parts[str(asked)] = [token for token in parts[str(asked)] if token not in question]
+            parts["Q"] = question
+        elif fronted and self.settings.order == "VSO":
+            parts["Q"], parts["S"] = question, []
+        return [*self._order(clause, parts), mark]
+
+    def _question_word(self, clause: Clause) -> Token:
+        slot = str(clause.ask)
+        if slot in "PT":
+            return self.word("where" if slot == "P" else "when", "ADV", "Q")
+        asked = {"S": clause.subject, "O": clause.object, "R": clause.recipient}[slot]
+        return self.word("who" if asked is not None and is_person(asked) else "what", "PRON", "Q")
+
+    def _order(self, clause: Clause, parts: dict[str, list[Token]]) -> list[Token]:
+        auxiliary, verb = self._verb(clause)
+        subject, rest = parts["S"], parts.get("R", []) + parts.get("P", [])
+        time = parts.get("T", [])
+        target = parts.get("O", []) + self._complement(clause)
+        front = parts.get("Q", [])
+        if clause.time_first and not clause.ask:
+            front, time = front + time, []
+        if self.settings.order == "SVO":
+            core = [*auxiliary, *subject, *verb, *target, *rest, *time] if front and clause.ask else []
+            core = core or [*subject, *auxiliary, *verb, *target, *rest, *time]
+        elif self.settings.order == "SOV":
+            core = [*subject, *time, *rest, *target, *auxiliary, *verb]
+        else:
+            core = [*auxiliary, *verb, *subject, *target, *rest, *time]
+        return front + core
+
+    def _verb(self, clause: Clause) -> tuple[list[Token], list[Token]]:
+        """(auxiliary and negation, verb with its adverb)."""
+        before, after = self._negation(clause)
+        adverb = [self.word(clause.adverb, "ADV", "A")] if clause.adverb else []
+        if clause.verb == "be":
+            return [], [self.word("was", "AUX", "V"), *before, *after, *adverb]
+        if self.language.code == SOURCE:
+            support = clause.negated or (clause.ask is not None and clause.ask != "S")
+            verb = [self.word(clause.verb, "VERB", "V", past=not support)]
+            auxiliary = [self.word("did", "AUX", "")] if support else []
+            asked = clause.ask is not None and clause.ask != "S"
+            return (auxiliary, [*before, *adverb, *verb]) if asked else (auxiliary + before, adverb + verb)
+        return [], [*before, *adverb, self.word(clause.verb, "VERB", "V", past=True), *after]
+
+    def _negation(self, clause: Clause) -> tuple[list[Token], list[Token]]:
+        if not clause.negated:
+            return [], []
+        word = [self.word("not", "PART", "N")]
+        return (word, []) if self.settings.negation == "before" else ([], word)
+
+    def _complement(self, clause: Clause) -> list[Token]:
+        if clause.state is not None:
+            return [self.word(clause.state, "ADJ", "C")]
+        if clause.role is not None:
+            return self.phrase(Phrase(clause.role, article="a"), "C")
+        return []
+
+
+def is_person(phrase: Phrase) -> bool:
+    """Whether a phrase is asked for with "who"."""
+    if phrase.kind:
+        return phrase.kind == "PER"
+    return phrase.head == "person" or (phrase.head in CONCEPTS and CONCEPTS[phrase.head].category == "person")
+
+
+def join(tokens: Sequence[Token]) -> tuple[str, list[tuple[int, int]]]:
+    """Running text and the characters [start, end) of each token: spaces between words, none before marks."""
+    text, spans = "", []
+    for token in tokens:
+        if text and token.tag != "PUNCT":
+            text += " "
+        spans.append((len(text), len(text) + len(token.text)))
+        text += token.text
+    return text, spans
+
+
+def text_of(tokens: Sequence[Token]) -> str:
+    """Running text of a sentence."""
+    return join(tokens)[0]
+
+
+def span_of(tokens: Sequence[Token], slot: str) -> tuple[int, int]:
+    """Characters of the words of one slot, its adjective and number included, its adposition and article left out."""
+    spans = join(tokens)[1]
+    own = {slot, slot + ".a", slot + ".n"}
+    inside = [span for token, span in zip(tokens, spans, strict=True) if token.slot in own]
+    return inside[0][0], inside[-1][1]
+
+
+def statement(clause: Clause) -> Clause:
+    """The clause a question asks about."""
+    return replace(clause, ask=None)

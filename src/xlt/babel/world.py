@@ -1,0 +1,272 @@
+"""The inhabitants of the Babel world and what happens to them: entities, events, causes, coherent stories."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from xlt.babel.config import WorldConfig
+from xlt.babel.grammar import RARE, Clause, Phrase, is_person
+from xlt.babel.language import stream
+from xlt.babel.lexicon import CONCEPTS, THINGS, members
+
+GIVEN = (
+    "Anna Boris Clara David Elena Felix Greta Hugo Irina Jonas Karla Leo Mina Nils Olga Pablo Rosa Simon Tara Ulric "
+    "Vera Walter Yara Zeno Alma Bruno Celia Dario Edith Franz Gilda Henrik Ines Jakob Kira Lars Marta Nora Otto Petra"
+).split()
+ENDINGS = {"PER": ("er", "son", "ov", "ley", "mann"), "LOC": ("ton", "berg", "dale", "vik", "mar")}
+PLACES = ("in", "near", "behind", "under")
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """Somebody or something with a name; ``trait`` is a profession (people) or kind, ``home`` the place it belongs to."""
+
+    id: str
+    kind: str
+    name: tuple[str, ...]
+    trait: str
+    home: str
+
+
+def _root(rng: random.Random) -> str:
+    onsets = "b br d f g h j k l m n p r s st t v w".split()
+    return rng.choice(onsets) + rng.choice("aeiou") + rng.choice(("l", "n", "r", "s", "nd", "rt", "k", ""))
+
+
+def _proper(rng: random.Random, kind: str, taken: set[str]) -> str:
+    """A new name; one in three lacks the ending that gives its type away."""
+    while True:
+        ending = rng.choice(ENDINGS[kind]) if rng.random() < 2 / 3 else rng.choice(("a", "o", "en", "is", "em"))
+        name = (_root(rng) + ending).capitalize()
+        if name not in taken:
+            taken.add(name)
+            return name
+
+
+@dataclass(frozen=True)
+class World:
+    """People, places and organisations, and rare words by part of speech; ``part`` splits what training may show."""
+
+    people: tuple[Entity, ...]
+    places: tuple[Entity, ...]
+    organisations: tuple[Entity, ...]
+    rare: tuple[str, ...]
+    rare_share: float
+
+    def part(self, hidden: bool) -> World:
+        """The world as test data shows it (all of it) or as training data does (the first two thirds of each list)."""
+        if hidden:
+            return self
+        lists = (self.people, self.places, self.organisations, self.rare)
+        people, places, organisations, rare = (known[: 2 * len(known) // 3] for known in lists)
+        return World(people, places, organisations, rare, self.rare_share)  # type: ignore[arg-type]
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        return self.people + self.places + self.organisations
+
+
+def build(config: WorldConfig, seed: int) -> World:
+    """The world of a seed."""
+    rng = stream(seed, "world")
+    taken: set[str] = set(GIVEN)
+    places = tuple(
+        Entity(f"Q{1000 + i}", "LOC", (_proper(rng, "LOC", taken),), rng.choice(("village", "island", "castle")), "")
+        for i in range(config.places)
+    )
+    surnames = [_proper(rng, "PER", taken) for _ in range(max(8, config.people // 3))]
+    named: set[tuple[str, str]] = set()
+    people: list[Entity] = []
+    while len(people) < config.people:
+        name = (rng.choice(GIVEN), rng.choice(surnames))
+        if name not in named:
+            named.add(name)
+            trait, home = rng.choice(members("person")), rng.choice(places).name[0]
+            people.append(Entity(f"Q{2000 + len(people)}", "PER", name, trait, home))
+    founders = surnames + [place.name[0] for place in places]
+    organisations: list[Entity] = []
+    heads = members("organisation", "PROPN")
+    while len(organisations) < config.organisations:
+        founder, head = rng.choice(founders), rng.choice(heads)
+        if (founder, head) not in named:
+            named.add((founder, head))
+            number = f"Q{3000 + len(organisations)}"
+            organisations.append(Entity(number, "ORG", (founder,), head, rng.choice(places).name[0]))
+    rare: list[str] = []
+    while len(rare) < config.rare_words:
+        word = _root(rng) + _root(rng)
+        if word not in rare:
+            rare.append(word)
+    return World(tuple(people), places, tuple(organisations), tuple(rare), config.rare_share)
+
+
+def refer(entity: Entity, rng: random.Random, full: float = 0.4) -> Phrase:
+    """Name an entity; a person by both names with probability ``full``, else by the given name."""
+    if entity.kind == "ORG":
+        return Phrase(head=entity.trait, name=entity.name, kind="ORG")
+    if entity.kind == "PER" and rng.random() >= full:
+        return Phrase(name=entity.name[:1] if rng.random() < 0.7 else entity.name[1:], kind="PER")
+    return Phrase(name=entity.name, kind=entity.kind)
+
+
+class Storyteller:
+    """Draws clauses and stories from a world with one random generator."""
+
+    def __init__(self, world: World, rng: random.Random) -> None:
+        self.world = world
+        self.rng = rng
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    def _noun(self, concepts: Sequence[str]) -> str:
+        if self.world.rare and self.chance(self.world.rare_share):
+            return RARE + self.rng.choice(self.world.rare)
+        return self.rng.choice(concepts)
+
+    def person(self, named: float = 0.6) -> Phrase:
+        """Somebody: by name, or by profession."""
+        if self.chance(named):
+            return refer(self.rng.choice(self.world.people), self.rng)
+        adjective = self.rng.choice(members("state", "ADJ")) if self.chance(0.2) else None
+        return Phrase(self._noun(members("person")), adjective=adjective)
+
+    def animal(self) -> Phrase:
+        """An animal."""
+        return Phrase(self._noun(members("animal")), adjective=self.quality(0.25), article=self.article())
+
+    def thing(self, adjective: float = 0.35) -> Phrase:
+        """A thing, sometimes several."""
+        if self.chance(0.12):
+            return Phrase(self._noun(THINGS), number=self.rng.choice(members("number", "NUM")))
+        return Phrase(self._noun(THINGS), adjective=self.quality(adjective), article=self.article())
+
+    def place(self, named: float = 0.4) -> Phrase:
+        """A place: by name or kind, sometimes an organisation."""
+        if self.chance(named):
+            return refer(self.rng.choice(self.world.places + self.world.organisations), self.rng)
+        return Phrase(self._noun(members("place")), adjective=self.quality(0.15))
+
+    def quality(self, probability: float) -> str | None:
+        return self.rng.choice(members("quality", "ADJ")) if self.chance(probability) else None
+
+    def article(self) -> str:
+        return "the" if self.chance(0.7) else "a"
+
+    def subject(self) -> Phrase:
+        """Who acts: mostly people, sometimes an organisation."""
+        if self.chance(0.1):
+            return refer(self.rng.choice(self.world.organisations), self.rng)
+        return self.person()
+
+    def clause(self, subject: Phrase | None = None, *, optional: float = 0.5, frame: str | None = None) -> Clause:
+        """One event. ``optional``: probability of each of place and time."""
+        frame = frame if frame is not None else self.rng.choice(("thing", "thing", "thing", "give", "person", "animal", ""))
+        subject = subject or self.subject()
+        verb = self.rng.choice(members(frame, "VERB"))
+        target = {"thing": self.thing, "give": self.thing, "animal": self.animal}
+        clause = Clause(verb, subject)
+        if frame in target:
+            clause = replace(clause, object=target[frame]())
+        elif frame == "person":
+            clause = replace(clause, object=self._other(subject))
+        if frame == "give":
+            clause = replace(clause, recipient=self._other(subject))
+        return self.details(clause, optional)
+
+    def _other(self, subject: Phrase) -> Phrase:
+        while True:
+            person = self.person()
+            if (person.head, person.name[:1]) != (subject.head, subject.name[:1]):
+                return person
+
+    def details(self, clause: Clause, optional: float) -> Clause:
+        """Add place, time and manner by chance."""
+        if self.chance(optional):
+            clause = replace(clause, place=self.place(), preposition=self.preposition())
+        if self.chance(optional):
+            clause = replace(clause, time=self.rng.choice(members("time")))
+        if self.chance(0.12):
+            clause = replace(clause, adverb=self.rng.choice(members("manner", "ADV")))
+        return clause
+
+    def preposition(self) -> str:
+        return "in" if self.chance(0.6) else self.rng.choice(PLACES)
+
+    def state(self, subject: Phrase) -> Clause:
+        """A state: "the lamp was heavy"."""
+        kind = "state" if is_person(subject) else "quality"
+        adjective = self.rng.choice(members(kind, "ADJ"))
+        return Clause("be", replace(subject, adjective=None), state=adjective, negated=self.chance(0.15))
+
+    def story(self, length: int) -> list[Clause]:
+        """A coherent document: the same people and things come back, causes are followed by effects."""
+        cast = [self.person(named=0.75) for _ in range(2)]
+        thing = self.thing()
+        told: list[Clause] = []
+        while len(told) < length:
+            subject = self.rng.choice(cast)
+            kind = self.rng.random()
+            if kind < 0.35 and length - len(told) >= 2:
+                told += self.causal(subject, thing)
+            elif kind < 0.5 and told:
+                told.append(self.state(self.rng.choice((subject, thing))))
+            elif kind < 0.75:
+                clause = self.clause(subject, optional=0.4, frame="thing")
+                told.append(replace(clause, object=thing))
+            else:
+                told.append(self.clause(subject, optional=0.4))
+        return told[:length]
+
+    def causal(self, subject: Phrase, thing: Phrase) -> list[Clause]:
+        """A cause and its effect, with the details stories have."""
+        cause, effect = self.rng.choice(RULES)
+        return [self.details(_fill(cause, subject, thing), 0.25), _fill(effect, subject, thing)]
+
+
+# causes and effects: verb or "be:state"; "x" is the person, "y" the thing ("y:" opens a clause about the thing)
+CAUSAL = """
+lose.v y > x be sad; find.v y > x be happy; work.v > x be tired; rest.v > x be awake; win.v > x be famous;
+fail.v > x be angry; buy.v y > x be poor; sell.v y > x be rich; steal.v y > x hide.v y; fall.v > x be sick;
+drop.v y > y be broken; clean.v y > y be clean.a; push.v y > y be lost.a; break.v y > x cry.v; repair.v y > y be whole;
+swim.v > x be wet; sleep.v > x be strong; sing.v > x laugh.v; wait.v > x be calm; dance.v > x rest.v;
+paint.v y > y be new; carry.v y > x be weak; hold.v y > x be safe; take.v y > x arrive.v; draw.v y > x be healthy
+"""
+
+
+def _parse(text: str) -> tuple[str, str, str]:
+    """``"lose.v y"`` -> (subject, verb, object or state)."""
+    parts = text.split()
+    subject = parts.pop(0) if parts[0] in ("x", "y") else "x"
+    verb = parts.pop(0)
+    return subject, verb, parts[0] if parts else ""
+
+
+RULES = tuple(
+    (_parse(cause), _parse(effect)) for cause, effect in (rule.split(">") for rule in CAUSAL.strip().split(";"))
+)
+
+
+def _fill(pattern: tuple[str, str, str], subject: Phrase, thing: Phrase) -> Clause:
+    who, verb, rest = pattern
+    topic = subject if who == "x" else replace(thing, adjective=None, article="the")
+    if verb == "be":
+        return Clause("be", replace(topic, adjective=None), state=rest)
+    return Clause(verb, topic, object=replace(thing, adjective=None, article="the") if rest == "y" else None)
+
+
+def cause_of(rule: int, subject: Phrase, thing: Phrase) -> Clause:
+    """The cause of a rule, for given participants."""
+    return _fill(RULES[rule][0], subject, thing)
+
+
+def effect_of(rule: int, subject: Phrase, thing: Phrase) -> Clause:
+    """The effect of a rule, for given participants."""
+    return _fill(RULES[rule][1], subject, thing)
+
+
+def known(concept: str) -> bool:
+    """Whether a phrase's head is a concept of the lexicon (not a rare word)."""
+    return concept in CONCEPTS

@@ -1,0 +1,281 @@
+"""The typed, validated view of ``configs/``: every YAML file has a model here, and an unknown key is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xlt.errors import InputError
+
+Family = Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix", "tatoeba", "bucc"]
+Benchmark = Literal["xtreme-r", "xtreme"]
+
+
+class Strict(BaseModel):
+    """A config section: unknown keys are refused, values are not coerced silently, instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Strict):
+    """One way a split may lie in the data folder: a path pattern and the name of the reader for its format.
+
+    ``languages`` limits it to some languages; ``skip`` and ``take`` cut one file into disjoint parts where an owner
+    publishes a single split.
+    """
+
+    path: str
+    format: str
+    languages: list[str] | None = None
+    skip: int = Field(default=0, ge=0)
+    take: int | None = Field(default=None, ge=1)
+
+
+class Task(Strict):
+    """An evaluation task: which languages, which files, which metric, and the recipe that trains for it."""
+
+    name: str
+    title: str
+    family: Family
+    recipe: str
+    metrics: list[str]
+    chance: float | None = None
+    languages: dict[Benchmark, list[str]]
+    labels: list[str] | None = None
+    options: int | None = None
+    max_length: int
+    doc_stride: int | None = None
+    sources: dict[Literal["dev", "test"], list[Source]]
+
+
+class Recipe(Strict):
+    """A training set in the source language with the published hyper-parameters that go with it."""
+
+    name: str
+    title: str
+    family: Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix"]
+    language: str = "en"
+    labels: list[str] | None = None
+    options: int | None = None
+    max_length: int
+    doc_stride: int | None = None
+    sources: dict[Literal["train", "dev"], list[Source]]
+    after: str | None = None
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: dict[str, float]
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    source: str
+
+
+class Bottleneck(Strict):
+    """A bottleneck adapter in every layer (Houlsby et al. 2019; Pfeiffer et al. 2020, MAD-X section 4)."""
+
+    kind: Literal["bottleneck"]
+    placement: Literal["pfeiffer", "houlsby", "parallel"] = "pfeiffer"
+    reduction_factor: float = Field(default=16, gt=0)
+
+
+class LoRA(Strict):
+    """Low-rank updates of weight matrices (Hu et al. 2022, section 4)."""
+
+    kind: Literal["lora"]
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16, gt=0)
+    targets: list[Literal["q", "k", "v", "intermediate", "output"]] = ["q", "v"]
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Full(Strict):
+    """Full fine-tuning: every parameter of the encoder and the head is trained."""
+
+    kind: Literal["full"]
+
+
+class Frozen(Strict):
+    """Nothing is trained: the encoder as released, for retrieval tasks only."""
+
+    kind: Literal["frozen"]
+
+
+Tuning = Full | Bottleneck | LoRA | Frozen
+
+
+def learning_rate_key(tuning: Tuning) -> str:
+    """Which entry of a ``learning_rate`` map applies: full, adapter or lora."""
+    return {"full": "full", "bottleneck": "adapter", "lora": "lora", "frozen": "full"}[tuning.kind]
+
+
+class Intermediate(Strict):
+    """Training on another task before the target task (Phang et al. 2020), and how its weights are passed on."""
+
+    recipe: str
+    transfer: Literal["continue"] = "continue"
+
+
+class Regime(Strict):
+    """A row of table 2: one point on the four axes of the design."""
+
+    name: str
+    title: str
+    description: str
+    tuning: Tuning = Field(discriminator="kind")
+    intermediate: Intermediate | None = None
+    robustness: Literal["none"] = "none"
+    unfreezing: Literal["none"] = "none"
+
+
+class Caps(Strict):
+    """How many examples are used at most (LAReQA: passages; test and dev: per language); null means all."""
+
+    train: int | None = None
+    dev: int | None = None
+    test: int | None = None
+
+
+class Profile(Strict):
+    """How much of the benchmark is run, on which model, and which split of a task is scored."""
+
+    name: str
+    title: str
+    benchmark: Benchmark = "xtreme-r"
+    model: str
+    seeds: list[int]
+    data: str
+    caps: dict[str, Caps] = {}
+    splits: dict[str, Literal["dev", "test"]] = {}
+    split_notes: dict[str, str] = {}
+    sources: dict[str, dict[Literal["train", "dev", "test"], list[Source]]] = {}
+    languages_from: str | None = None
+    epochs: dict[str, int] = {}
+
+    def cap(self, name: str) -> Caps:
+        """The caps of a task or recipe: its own entry, or the ``default`` entry."""
+        return self.caps.get(name, self.caps.get("default", Caps()))
+
+
+class ModelSource(Strict):
+    """One place a model may come from: exactly one of ``hub``, ``local``, ``pypi`` or ``pretrained``."""
+
+    hub: str | None = None
+    revision: str | None = None
+    local: str | None = None
+    pypi: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+    file: str | None = None
+    pretrained: bool = False
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ModelSource:
+        if sum((self.hub is not None, self.local is not None, self.pypi is not None, self.pretrained)) != 1:
+            raise ValueError("expected exactly one of hub, local, pypi, pretrained")
+        return self
+
+
+class Model(Strict):
+    """An encoder: where it comes from, how it embeds sentences, and its learning rates where they differ."""
+
+    name: str
+    title: str
+    sources: list[ModelSource]
+    pooling: Literal["mean", "cls"]
+    retrieval_prefix: str = ""
+    retrieval_layer: int | None = None
+    tokenizer_from: str | None = None
+    learning_rate: dict[str, float] | None = None
+    batch_size: int | None = Field(default=None, ge=1)
+    licence: str
+    citation: str
+    parameters: str
+
+
+class Table(Strict):
+    """A table of the artifact: its rows (regimes) and columns (tasks)."""
+
+    name: str
+    title: str
+    regimes: list[str]
+    tasks: list[str]
+    reference: str = "full"
+    notes: list[str] = []
+
+
+ConfigModel = TypeVar("ConfigModel", bound=BaseModel)
+
+
+def load_yaml(path: Path) -> Any:
+    """Read one YAML file with the safe loader.
+
+    Raises:
+        InputError: the file is absent, empty or not YAML (with the line).
+    """
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such config; there are: {_names(path.parent)}", path) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise InputError(f"expected YAML: {error.problem}", path, line) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"expected YAML in UTF-8: {str(error).splitlines()[0]}", path) from None
+    if value is None:
+        raise InputError("expected a mapping, got an empty file", path)
+    return value
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+
+
+def _line_of(path: Path, location: tuple[int | str, ...]) -> int | None:
+    """The line of the key at ``location`` in a YAML file, found in the parsed node tree."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    line = node.start_mark.line + 1 if node is not None else None
+    for step in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == str(step)]
+            if not found:  # union tags of the validator are no keys of the file
+                continue
+            line = found[0][0].start_mark.line + 1
+            node = found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+    return line
+
+
+def parse(model: type[ConfigModel], value: Any, path: Path) -> ConfigModel:
+    """Validate a parsed YAML ``value`` against ``model``.
+
+    Raises:
+        InputError: with file and line of the first key that is unknown, missing or of the wrong type.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"{where}: {first['msg'].removeprefix('Value error, ')}"
+        if first["type"] == "extra_forbidden":
+            message = f"unknown key {where}; remove it or correct its name"
+        raise InputError(message, path, _line_of(path, first["loc"])) from None
+
+
+def load(model: type[ConfigModel], path: Path) -> ConfigModel:
+    """Read and validate one config file; its ``name`` must be the file's name."""
+    config = parse(model, load_yaml(path), path)
+    name = getattr(config, "name", path.stem)
+    if name != path.stem:
+        raise InputError(f"name: expected {path.stem} (the file's name), got {name}", path, _line_of(path, ("name",)))
+    return config
+
+
+def load_all(model: type[ConfigModel], folder: Path) -> dict[str, ConfigModel]:
+    """Read and validate every ``*.yaml`` of a folder, by name."""
+    return {path.stem: load(model, path) for path in sorted(folder.glob("*.yaml"))}

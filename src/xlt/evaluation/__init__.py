@@ -1,0 +1,1 @@
+"""Predictions, metrics and scores; everything meets in files of XTREME's submission layout."""

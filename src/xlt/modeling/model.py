@@ -1,0 +1,138 @@
+"""The model of a run: one encoder, tuned in one way, under one head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlt.config import Tuning
+from xlt.data.features import Feature
+from xlt.errors import InputError
+from xlt.modeling.checkpoints import load_encoder
+from xlt.modeling.heads import make_head, pool
+from xlt.modeling.tuning import attach
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Padded token ids of some sequences: ``ids``, ``mask`` (1 = real) and ``types``, each [rows, tokens]."""
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor
+
+    def to(self, device: torch.device) -> Rows:
+        """The same rows on another device."""
+        return Rows(self.ids.to(device), self.mask.to(device), self.types.to(device))
+
+
+def pad_rows(rows: Sequence[Sequence[int]], types: Sequence[Sequence[int]], pad_id: int) -> Rows:
+    """Pad token ids on the right to the longest row."""
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    kinds = torch.zeros((len(rows), width), dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for number, (row, kind) in enumerate(zip(rows, types, strict=True)):
+        ids[number, : len(row)] = torch.tensor(row)
+        kinds[number, : len(row)] = torch.tensor(kind)
+        mask[number, : len(row)] = 1
+    return Rows(ids, mask, kinds)
+
+
+def rows_of(features: Sequence[Feature], pad_id: int) -> Rows:
+    """All rows of some features, in order, padded together."""
+    return pad_rows(
+        [row for feature in features for row in feature.rows], [row for f in features for row in f.types], pad_id
+    )
+
+
+class TransferModel(nn.Module):
+    """An encoder and the head of one task family."""
+
+    def __init__(self, encoder: Any, head: nn.Module, family: str, pooling: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.family = family
+        self.pooling = pooling
+
+    @property
+    def pad_id(self) -> int:
+        """The id of the padding token."""
+        return int(self.encoder.config.pad_token_id)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def hidden(self, rows: Rows) -> Tensor:
+        """States of the last layer: [rows, tokens, width]."""
+        out = self.encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+        return out.last_hidden_state
+
+    def scores(self, rows: Rows) -> Tensor:
+        """The head's output on the last layer's states."""
+        return self.head(self.hidden(rows))
+
+    def logit_scale(self) -> Tensor:
+        """The learned factor of a dual encoder's cosine similarities (retrieval families only)."""
+        return self.head.logit_scale
+
+    def embeddings(self, rows: Rows) -> Tensor:
+        """L2-normalised sentence vectors: [rows, width]."""
+        return nn.functional.normalize(pool(self.hidden(rows), rows.mask, self.pooling), dim=-1)
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """A copy on the CPU of every trainable tensor (encoder or adapter, and head), by name."""
+        return {
+            name: parameter.detach().to("cpu", copy=True).contiguous()
+            for name, parameter in self.named_parameters()
+            if parameter.requires_grad
+        }
+
+    def load_trained_state(self, state: Mapping[str, Tensor], *, with_head: bool) -> list[str]:
+        """Load trained tensors; without the head when only what is shared moves on to another task.
+
+        Returns:
+            The names of the tensors loaded.
+
+        Raises:
+            InputError: a tensor has no counterpart here, or one that should be loaded is missing.
+        """
+        own = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        wanted = {name for name in own if with_head or not name.startswith("head.")}
+        given = {name for name in state if with_head or not name.startswith("head.")}
+        if wanted != given:
+            name = sorted(wanted ^ given)[0]
+            raise InputError(f"tensor {name} is in only one of checkpoint and model; were both tuned in the same way?")
+        with torch.no_grad():
+            for name in sorted(wanted):
+                if own[name].shape != state[name].shape:
+                    raise InputError(f"tensor {name}: expected {list(own[name].shape)}, got {list(state[name].shape)}")
+                own[name].copy_(state[name])
+        return sorted(wanted)
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """(trainable, all) parameters, head included."""
+        trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        return trainable, sum(p.numel() for p in self.parameters())
+
+
+def build_model(path: Path, *, family: str, labels: int, tuning: Tuning, pooling: str, seed: int) -> TransferModel:
+    """Load the encoder from a prepared folder and put adapters and a fresh head on it.
+
+    The head is drawn from its own seed, so that every tuning method starts from the same head.
+    """
+    encoder = load_encoder(path)
+    torch.manual_seed(seed)
+    attach(encoder, tuning)
+    torch.manual_seed(seed)  # the adapter above may have drawn numbers
+    dropout = float(encoder.config.hidden_dropout_prob)
+    head = make_head(family, int(encoder.config.hidden_size), labels, dropout)
+    return TransferModel(encoder, head, family, pooling)

@@ -1,0 +1,177 @@
+"""The headline table: regimes by tasks, the average over tasks, the difference to a reference regime, and the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from xlt.config import Table, Task
+from xlt.results import figures
+from xlt.results.aggregate import SCORE, Stat, TaskResult, average_over_tasks, common_tasks, summarize, task_result
+from xlt.results.cost import Cost, cost
+from xlt.results.render import Document, Grid, Section, Text, rank_column
+from xlt.results.runs import Plan, Regime
+
+
+@dataclass(frozen=True)
+class BenchmarkTable:
+    """Everything a benchmark table says, as values. ``common`` are the tasks that ``averages`` are taken over."""
+
+    config: Table
+    plan: Plan
+    tasks: dict[str, Task]
+    regimes: dict[str, Regime]
+    results: dict[str, dict[str, TaskResult]]
+    common: list[str]
+    averages: dict[str, Stat | None]
+    costs: dict[str, Cost | None]
+
+    def difference(self, regime: str) -> float | None:
+        """Average of a regime minus that of the reference regime, in points; None where one of them is missing."""
+        own, reference = self.averages[regime], self.averages.get(self.config.reference)
+        return None if own is None or reference is None else own.mean - reference.mean
+
+
+def build(config: Table, plan: Plan, tasks: Mapping[str, Task], regimes: Mapping[str, Regime]) -> BenchmarkTable:
+    """Aggregate the runs of ``regimes`` (the table's rows, in order) over ``tasks`` (its columns, in order)."""
+    results = {name: {task: task_result(regime, tasks[task]) for task in tasks} for name, regime in regimes.items()}
+    common = common_tasks(results, list(tasks))
+    started = {name for name, by_task in results.items() if any(r.status == "ok" for r in by_task.values())}
+    return BenchmarkTable(
+        config=config,
+        plan=plan,
+        tasks=dict(tasks),
+        regimes=dict(regimes),
+        results=results,
+        common=common,
+        averages={name: average_over_tasks(results[name], common) if name in started else None for name in regimes},
+        costs={name: cost(regime, regimes) for name, regime in regimes.items()},
+    )
+
+
+def _task_notes(table: BenchmarkTable, regime: str, result: TaskResult) -> list[str]:
+    title = table.tasks[result.task].title
+    notes = []
+    if result.missing:
+        counted = f"average over {len(result.languages)} of {len(result.expected)} languages"
+        notes.append(f"{title}: {counted}; {figures.missing(result)}")
+    if len(result.seeds) < len(result.planned_seeds):
+        notes.append(f"{len(result.seeds)} of {len(result.planned_seeds)} seeds ran ({_numbers(result.seeds)})")
+    others = [by_task[result.task] for name, by_task in table.results.items() if name != regime]
+    if any(other.status == "ok" and set(other.languages) != set(result.languages) for other in others):
+        notes.append(f"{title}: regimes were scored on different languages; run make plan and the older runs again")
+    if any(other.split is not None and other.split != result.split for other in others):
+        notes.append(f"{title}: regimes were scored on different splits; run make plan and the older runs again")
+    return notes
+
+
+def _numbers(seeds: Sequence[int]) -> str:
+    return ", ".join(str(seed) for seed in seeds)
+
+
+def _task_cell(table: BenchmarkTable, regime: str, task: str, notes: figures.Footnotes) -> tuple[Text, float | None]:
+    result = table.results[regime][task]
+    stat = summarize(result.average(SCORE))
+    if result.status != "ok" or stat is None:
+        return Text(result.status), None
+    marks = tuple(notes.mark(note) for note in _task_notes(table, regime, result))
+    return Text(figures.score(stat), marks=marks), stat.mean
+
+
+def _average_cell(table: BenchmarkTable, regime: str, notes: figures.Footnotes) -> tuple[Text, float | None]:
+    stat = table.averages[regime]
+    if stat is None:
+        statuses = {result.status for result in table.results[regime].values()}
+        if "ok" not in statuses:
+            return Text("no data" if statuses == {"no data"} else "not run"), None
+        return Text("n/a", marks=(notes.mark("no task or no seed is common to what ran so far"),)), None
+    partial = "" if len(table.common) == len(table.tasks) else f" ({len(table.common)} of {len(table.tasks)})"
+    ran = {seed for result in table.results[regime].values() for seed in result.seeds}
+    marks = () if ran == set(stat.seeds) else (notes.mark(f"seeds with every task: {_numbers(stat.seeds)}"),)
+    return Text(figures.score(stat) + partial, marks=marks), stat.mean
+
+
+def _average_note(table: BenchmarkTable) -> list[str]:
+    missing = [task for task in table.tasks if task not in table.common]
+    if not missing or not table.common:
+        return []
+    reasons = []
+    for task in missing:
+        statuses = {name: by_task[task].status for name, by_task in table.results.items()}
+        status = "no data" if set(statuses.values()) <= {"no data"} else "not run by every regime"
+        reasons.append(f"{table.tasks[task].title} ({status})")
+    shown = ", ".join(reasons)
+    return [
+        f"Average: over {len(table.common)} of {len(table.tasks)} tasks, the same for every regime; missing: {shown}."
+    ]
+
+
+def _score_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
+    names = list(table.regimes)
+    columns: list[list[Text]] = [[Text(table.regimes[name].title) for name in names]]
+    for task in table.tasks:
+        cells = [_task_cell(table, name, task, notes) for name in names]
+        columns.append(rank_column([cell for cell, _ in cells], [value for _, value in cells]))
+    averages = [_average_cell(table, name, notes) for name in names]
+    columns.append(rank_column([cell for cell, _ in averages], [value for _, value in averages]))
+    reference = table.config.reference
+    gaps = [table.difference(name) for name in names]
+    shown = [
+        "" if gap is None or name == reference else figures.difference(gap)
+        for name, gap in zip(names, gaps, strict=True)
+    ]
+    columns.append([Text(text) for text in shown])
+    reference_title = table.regimes[reference].title if reference in table.regimes else reference
+    headers = ["Regime", *(task.title for task in table.tasks.values()), "Average", f"vs. {reference_title}"]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return Section("Scores (percent)", Grid(headers, rows, "l" + "r" * (len(headers) - 1)))
+
+
+def _cost_row(regime: Regime, found: Cost | None, notes: figures.Footnotes) -> list[Text]:
+    if found is None:
+        return [Text(regime.title), *[Text("not run")] * 6]
+    marks: tuple[str, ...] = ()
+    if found.runs[0] < found.runs[1]:
+        marks = (notes.mark(f"{found.runs[0]} of {found.runs[1]} runs finished; times so far"),)
+    shared: tuple[str, ...] = ()
+    if found.shared:
+        shared = (
+            notes.mark(f"the same intermediate run also serves {', '.join(found.shared)}; counted whole in each row"),
+        )
+    intermediate = "none"
+    if regime.upstream:
+        intermediate = "not run" if found.intermediate is None else figures.duration(found.intermediate)
+    peak = "not recorded" if found.peak_memory is None else figures.memory(found.peak_memory)
+    return [
+        Text(regime.title),
+        Text(figures.parameters(found.trained)),
+        Text(f"{100 * found.share:.2f} %"),
+        Text(figures.duration(found.train), marks=marks),
+        Text(figures.duration(found.predict), marks=marks),
+        Text(intermediate, marks=shared),
+        Text(peak),
+    ]
+
+
+def _cost_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
+    headers = ["Regime", "Trained parameters", "of all", "Train", "Predict", "Intermediate training", "Peak memory"]
+    rows = [_cost_row(regime, table.costs[name], notes) for name, regime in table.regimes.items()]
+    return Section("Cost (wall time per seed)", Grid(headers, rows, "l" + "r" * 6))
+
+
+def document(table: BenchmarkTable) -> Document:
+    """The table as a page."""
+    notes = figures.Footnotes()
+    sections = [_score_section(table, notes), _cost_section(table, notes)]
+    results = [result for by_task in table.results.values() for result in by_task.values()]
+    general = [
+        "Each task is the average over its languages with data; question answering: the mean of F1 and exact match.",
+        "Bold: best of the column; underlined: second best; figures that print alike are tied.",
+        "Trained parameters are those of the largest run, head included; times are summed over the tasks of one seed.",
+    ]
+    return Document(
+        title=table.config.title,
+        header=figures.header(table.plan, list(table.regimes.values()), results, table.tasks),
+        sections=sections,
+        notes=[*notes.lines(), *_average_note(table), *general, *table.config.notes],
+    )

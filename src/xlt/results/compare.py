@@ -1,0 +1,103 @@
+"""A measured score beside the number that was reported for it, and whether the two may be compared at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xlt.results.aggregate import Stat, TaskResult, summarize
+from xlt.results.reported import AVERAGE, Reported, matches
+from xlt.results.runs import Regime, RunProfile
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One line of a regime's table.
+
+    ``language`` is a code, or ``avg`` for an average over ``languages``. ``reported`` is the entry compared with (a gap
+    when its value is None); ``reason`` says why the two are not comparable, and is None when they are (or when nothing
+    was reported).
+    """
+
+    task: str
+    metric: str
+    language: str
+    languages: tuple[str, ...]
+    measured: Stat
+    n: int
+    reported: Reported | None
+    reason: str | None
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus reported, in points; None when not comparable or not reported."""
+        if self.reported is None or self.reported.value is None or self.reason is not None:
+            return None
+        return self.measured.mean - self.reported.value
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """What decides whether the scores of a regime may be compared with published ones."""
+
+    reported: list[Reported]
+    model: str
+    regime: Regime
+    profile: RunProfile
+
+    def _reason(self, result: TaskResult, languages: Sequence[str], entry: Reported | None) -> str | None:
+        if entry is None or entry.value is None:
+            return None
+        if self.profile.name != "paper" and not self.regime.frozen:
+            return "capped profile"
+        cap = self.profile.cap(result.task, "test")
+        if cap is not None and any(result.n[code] >= cap for code in languages):
+            return "capped test set"
+        if result.split != entry.split:
+            return f"{result.split} split scored"
+        if entry.language == AVERAGE and entry.averages_over(result.expected) != frozenset(languages):
+            return "average over other languages"
+        if entry.incompatible is not None:
+            return entry.incompatible
+        return None
+
+    def _entries(self, task: str, language: str, metric: str) -> list[Reported]:
+        return matches(self.reported, self.model, self.regime.name, task, language, metric)
+
+    def languages(self, result: TaskResult, metric: str) -> list[Comparison]:
+        """One line per language with data, in the configuration's order."""
+        lines = []
+        for code in result.languages:
+            measured = summarize(result.values[metric][code])
+            if measured is None:
+                continue
+            entry = next(iter(self._entries(result.task, code, metric)), None)
+            reason = self._reason(result, (code,), entry)
+            lines.append(Comparison(result.task, metric, code, (code,), measured, result.n[code], entry, reason))
+        return lines
+
+    def averages(self, result: TaskResult, metric: str) -> list[Comparison]:
+        """The average over all languages with data, then one over each other set that a published average is taken over.
+
+        A published average over languages that were not all measured, or not named, stands beside the first line when
+        there is no better one, as not comparable.
+        """
+        best: dict[frozenset[str] | None, Reported] = {}
+        for entry in self._entries(result.task, AVERAGE, metric):
+            best.setdefault(entry.averages_over(result.expected), entry)
+        everything = frozenset(result.languages)
+        subsets = {over: entry for over, entry in best.items() if over is not None and over < everything}
+        rest = [entry for over, entry in best.items() if over not in subsets and over != everything]
+        chosen: list[tuple[frozenset[str], Reported | None]] = [
+            (everything, best.get(everything, next(iter(rest), None)))
+        ]
+        chosen += [(over, entry) for over, entry in subsets.items()]
+        lines = []
+        for over, candidate in chosen:
+            codes = tuple(code for code in result.languages if code in over)
+            measured = summarize(result.average(metric, codes))
+            if measured is not None:
+                reason = self._reason(result, codes, candidate)
+                line = Comparison(result.task, metric, AVERAGE, codes, measured, len(codes), candidate, reason)
+                lines.append(line)
+        return lines

@@ -1,0 +1,211 @@
+"""Published numbers: the files of ``configs/reported``, checked and flattened, and which of them a cell is compared with.
+
+A value must say where it was seen and on what scale it is; a number that is known to be missing is a named gap (``null``).
+An average says over which languages it was taken: the same task has published averages with and without English, over
+eleven and over twelve languages, and they are not the same quantity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from xlt.config import Strict, load_yaml, parse
+from xlt.errors import InputError
+
+AVERAGE = "avg"
+Over = Literal["with-en", "without-en", "as printed"]
+Confidence = Literal["seen", "seen-secondhand", "recomputed", "not found"]
+_TRUST = ("seen", "seen-secondhand", "recomputed", "not found")
+
+
+class Average(Strict):
+    """A printed average. ``over`` lists its languages; ``as printed`` when the source does not say which they are."""
+
+    value: float | None
+    std: float | None = None
+    over: list[str] | Over
+
+
+class Row(Strict):
+    """One row of a published table: values by language, null where the row has a cell that could not be read.
+
+    ``method`` is the row's name as printed; ``regime`` is the regime it stands for, null when there is none.
+    ``incompatible`` says for a language (or ``avg``) why its value was measured another way and must not be compared.
+    """
+
+    model: str
+    regime: str | None
+    method: str
+    task: str | None
+    metric: Literal["accuracy", "f1", "exact_match", "map@20", "map"]
+    seeds: int | None = Field(default=None, ge=1)
+    values: dict[str, float | None] = Field(default_factory=dict)
+    std: dict[str, float] = Field(default_factory=dict)
+    averages: list[Average] = Field(default_factory=list)
+    incompatible: dict[str, str] = Field(default_factory=dict)
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Row:
+        if not self.values and not self.averages:
+            raise ValueError("expected values or averages, got neither")
+        numbers = [*self.values.values(), *(average.value for average in self.averages)]
+        for number in numbers:
+            if number is not None and not 0.0 <= number <= 100.0:
+                raise ValueError(f"expected percentages, got {number}; convert it to the stated scale")
+        if unknown := set(self.std) - {code for code, value in self.values.items() if value is not None}:
+            raise ValueError(f"expected std of given values only, got one for {', '.join(sorted(unknown))}")
+        if unknown := set(self.incompatible) - set(self.values) - ({AVERAGE} if self.averages else set()):
+            raise ValueError(f"expected incompatible to name given cells, not {', '.join(sorted(unknown))}")
+        return self
+
+
+class Group(Strict):
+    """A published table (or a part seen in one place). ``source`` says where the figures were read."""
+
+    table: str
+    source: str = Field(min_length=1)
+    confidence: Confidence
+    scale: Literal["percent"]
+    split: Literal["dev", "test"] = "test"
+    note: str | None = None
+    rows: list[Row]
+
+    @model_validator(mode="after")
+    def _gaps_only_when_not_found(self) -> Group:
+        numbers = [value for row in self.rows for value in (*row.values.values(), *(a.value for a in row.averages))]
+        if self.confidence == "not found" and any(number is not None for number in numbers):
+            raise ValueError("confidence 'not found' is for gaps; a value needs the place where it was seen")
+        return self
+
+
+class Paper(Strict):
+    """One file. ``rank`` orders papers that report the same cell: 1 is this artifact's own protocol, higher is further."""
+
+    paper: str
+    citation: str = Field(min_length=1)
+    url: list[str] = Field(min_length=1)
+    rank: int = Field(ge=1)
+    tables: list[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """One published number (``value`` None: a named gap). Values and standard deviations are in percent."""
+
+    paper: str
+    citation: str
+    rank: int
+    table: str
+    model: str
+    regime: str | None
+    method: str
+    task: str | None
+    language: str
+    average_over: tuple[str, ...] | str | None
+    metric: str
+    scale: str
+    value: float | None
+    std: float | None
+    seeds: int | None
+    split: str
+    source: str
+    confidence: str
+    incompatible: str | None
+    note: str | None
+
+    def averages_over(self, expected: Sequence[str]) -> frozenset[str] | None:
+        """The languages of a printed average, given those of the task; None when the source does not say."""
+        if isinstance(self.average_over, tuple):
+            return frozenset(self.average_over)
+        if self.average_over == "with-en":
+            return frozenset(expected)
+        if self.average_over == "without-en":
+            return frozenset(expected) - {"en"}
+        return None
+
+
+def _flatten(paper: Paper) -> Iterable[Reported]:
+    for group in paper.tables:
+        for row in group.rows:
+            for language, value in row.values.items():
+                yield _entry(paper, group, row, language, value, row.std.get(language), None)
+            for average in row.averages:
+                over = tuple(average.over) if isinstance(average.over, list) else average.over
+                yield _entry(paper, group, row, AVERAGE, average.value, average.std, over)
+
+
+def _entry(
+    paper: Paper,
+    group: Group,
+    row: Row,
+    language: str,
+    value: float | None,
+    std: float | None,
+    over: tuple[str, ...] | str | None,
+) -> Reported:
+    return Reported(
+        paper=paper.paper,
+        citation=paper.citation,
+        rank=paper.rank,
+        table=group.table,
+        model=row.model,
+        regime=row.regime,
+        method=row.method,
+        task=row.task,
+        language=language,
+        average_over=over,
+        metric=row.metric,
+        scale=group.scale,
+        value=value,
+        std=std,
+        seeds=row.seeds,
+        split=group.split,
+        source=group.source,
+        confidence=group.confidence,
+        incompatible=row.incompatible.get(language),
+        note=" ".join(text for text in (group.note, row.note) if text) or None,
+    )
+
+
+def load_reported(folder: Path) -> list[Reported]:
+    """Read every file of ``configs/reported``, in name order.
+
+    Raises:
+        InputError: with file and line, for a value without a source or scale, a value off its scale, an unknown key, or a
+            file whose ``paper`` is not its name.
+    """
+    entries: list[Reported] = []
+    for path in sorted(folder.glob("*.yaml")):
+        paper = parse(Paper, load_yaml(path), path)
+        if paper.paper != path.stem:
+            raise InputError(f"paper: expected {path.stem} (the file's name), got {paper.paper}", path)
+        entries.extend(_flatten(paper))
+    return entries
+
+
+def matches(
+    reported: Iterable[Reported], model: str, regime: str, task: str, language: str, metric: str
+) -> list[Reported]:
+    """Every entry for a cell, best first: comparable values, others, gaps; then by the paper's rank and confidence."""
+    key = (model, regime, task, language, metric)
+    found = [e for e in reported if (e.model, e.regime, e.task, e.language, e.metric) == key]
+    return sorted(
+        found, key=lambda e: (e.value is None, e.incompatible is not None, e.rank, _TRUST.index(e.confidence), e.paper)
+    )
+
+
+def find(
+    reported: Iterable[Reported], model: str, regime: str, task: str, language: str, metric: str
+) -> Reported | None:
+    """The entry a cell is compared with (the first of ``matches``), which may be a gap; None when nothing is known.
+
+    For an average (``language="avg"``) compare ``averages_over`` with the languages at hand before using the value.
+    """
+    found = matches(reported, model, regime, task, language, metric)
+    return found[0] if found else None

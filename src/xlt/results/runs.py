@@ -1,0 +1,258 @@
+"""The run folders of one profile and model, read and checked: the plan, the scores and the cost of every run."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from xlt.artifacts import read_json
+from xlt.config import load_yaml, parse
+from xlt.errors import InputError
+
+
+class Loose(BaseModel):
+    """A file another stage wrote: the keys used here are checked, the others are its own business."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class PlannedRun(Loose):
+    """One entry of a regime's runs in ``plan.json``; ``dir`` is relative to the root."""
+
+    dir: str
+    recipe: str
+    seed: int
+    tasks: list[str]
+
+
+class PlannedRegime(Loose):
+    """A regime as planned: its runs, and the folders of the intermediate runs it starts from."""
+
+    title: str
+    runs: list[PlannedRun]
+    upstream: list[str] = []
+
+
+class Plan(Loose):
+    """``plan.json``: what is expected to exist below the root."""
+
+    profile: str
+    model: str
+    seeds: list[int]
+    regimes: dict[str, PlannedRegime]
+
+
+class TaskScores(Loose):
+    """One task's scores in ``scores.json``: percentages by metric and language, and example counts by language.
+
+    ``no_data`` are the expected languages without a score; those of them in ``withheld`` have files without gold labels.
+    """
+
+    split: Literal["dev", "test"]
+    metrics: dict[str, dict[str, float]]
+    n: dict[str, int] = {}
+    no_data: list[str] = []
+    withheld: list[str] = []
+
+    @field_validator("metrics")
+    @classmethod
+    def _percentages(cls, metrics: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for metric, values in metrics.items():
+            for language, value in values.items():
+                if not (math.isfinite(value) and 0.0 <= value <= 100.0):
+                    raise ValueError(
+                        f"expected a percentage for {metric}, {language}, got {value}; score the run again"
+                    )
+        return metrics
+
+    @model_validator(mode="after")
+    def _same_languages(self) -> TaskScores:
+        sets = {metric: set(values) for metric, values in self.metrics.items()}
+        for metric, languages in sets.items():
+            if languages != self.languages:
+                raise ValueError(f"expected every metric for every language, {metric} differs; score the run again")
+        if uncounted := self.languages - set(self.n):
+            raise ValueError(f"expected n for every scored language, none for {', '.join(sorted(uncounted))}")
+        if both := self.languages & set(self.no_data):
+            raise ValueError(f"expected a score or no data, got both for {', '.join(sorted(both))}")
+        return self
+
+    @property
+    def languages(self) -> set[str]:
+        """The languages that have a score."""
+        return {language for values in self.metrics.values() for language in values}
+
+
+class Scores(Loose):
+    """``scores.json``."""
+
+    tasks: dict[str, TaskScores]
+
+
+class Seconds(Loose):
+    """Measured wall time, in seconds; None for a step that was not taken (or not timed)."""
+
+    train: float | None = Field(default=None, ge=0)
+    predict: float | None = Field(default=None, ge=0)
+
+
+class Provenance(Loose):
+    """The part of ``provenance.json`` that tables show."""
+
+    trainable_parameters: int = Field(ge=0)
+    total_parameters: int = Field(gt=0)
+    wall_seconds: Seconds
+    peak_memory_bytes: int | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    device: str | None = None
+
+
+class RunProfile(Loose):
+    """The profile inside a run's ``config.yaml``."""
+
+    name: str
+    title: str
+    splits: dict[str, str] = {}
+    split_notes: dict[str, str] = {}
+    caps: dict[str, dict[str, int | None]] = {}
+
+    def cap(self, name: str, part: str) -> int | None:
+        """The cap on ``part`` (train, dev, or test: what is scored) of a task or recipe; None when there is none."""
+        return self.caps.get(name, self.caps.get("default", {})).get(part)
+
+
+class RunModel(Loose):
+    """The model inside a run's ``config.yaml``."""
+
+    name: str
+    title: str
+
+
+class RunConfig(Loose):
+    """The part of a run's resolved ``config.yaml`` that tables show."""
+
+    regime: dict[str, Any]
+    model: RunModel
+    profile: RunProfile
+    seed: int
+    languages: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A planned run with what it left behind; ``scores`` is None when it did not run (or did not finish)."""
+
+    planned: PlannedRun
+    config: RunConfig | None
+    scores: Scores | None
+    provenance: Provenance | None
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A regime with its runs; ``upstream`` maps the folder of each finished intermediate run to its provenance."""
+
+    name: str
+    title: str
+    runs: list[Run]
+    upstream: dict[str, Provenance | None] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks its runs are planned for, in the plan's order."""
+        return list(dict.fromkeys(task for run in self.runs for task in run.planned.tasks))
+
+    @property
+    def finished(self) -> list[Run]:
+        """The runs that have scores."""
+        return [run for run in self.runs if run.scores is not None]
+
+    @property
+    def frozen(self) -> bool:
+        """True when nothing is trained (the encoder as released)."""
+        tunings = [run.config.regime.get("tuning") for run in self.runs if run.config is not None]
+        return bool(tunings) and all(isinstance(tuning, dict) and tuning.get("kind") == "frozen" for tuning in tunings)
+
+
+def seed_of(folder: str) -> int | None:
+    """The seed in a run folder's name: ``runs/full/mnli/seed-2`` is 2."""
+    found = re.search(r"seed-(\d+)$", folder.rstrip("/"))
+    return int(found.group(1)) if found else None
+
+
+def load_plan(root: Path) -> Plan:
+    """Read ``<root>/plan.json``.
+
+    Raises:
+        InputError: it is absent or not of the expected form.
+    """
+    path = root / "plan.json"
+    if not path.exists():
+        raise InputError("expected the planner's plan.json; run make plan first", path)
+    return parse(Plan, read_json(path), path)
+
+
+def _provenance(folder: Path) -> Provenance | None:
+    path = folder / "provenance.json"
+    return parse(Provenance, read_json(path), path) if path.exists() else None
+
+
+def load_run(root: Path, planned: PlannedRun) -> Run:
+    """Read one run folder. A run without ``scores.json`` did not run; one with it must be complete.
+
+    Raises:
+        InputError: a file is damaged, ``config.yaml`` or ``provenance.json`` is missing beside the scores, the seed is
+            another one, or a planned task or an expected language has neither a score nor a place in ``no_data``.
+    """
+    folder = root / planned.dir
+    config_path, scores_path = folder / "config.yaml", folder / "scores.json"
+    config = parse(RunConfig, load_yaml(config_path), config_path) if config_path.exists() else None
+    if not scores_path.exists():
+        return Run(planned, config, None, None)
+    if config is None:
+        raise InputError("expected the run's config.yaml beside its scores.json; run make plan again", config_path)
+    if config.seed != planned.seed:
+        raise InputError(
+            f"expected seed {planned.seed} as planned, got {config.seed}; run make plan again", config_path
+        )
+    scores = parse(Scores, read_json(scores_path), scores_path)
+    for task in planned.tasks:
+        _check_complete(task, scores, config, scores_path)
+    provenance = _provenance(folder)
+    if provenance is None:
+        raise InputError("expected provenance.json beside scores.json; delete scores.json and run again", folder)
+    return Run(planned, config, scores, provenance)
+
+
+def _check_complete(task: str, scores: Scores, config: RunConfig, path: Path) -> None:
+    if task not in scores.tasks:
+        raise InputError(f"expected scores of the planned task {task}; delete the file and run again", path)
+    found = scores.tasks[task]
+    lost = [code for code in config.languages.get(task, []) if code not in found.languages | set(found.no_data)]
+    if lost:
+        message = f"{task}: expected a score or an entry in no_data for {', '.join(lost)}; score the run again"
+        raise InputError(message, path)
+
+
+def load_regime(root: Path, plan: Plan, name: str) -> Regime:
+    """Read every run of one regime of the plan.
+
+    Raises:
+        InputError: the plan has no such regime, two runs score the same task with the same seed, or a run is damaged.
+    """
+    if name not in plan.regimes:
+        known = ", ".join(plan.regimes) or "none"
+        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / "plan.json")
+    planned = plan.regimes[name]
+    pairs = [(task, run.seed) for run in planned.runs for task in run.tasks]
+    if doubled := sorted({pair for pair in pairs if pairs.count(pair) > 1}):
+        message = f"{name}: expected one run per task and seed, got two for {doubled[0][0]}, seed {doubled[0][1]}"
+        raise InputError(message, root / "plan.json")
+    runs = [load_run(root, run) for run in planned.runs]
+    return Regime(name, planned.title, runs, {folder: _provenance(root / folder) for folder in planned.upstream})

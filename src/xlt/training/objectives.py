@@ -1,0 +1,119 @@
+"""The loss of each task family, summed over a micro-batch and divided by the size of the whole batch.
+
+An optimizer step may be cut into micro-batches to save padding; because every part is divided by the count of the whole
+batch, the gradient is that of the mean loss over the batch, as in the papers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xlt.data.batching import by_token_budget
+from xlt.data.features import IGNORED, Feature
+from xlt.modeling.model import TransferModel, pad_rows, rows_of
+
+
+def _targets(features: Sequence[Feature], device: torch.device) -> Tensor:
+    return torch.tensor([feature.target for feature in features], device=device)
+
+
+def classification_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
+    """Cross-entropy of the class of each pair, summed."""
+    scores = model.scores(rows_of(features, model.pad_id).to(model.device))
+    return functional.cross_entropy(scores, _targets(features, model.device), reduction="sum")
+
+
+def option_scores(model: TransferModel, features: Sequence[Feature]) -> Tensor:
+    """Scores of the options of each feature: [features, most options], -inf where a feature has fewer."""
+    flat = model.scores(rows_of(features, model.pad_id).to(model.device)).squeeze(-1)
+    split = torch.split(flat, [len(feature.rows) for feature in features])
+    return torch.nn.utils.rnn.pad_sequence(list(split), batch_first=True, padding_value=float("-inf"))
+
+
+def choice_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
+    """Cross-entropy of the right option over the options' scores, summed."""
+    scores = option_scores(model, features)
+    return functional.cross_entropy(scores, _targets(features, model.device), reduction="sum")
+
+
+def tagging_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
+    """Cross-entropy of the label of each word at its first sub-word, summed over words."""
+    rows = rows_of(features, model.pad_id).to(model.device)
+    scores = model.scores(rows)
+    targets = torch.full(rows.ids.shape, IGNORED, device=model.device)
+    for number, feature in enumerate(features):
+        targets[number, : len(feature.target)] = torch.tensor(feature.target, device=model.device)
+    return functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+
+
+def span_scores(model: TransferModel, features: Sequence[Feature]) -> Tensor:
+    """Start and end scores of every token: [features, tokens, 2], -inf at padding."""
+    rows = rows_of(features, model.pad_id).to(model.device)
+    return model.scores(rows).masked_fill(rows.mask.unsqueeze(-1) == 0, float("-inf"))
+
+
+def span_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
+    """Mean of the cross-entropies of start and end, summed over windows (Devlin et al. 2019, section 4.2)."""
+    scores = span_scores(model, features)
+    targets = _targets(features, model.device)
+    start = functional.cross_entropy(scores[..., 0], targets[:, 0], reduction="sum")
+    end = functional.cross_entropy(scores[..., 1], targets[:, 1], reduction="sum")
+    return (start + end) / 2
+
+
+SUMS: dict[str, Callable[[TransferModel, Sequence[Feature]], Tensor]] = {
+    "classification": classification_sum,
+    "choice": choice_sum,
+    "tagging": tagging_sum,
+    "span": span_sum,
+}
+
+
+def count(family: str, features: Sequence[Feature]) -> int:
+    """What the summed loss of a batch is divided by: labelled words for tagging, otherwise features."""
+    if family == "tagging":
+        return sum(label != IGNORED for feature in features for label in feature.target)
+    return len(features)
+
+
+def supervised_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[Tensor]:
+    """The parts of the mean loss of one batch, one per micro-batch of at most ``budget`` padded tokens."""
+    total = max(1, count(model.family, features))
+    costs = [len(feature.rows) for feature in features]
+    widths = [feature.length for feature in features]
+    for group in by_token_budget(range(len(features)), costs, widths, budget):
+        yield SUMS[model.family](model, [features[i] for i in group]) / total
+
+
+def contrastive_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[Tensor]:
+    """In-batch softmax over cosine similarities times a learned scale (XTREME-R's dual encoder).
+
+    Row 0 of a feature is the query, row 1 its answer; the other answers of the batch are the negatives, except those
+    with the same token ids as the right answer, which are right too. The loss couples all examples of the batch, so it
+    is computed in one part and ``budget`` does not apply.
+    """
+    queries = model.embeddings(_rows(model, features, 0))
+    answers = model.embeddings(_rows(model, features, 1))
+    scores = model.logit_scale() * queries @ answers.T
+    same = torch.tensor(
+        [[i != j and a.rows[1] == b.rows[1] for j, b in enumerate(features)] for i, a in enumerate(features)],
+        device=model.device,
+    )
+    yield functional.cross_entropy(scores.masked_fill(same, float("-inf")), torch.arange(len(features)).to(model.device))
+
+
+def _rows(model: TransferModel, features: Sequence[Feature], side: int) -> Any:
+    return pad_rows([f.rows[side] for f in features], [f.types[side] for f in features], model.pad_id).to(model.device)
+
+
+LossParts = Callable[[TransferModel, Sequence[Feature], int], Iterator[Tensor]]
+
+
+def loss_parts(family: str) -> LossParts:
+    """The loss of a task family, as an iterator over parts that add up to the mean loss of the batch."""
+    return supervised_losses if family in SUMS else contrastive_losses

@@ -1,0 +1,186 @@
+"""Train a run: its stages one after the other, from its upstream's weights if it has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from xlt.artifacts import digest, read_json, sha256_file, to_json, write_atomic
+from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
+from xlt.data.loading import first, load_split, sample
+from xlt.data.records import Passage
+from xlt.errors import InputError
+from xlt.evaluation.context import Context, embedder
+from xlt.evaluation.development import development_lareqa, development_mewslix, development_score
+from xlt.evaluation.dual import QUERY_TOKENS, contrastive_features, lareqa_pairs, mewslix_pairs
+from xlt.modeling.checkpoints import load_tokenizer
+from xlt.modeling.model import TransferModel, build_model
+from xlt.runs import Stage
+from xlt.training.loop import Settings, fit
+
+WEIGHTS, TRAINED = "weights.safetensors", "trained.json"
+
+
+def features_of(stage: Stage, records: Sequence[Any], tokenizer: Any, prefix: str) -> list[Feature]:
+    """The training features of a stage."""
+    recipe = stage.recipe
+    if recipe.family == "classification":
+        return pair_features(records, tokenizer, recipe.labels or [], recipe.max_length)
+    if recipe.family == "choice":
+        return choice_features(records, tokenizer, recipe.max_length)
+    if recipe.family == "tagging":
+        return tagging_features(records, tokenizer, recipe.labels or [], recipe.max_length)
+    if recipe.family == "span":
+        return span_features(records, tokenizer, recipe.max_length, recipe.doc_stride or 128, training=True)
+    if recipe.family == "lareqa":
+        pairs: list[Any] = lareqa_pairs([record for record in records if isinstance(record, Passage)])
+        query, answer = QUERY_TOKENS, recipe.max_length - QUERY_TOKENS
+    else:
+        pairs, query, answer = list(mewslix_pairs(records)), recipe.max_length, recipe.max_length
+    return contrastive_features(pairs, tokenizer, query_length=query, answer_length=answer, prefix=prefix)
+
+
+def development(
+    stage: Stage, model: TransferModel, tokenizer: Any, context: Context
+) -> Callable[[], float] | None:
+    """A function that scores the model on the stage's English development data, or None when there is none."""
+    if stage.dev is None:
+        return None
+    recipe = stage.recipe
+    records = load_split(context.data, stage.dev, recipe.language, recipe.labels)
+    if recipe.family == "mewslix":
+        pairs = _cap_pairs(records, stage.caps.dev)
+        return lambda: development_mewslix(embedder(model, tokenizer, context), pairs, recipe.max_length)
+    records = first(records, stage.caps.dev)
+    if not records:
+        raise InputError(f"recipe {recipe.name}: expected development examples after the first {stage.dev.skip}")
+    if recipe.family == "lareqa":
+        return lambda: development_lareqa(embedder(model, tokenizer, context), records, recipe.max_length)
+    return lambda: development_score(model, tokenizer, records, recipe, budget=context.budget)
+
+
+def _cap_pairs(records: Sequence[Any], cap: int | None) -> list[Any]:
+    """At most ``cap`` mentions; all entities stay as candidates."""
+    mentions = [record for record in records if hasattr(record, "entity")]
+    return [*mentions[:cap], *(record for record in records if not hasattr(record, "entity"))]
+
+
+def training_records(stage: Stage, data: Path) -> list[Any]:
+    """The capped training records of a stage."""
+    records = load_split(data, stage.train, stage.recipe.language, stage.recipe.labels)
+    if stage.recipe.family == "mewslix":
+        mentions = sample([record for record in records if hasattr(record, "entity")], stage.caps.train)
+        return [*mentions, *(record for record in records if not hasattr(record, "entity"))]
+    return sample(records, stage.caps.train)
+
+
+def outputs_of(stage: Stage) -> int:
+    """How many labels the head of a stage has (1 where the family has no label list)."""
+    return len(stage.recipe.labels or [""])
+
+
+def make_model(context: Context, stage: Stage | None) -> TransferModel:
+    """A fresh model for a stage (or for no training at all), without upstream weights."""
+    config = context.config
+    model = build_model(
+        context.encoder,
+        family=stage.recipe.family if stage is not None else "tatoeba",
+        labels=outputs_of(stage) if stage is not None else 1,
+        tuning=config.regime.tuning,
+        pooling=config.model.pooling,
+        seed=config.seed,
+    )
+    return model.to(context.device)
+
+
+def train(context: Context) -> TransferModel:
+    """Train all stages and write ``weights.safetensors`` and ``trained.json``; return the trained model.
+
+    What moves from one stage (or from the upstream run) to the next is what was trained of the encoder; the head is
+    fresh, except between two stages of one chain with the same family (Social IQa, then COPA: XTREME-R's protocol).
+    """
+    config = context.config
+    tokenizer = load_tokenizer(context.encoder)
+    state = load_file(context.root / config.upstream / WEIGHTS) if config.upstream is not None else None
+    same_head = False
+    model = make_model(context, config.stages[0] if config.stages else None)
+    histories = {}
+    for number, stage in enumerate(config.stages):
+        if number > 0:
+            same_head = config.stages[number - 1].recipe.family == stage.recipe.family == "choice"
+            state = model.trained_state()
+            model = make_model(context, stage)
+        if state is not None:
+            model.load_trained_state(state, with_head=same_head)
+        records = training_records(stage, context.data)
+        features = features_of(stage, records, tokenizer, config.model.retrieval_prefix)
+        settings = Settings(
+            epochs=stage.recipe.epochs,
+            batch_size=stage.recipe.batch_size,
+            learning_rate=stage.learning_rate,
+            warmup_steps=stage.recipe.warmup_steps,
+            weight_decay=stage.recipe.weight_decay,
+            max_grad_norm=stage.recipe.max_grad_norm,
+            seed=config.seed,
+            token_budget=context.budget,
+        )
+        title = f"{config.regime.name} {stage.recipe.name} seed {config.seed}"
+        history = fit(model, features, settings, development(stage, model, tokenizer, context), title=title)
+        tokens = sum(len(row) for feature in features for row in feature.rows)
+        histories[stage.recipe.name] = {"examples": len(records), "tokens": tokens, **history.as_json()}
+    trainable, total = model.parameter_counts()
+    save_atomic(model.trained_state(), context.folder / WEIGHTS)
+    summary = {
+        "key": training_key(context),
+        "weights_sha256": sha256_file(context.folder / WEIGHTS),
+        "trainable_parameters": trainable,
+        "total_parameters": total,
+        "stages": histories,
+    }
+    write_atomic(context.folder / TRAINED, to_json(summary))
+    return model
+
+
+def save_atomic(state: dict[str, torch.Tensor], path: Path) -> None:
+    """Write tensors to a temporary name, then rename. An untuned encoder has none: an empty file of the format."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(state, temporary)
+    temporary.replace(path)
+
+
+def training_key(context: Context) -> str:
+    """A hash of everything the weights of a run depend on; tasks and test caps are not part of it."""
+    config = context.config
+    upstream = None
+    if config.upstream is not None:
+        upstream = read_json(context.root / config.upstream / TRAINED)["weights_sha256"]
+    return digest(
+        {
+            "tuning": config.regime.model_dump(exclude={"name", "title", "description"}),
+            "seed": config.seed,
+            "stages": [stage.model_dump(exclude={"recipe": {"title", "source", "sources"}}) for stage in config.stages],
+            "model": config.model.model_dump(include={"name", "pooling", "retrieval_prefix"}),
+            "encoder": read_json(context.encoder / "prepared.json")["sha256"],
+            "upstream": upstream,
+        }
+    )
+
+
+def is_trained(context: Context) -> bool:
+    """Whether the weights of a run are there, intact, and made from what its config asks for now."""
+    path, weights = context.folder / TRAINED, context.folder / WEIGHTS
+    if not path.exists() or not weights.exists():
+        return False
+    summary = read_json(path)
+    return bool(summary["key"] == training_key(context) and summary["weights_sha256"] == sha256_file(weights))
+
+
+def load_trained(context: Context) -> TransferModel:
+    """The trained model of a run whose weights are there."""
+    model = make_model(context, context.config.stages[-1] if context.config.stages else None)
+    model.load_trained_state(load_file(context.folder / WEIGHTS), with_head=True)
+    return model

@@ -1,0 +1,92 @@
+"""The steps of a run as its scripts call them: each checks what is done, does the rest, and writes its result last."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xlt.artifacts import peak_memory_bytes, provenance, read_json, to_json, write_atomic
+from xlt.errors import InputError
+from xlt.evaluation.context import Context
+from xlt.evaluation.evaluate import PREDICTED, is_predicted, predict, score
+from xlt.modeling.checkpoints import load_tokenizer
+from xlt.modeling.model import TransferModel
+from xlt.runs import read_run
+from xlt.training.run import TRAINED, is_trained, load_trained, train
+
+COST = "cost.json"
+"""Seconds and memory of the steps done so far; becomes part of ``provenance.json``."""
+
+
+def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -> Context:
+    """Read a run's config and set up the device; CPU threads as given."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    logging.getLogger("adapters").setLevel(logging.ERROR)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    config = read_run(folder)
+    if not (encoder / "prepared.json").exists():
+        raise InputError("expected a prepared encoder; run reproduce/download.py or reproduce/pretrain.py", encoder)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    root = folder.resolve().parents[3]
+    return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
+
+
+def train_step(context: Context) -> TransferModel | None:
+    """Train unless the weights are there and current. Returns the model when it was trained just now."""
+    if is_trained(context):
+        return None
+    started = time.perf_counter()
+    model = train(context)
+    _record(context, "train", time.perf_counter() - started)
+    return model
+
+
+def predict_step(context: Context, model: TransferModel | None) -> None:
+    """Predict the test data of every task whose predictions are not there or not current."""
+    weights = read_json(context.folder / TRAINED)["weights_sha256"]
+    if (context.folder / PREDICTED).exists() and is_predicted(context, weights):
+        return
+    model = model or load_trained(context)
+    started = time.perf_counter()
+    predict(context, model, load_tokenizer(context.encoder), weights)
+    _record(context, "predict", time.perf_counter() - started)
+
+
+def score_step(context: Context) -> dict[str, Any]:
+    """Score the predictions and write ``provenance.json`` and, last of all, ``scores.json``."""
+    tasks = score(context)
+    trained = read_json(context.folder / TRAINED)
+    dev = {name: stage["dev_scores"] for name, stage in trained["stages"].items()}
+    cost = read_json(context.folder / COST) if (context.folder / COST).exists() else {}
+    record = {
+        **provenance(),
+        "device": torch.cuda.get_device_name() if context.device.type == "cuda" else "cpu",
+        "torch_threads": torch.get_num_threads(),
+        "seed": context.config.seed,
+        "encoder": read_json(context.encoder / "prepared.json")["origin"],
+        "weights_sha256": trained["weights_sha256"],
+        "trainable_parameters": trained["trainable_parameters"],
+        "total_parameters": trained["total_parameters"],
+        "wall_seconds": {step: cost.get(step, {}).get("seconds") for step in ("train", "predict")},
+        "peak_memory_bytes": max((step["peak_memory_bytes"] for step in cost.values()), default=peak_memory_bytes()),
+    }
+    write_atomic(context.folder / "provenance.json", to_json(record))
+    scores = {"tasks": tasks, "dev": dev}
+    write_atomic(context.folder / "scores.json", to_json(scores))
+    return scores
+
+
+def _record(context: Context, step: str, seconds: float) -> None:
+    path = context.folder / COST
+    cost = read_json(path) if path.exists() else {}
+    cost[step] = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes()}
+    write_atomic(path, to_json(cost))

@@ -1,0 +1,119 @@
+"""Hand-made run folders, as the other stages would leave them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+
+class Folders:
+    """Writes a root folder with a plan and runs. ``scores[task][metric][language]`` is a percentage."""
+
+    def __init__(self, root: Path, profile: str = "pilot", model: str = "e5-small", caps: Any = None) -> None:
+        self.root = root
+        self.profile = {
+            "name": profile,
+            "title": f"{profile} profile",
+            "splits": {"xnli": "dev"},
+            "split_notes": {"xnli": "XTREME blanks its test labels"},
+            "caps": caps or {},
+        }
+        self.model = model
+        self.plan: dict[str, Any] = {
+            "profile": profile,
+            "model": model,
+            "seeds": [1, 2],
+            "regimes": {},
+            "tables": {},
+        }
+
+    def regime(self, name: str, title: str | None = None, upstream: list[str] | None = None) -> None:
+        """Plan a regime without runs."""
+        self.plan["regimes"][name] = {"title": title or name, "runs": [], "upstream": upstream or []}
+        self.write_plan()
+
+    def write_plan(self) -> None:
+        """Write ``plan.json``."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "plan.json").write_text(json.dumps(self.plan), encoding="utf-8")
+
+    def run(
+        self,
+        regime: str,
+        recipe: str,
+        seed: int,
+        scores: dict[str, dict[str, dict[str, float]]] | None,
+        *,
+        tasks: list[str] | None = None,
+        no_data: dict[str, list[str]] | None = None,
+        split: str = "test",
+        n: int = 100,
+        trained: int = 1000,
+        total: int = 10000,
+        train: float = 60.0,
+        predict: float = 30.0,
+        tuning: str = "full",
+    ) -> Path:
+        """Plan one run and, unless ``scores`` is None, write what it leaves behind. Returns its folder."""
+        names = tasks or list(scores or {})
+        absent = no_data or {}
+        relative = f"runs/{regime}/{recipe}/seed-{seed}"
+        self.plan["regimes"][regime]["runs"].append({"dir": relative, "recipe": recipe, "seed": seed, "tasks": names})
+        self.write_plan()
+        folder = self.root / relative
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {task: list(dict.fromkeys(c for m in (scores or {}).get(task, {}).values() for c in m)) for task in names}
+        config = {
+            "regime": {"name": regime, "title": regime, "tuning": {"kind": tuning}},
+            "recipe": {"name": recipe},
+            "model": {"name": self.model, "title": f"the {self.model} encoder"},
+            "profile": self.profile,
+            "seed": seed,
+            "tasks": names,
+            "languages": {task: found[task] + absent.get(task, []) for task in names},
+        }
+        (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        if scores is None:
+            return folder
+        entries = {
+            task: {
+                "split": split,
+                "metrics": scores[task],
+                "n": dict.fromkeys(found[task], n),
+                "no_data": absent.get(task, []),
+            }
+            for task in names
+        }
+        (folder / "scores.json").write_text(json.dumps({"tasks": entries, "dev": {}}), encoding="utf-8")
+        self.provenance(relative, trained, total, train, predict)
+        return folder
+
+    def provenance(self, relative: str, trained: int, total: int, train: float, predict: float) -> None:
+        """Write ``provenance.json`` of a run folder."""
+        content = {
+            "trainable_parameters": trained,
+            "total_parameters": total,
+            "wall_seconds": {"train": train, "predict": predict},
+            "peak_memory_bytes": 2**30,
+            "git_commit": "0123456789abcdef",
+            "git_dirty": False,
+            "device": "cpu",
+            "code_hash": "00",
+        }
+        (self.root / relative).mkdir(parents=True, exist_ok=True)
+        (self.root / relative / "provenance.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Callable[..., Folders]:
+    """Make a root folder: ``folders(profile=..., model=...)``."""
+
+    def make(**options: Any) -> Folders:
+        return Folders(tmp_path / "root", **options)
+
+    return make
