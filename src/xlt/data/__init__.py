@@ -1,0 +1,1 @@
+"""Readers for the official file formats, and batching of what they read."""

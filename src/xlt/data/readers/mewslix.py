@@ -1,0 +1,88 @@
+"""Mewsli-X: mentions in documents, candidate entities, and mention-entity pairs for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from xlt.data.readers.files import field, json_lines
+from xlt.data.records import Entity, Mention
+from xlt.errors import InputError
+
+CANDIDATES = "candidate_set_entities.jsonl"
+
+
+def _mention(
+    context: dict[str, Any], row: dict[str, Any], path: Path, line: int, name: str, entity: str | None
+) -> Mention:
+    """A mention whose span must hold the text that the file says it holds."""
+    text = field(context, "text", str, path, line)
+    span = field(row, "mention_span", dict, path, line)
+    start, end = field(span, "start", int, path, line), field(span, "end", int, path, line)
+    given = field(span, "text", str, path, line)
+    if not 0 <= start < end or text[start:end] != given:
+        got = text[start:end] if start >= 0 else ""
+        message = f"mention {name}: expected {given[:60]!r} at characters {start} to {end}, got {got[:60]!r}"
+        raise InputError(message, path, line)
+    return Mention(name, text, start, end, entity)
+
+
+def mewslix_mentions(path: Path, language: str) -> list[Mention]:
+    """The mentions of one language in a file with all of them, one document a line.
+
+    Raises:
+        InputError: no document in this language; a mention that does not stand at its offsets.
+    """
+    mentions = []
+    seen = set()
+    for number, row in json_lines(path):
+        context = field(row, "context", dict, path, number)
+        seen.add(field(context, "language", str, path, number))
+        if context["language"] != language:
+            continue
+        for given in field(row, "mentions", list, path, number):
+            name = field(given, "example_id", str, path, number)
+            entity = field(given, "entity_id", str, path, number) if "entity_id" in given else None
+            mentions.append(_mention(context, given, path, number, name, entity))
+    if not mentions:
+        raise InputError(f"expected mentions in language {language}, got {', '.join(sorted(seen))}", path)
+    return mentions
+
+
+def _entity(row: dict[str, Any], path: Path, line: int) -> Entity:
+    name, title, description, language = (
+        field(row, key, str, path, line) for key in ("entity_id", "title", "description", "description_language")
+    )
+    return Entity(name, title, description, language)
+
+
+def mewslix_candidates(path: Path) -> list[Entity]:
+    """The candidate set beside a mentions file: every entity that may be retrieved, about a million."""
+    found = path.with_name(CANDIDATES)
+    entities = []
+    seen = set()
+    for number, row in json_lines(found):
+        entity = _entity(row, found, number)
+        if entity.id in seen:
+            raise InputError(f"expected each entity once, got {entity.id} twice", found, number)
+        seen.add(entity.id)
+        entities.append(entity)
+    return entities
+
+
+def mewslix_pairs(path: Path, language: str) -> list[Mention | Entity]:
+    """Training pairs: all mentions in file order, then each entity that they name, once.
+
+    A mention's ``entity`` is the ``id`` of its entity. The pairs are English (the language is not looked at).
+    """
+    mentions: list[Mention] = []
+    entities: dict[str, Entity] = {}
+    for number, row in json_lines(path):
+        contextual = field(row, "contextual_mention", dict, path, number)
+        entity = _entity(field(row, "entity", dict, path, number), path, number)
+        context = field(contextual, "context", dict, path, number)
+        given = field(contextual, "mention", dict, path, number)
+        name = str(given.get("example_id", number - 1))
+        mentions.append(_mention(context, given, path, number, name, entity.id))
+        entities.setdefault(entity.id, entity)
+    return [*mentions, *entities.values()]

@@ -1,0 +1,148 @@
+"""Extractive question answering: the SQuAD layout, TyDiQA's owner file, flat rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xlt import languages
+from xlt.data.readers.files import field, json_document
+from xlt.data.records import Answer, Question
+from xlt.errors import InputError
+
+
+class Document:
+    """A JSON data file whose errors name the line of the question they concern."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        value, self.text = json_document(path)
+        if not isinstance(value, dict):
+            raise InputError(f"expected an object with key 'data', got {type(value).__name__}", path, 1)
+        self.data: list[Any] = field(value, "data", list, path, 1)
+        if not self.data:
+            raise InputError("expected examples, got an empty 'data' list", path, 1)
+
+    def line(self, key: str) -> int | None:
+        """The line on which a string first stands in the file."""
+        where = self.text.find(json.dumps(key))
+        if where < 0:
+            where = self.text.find(json.dumps(key, ensure_ascii=False))
+        return None if where < 0 else self.text.count("\n", 0, where) + 1
+
+    def error(self, message: str, key: str) -> InputError:
+        """An input error at the line of ``key``."""
+        return InputError(message, self.path, self.line(key))
+
+    def paragraphs(self) -> Iterator[dict[str, Any]]:
+        """The paragraphs of all articles, in order."""
+        for number, article in enumerate(self.data):
+            if not isinstance(article, dict):
+                raise InputError(f"expected data[{number}] to be an object, got {type(article).__name__}", self.path)
+            for paragraph in field(article, "paragraphs", list, self.path, None):
+                field(paragraph, "context", str, self.path, None)
+                field(paragraph, "qas", list, self.path, None)
+                yield paragraph
+
+    def answers(self, row: dict[str, Any], context: str) -> tuple[Answer, ...]:
+        """The answers of a question, checked against the passage; () when it has none or its gold is withheld.
+
+        XTREME withholds gold by one answer "" at 0. ``answers`` may be a list of objects or an object of lists.
+        """
+        name = str(row.get("id"))
+        given = row.get("answers") or []
+        if row.get("is_impossible"):
+            return ()
+        if isinstance(given, dict):
+            given = [
+                {"text": text, "answer_start": start}
+                for text, start in zip(given.get("text", []), given.get("answer_start", []), strict=True)
+            ]
+        found = []
+        for answer in given:
+            line = None if isinstance(answer, dict) and {"text", "answer_start"} <= set(answer) else self.line(name)
+            text = field(answer, "text", str, self.path, line)
+            start = field(answer, "answer_start", int, self.path, line)
+            if not text and start == 0:
+                continue
+            if not text or start < 0 or context[start : start + len(text)] != text:
+                got = context[start : start + len(text)] if start >= 0 else ""
+                message = f"question {name}: expected the answer {text[:60]!r} at character {start}, got {got[:60]!r}"
+                raise self.error(f"{message}; correct answer_start or text", name)
+            found.append(Answer(text, start))
+        return tuple(found)
+
+    def question(self, row: Any, context: str) -> Question:
+        """One question row as a record."""
+        if not isinstance(row, dict):
+            raise InputError(f"expected a question object, got {type(row).__name__}", self.path)
+        name = str(field(row, "id", (str, int), self.path, None))
+        text = row.get("question")
+        if not isinstance(text, str):
+            raise self.error(f"question {name}: expected key 'question' with a text", name)
+        return Question(name, text.strip(), context, self.answers(row, context))
+
+    def unique(self, questions: list[Question]) -> list[Question]:
+        """``questions``, whose ids must differ: predictions are keyed by them."""
+        seen: set[str] = set()
+        for question in questions:
+            if question.id in seen:
+                raise self.error(f"question {question.id}: expected each id once, got it twice", question.id)
+            seen.add(question.id)
+        return questions
+
+
+def squad(path: Path, language: str) -> list[Question]:
+    """SQuAD 1.1 and 2.0, XQuAD, MLQA, TyDiQA-GoldP by language: articles > paragraphs > questions > answers.
+
+    Raises:
+        InputError: not this layout; an answer that does not stand at its offset (with the question's id); an id twice.
+    """
+    document = Document(path)
+    questions = [
+        document.question(row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"]
+    ]
+    return document.unique(questions)
+
+
+def tydiqa(path: Path, language: str) -> list[Question]:
+    """TyDiQA-GoldP's training file, all languages together: ids begin with the English name, "swahili-...".
+
+    Returns the questions of one language, ids as they are (XTREME shortens them to their last part).
+    """
+    document = Document(path)
+    prefix = f"{languages.name(language).lower()}-"
+    questions = []
+    for paragraph in document.paragraphs():
+        for row in paragraph["qas"]:
+            if str(field(row, "id", str, path, None)).startswith(prefix):
+                questions.append(document.question(row, paragraph["context"]))
+    if not questions:
+        raise InputError(f"expected questions with ids beginning {prefix!r}, got none", path)
+    return document.unique(questions)
+
+
+def tydiqa_xtreme(path: Path, language: str) -> list[Question]:
+    """XTREME's training file of one language (``tydiqa.goldp.en.train.json``).
+
+    Its script cuts the ids down to their last part, which leaves many alike: here they begin with the question's number
+    from 0 in the file.
+    """
+    document = Document(path)
+    rows = [(row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"]]
+    questions = (document.question(row, context) for row, context in rows)
+    return [replace(question, id=f"{number}-{question.id}") for number, question in enumerate(questions)]
+
+
+def squad_rows(path: Path, language: str) -> list[Question]:
+    """Questions as flat rows under ``data``: id, question, context, answers as {"text": [], "answer_start": []}."""
+    document = Document(path)
+    questions = []
+    for row in document.data:
+        if not isinstance(row, dict):
+            raise InputError(f"expected a question object, got {type(row).__name__}", path)
+        questions.append(document.question(row, field(row, "context", str, path, None)))
+    return document.unique(questions)

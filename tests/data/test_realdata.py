@@ -1,0 +1,129 @@
+"""The readers on the owners' real files: every file of the manifest is read, and its examples are counted.
+
+Needs the folder with MANIFEST.tsv (columns file, examples, ...) in the environment variable XLT_REALDATA.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from xlt.config import Recipe, Task, load_all
+from xlt.data.readers import BITEXT, LABELLED, MINING, READERS
+from xlt.data.records import Bitext, Passage
+from xlt.data.sources import has_gold, locate, read
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+TASKS = load_all(Task, CONFIGS / "tasks")
+FOLDER = os.environ.get("XLT_REALDATA")
+pytestmark = pytest.mark.skipif(FOLDER is None, reason="XLT_REALDATA names no folder of real files")
+
+NLI = TASKS["xnli"].labels
+PAIR = ["0", "1"]
+UPOS = TASKS["udpos"].labels
+NER = TASKS["panx"].labels
+DATES = [*(NER or []), "B-DATE", "I-DATE"]  # MasakhaNER has these besides WikiANN's tags
+
+# Pattern of the manifest's file column -> format, labels, and whether the file has gold. The language is in the name.
+FILES: list[tuple[str, str, list[str] | None, bool]] = [
+    (r"xquad/xquad\.(?P<lang>..)\.json", "squad", None, True),
+    (r"lareqa/xquad-r/(?P<lang>..)\.json", "xquad-r", None, True),
+    (r"xcopa/data/(?P<lang>..)/.*", "copa-jsonl", None, True),
+    (r"xtreme/xcopa/.*-(?P<lang>..)\.jsonl", "copa-jsonl", None, True),
+    (r"xtreme/xnli/dev-(?P<lang>..)\.tsv", "pair-tsv", NLI, True),
+    (r"xtreme/xnli/test-(?P<lang>..)\.tsv", "pair-tsv", NLI, False),
+    (r"xtreme/pawsx/dev-(?P<lang>..)\.tsv", "pair-tsv", PAIR, True),
+    (r"pawsx_original/x-final/(?P<lang>..)/.*", "pawsx-tsv", PAIR, True),
+    (r"xtreme/panx/(dev|train)-(?P<lang>..)\.tsv", "tags-tsv", NER, True),
+    (r"xtreme/panx/test-(?P<lang>..)\.tsv", "tags-tsv", NER, False),
+    (r"xtreme/udpos/.*-(?P<lang>..)\.tsv", "tags-tsv", UPOS, True),
+    (r"ud/UD_.*/(?P<lang>..)_.*", "conllu", UPOS, True),
+    (r"tydiqa/tydiqa-goldp-v1.1-train/tydiqa\.goldp\.(?P<lang>..)\.train\.json", "tydiqa-xtreme", None, True),
+    (r"tydiqa/tydiqa-goldp-v1.1-dev/tydiqa\.goldp\.(?P<lang>..)\.dev\.json", "squad", None, False),
+    (r"mlqa/.*context-(?P<lang>..)-.*", "squad", None, True),
+    (r"tatoeba/v1/tatoeba\.(?P<lang3>...)-eng\.(?P=lang3)", "tatoeba", None, True),
+    (r"xtreme/bucc2018/(?P<lang>..)-en\.dev\.(?P=lang)", "bucc", None, True),
+    (r"hellaswag/.*", "hellaswag-jsonl", None, True),
+    (r"commonsenseqa/.*", "commonsenseqa-jsonl", None, True),
+    (r"cosmosqa/.*\.csv", "cosmosqa-csv", None, True),
+    (r"socialiqa/.*", "siqa-jsonl", None, True),
+    (r"glue_json/(MNLI|SNLI)/.*", "pair-json", NLI, True),
+    (r"glue_json/QQP/.*", "pair-json", PAIR, True),
+    (r"glue_tsv/(MNLI|SNLI)/.*", "glue-tsv", NLI, True),
+    (r"glue_tsv/QQP/.*", "glue-tsv", PAIR, True),
+    (r"anli_v1.0/.*", "anli-jsonl", NLI, True),
+    (r"masakhaner2/.*", "tags-spaced", DATES, True),
+    (r"masakhapos/.*", "tags-spaced", UPOS, True),
+    (r"americasnli/test/(?P<lang>.*)\.tsv", "xnli-tsv", NLI, True),
+    (r"squad_v2_sample/sample\.json", "squad-rows", None, True),
+    (r"mewsli_x/.*mentions\.(?P<lang>..)\.jsonl", "mewslix-mentions", None, True),
+]
+# Files that are read together with another one, and folders that hold no task data.
+BESIDE = re.compile(r"tatoeba/v1/.*\.eng|xtreme/bucc2018/.*\.(en|gold)|lexicon/.*|udhr2/.*")
+
+
+def manifest() -> Iterator[tuple[str, str]]:
+    if FOLDER is None:
+        return
+    with (Path(FOLDER) / "MANIFEST.tsv").open(encoding="utf-8", newline="") as handle:
+        for row in csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE):
+            if not BESIDE.fullmatch(row["file"]):
+                yield row["file"], row["examples"]
+
+
+@pytest.mark.parametrize(("name", "examples"), list(manifest()))
+def test_every_file_is_read_and_counted(name: str, examples: str) -> None:
+    kinds = [entry for entry in FILES if re.fullmatch(entry[0], name)]
+    assert len(kinds) == 1, f"{name} is not described above"
+    pattern, kind, labels, gold = kinds[0]
+    match = re.fullmatch(pattern, name)
+    language = match.groupdict().get("lang", "en") if match else "en"
+    path = Path(str(FOLDER)) / name
+    wanted = [int(number) for number in re.findall(r"\d+", examples)]
+    if kind in BITEXT:
+        assert [len(BITEXT[kind](path, language).source)] == wanted
+    elif kind in MINING:
+        mining = MINING[kind](path, language)
+        assert [len(mining.source)] == wanted
+        assert mining.gold
+    else:
+        records = LABELLED[kind](path, language, labels) if kind in LABELLED else READERS[kind](path, language)
+        assert has_gold(records) == gold
+        if kind == "xquad-r":
+            passages = [record for record in records if isinstance(record, Passage)]
+            assert [sum(len(p.questions) for p in passages), sum(len(p.sentences) for p in passages)] == wanted
+        elif kind == "pawsx-tsv":
+            assert len(records) == wanted[0] - 5  # five placeholder rows in this file
+        else:
+            assert len(records) == wanted[0]
+
+
+def test_every_language_of_tatoeba_is_there_and_aligned() -> None:
+    task = TASKS["tatoeba"]
+    for code in task.languages["xtreme-r"]:
+        found = locate(Path(str(FOLDER)), task.sources["test"], language=code, split="test")
+        assert found is not None, code
+        bitext = read(found, code)
+        assert isinstance(bitext, Bitext)
+        assert len(bitext.source) == len(bitext.target) <= 1000
+
+
+def test_every_source_that_is_there_is_read() -> None:
+    data = Path(str(FOLDER))
+    found = []
+    for task in TASKS.values():
+        for split, sources in task.sources.items():
+            for code in task.languages.get("xtreme-r") or task.languages["xtreme"]:
+                if located := locate(data, sources, language=code, split=split):
+                    assert read(located, code, task.labels)
+                    found.append(task.name)
+    for recipe in load_all(Recipe, CONFIGS / "recipes").values():
+        for part, sources in recipe.sources.items():
+            if located := locate(data, sources, language="en", split=part):
+                assert read(located, "en", recipe.labels)
+    assert set(found) == set(TASKS) - {"mewslix"}  # Mewsli-X is an example record here, under another name

@@ -1,0 +1,187 @@
+"""Published numbers: the schema refuses what cannot be trusted, and the files of the project say what was printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from xlt import languages
+from xlt.config import Task, load_all
+from xlt.errors import InputError
+from xlt.results.reported import Reported, find, load_reported, matches
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def paper(**row: Any) -> dict[str, Any]:
+    base = {"model": "mbert", "regime": "full", "method": "mBERT", "task": "xnli", "metric": "accuracy"}
+    return {
+        "paper": "some2020",
+        "citation": "Some 2020",
+        "url": ["https://example.org"],
+        "rank": 1,
+        "tables": [
+            {
+                "table": "Table 1",
+                "source": "the paper",
+                "confidence": "seen",
+                "scale": "percent",
+                "rows": [base | (row or {"values": {"en": 80.0}})],
+            }
+        ],
+    }
+
+
+def write(folder: Path, content: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{content['paper']}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return folder
+
+
+def test_entries_are_flat(tmp_path: Path) -> None:
+    content = paper(
+        values={"en": 80.0, "de": None},
+        std={"en": 0.5},
+        seeds=4,
+        averages=[{"value": 70.0, "std": 1.0, "over": ["en", "de"]}, {"value": 60.0, "over": "without-en"}],
+    )
+    entries = load_reported(write(tmp_path / "r", content))
+    assert [(e.language, e.value, e.std) for e in entries] == [
+        ("en", 80.0, 0.5),
+        ("de", None, None),
+        ("avg", 70.0, 1.0),
+        ("avg", 60.0, None),
+    ]
+    assert entries[0].seeds == 4
+    assert entries[2].averages_over(["en", "de", "fr"]) == {"en", "de"}
+    assert entries[3].averages_over(["en", "de", "fr"]) == {"de", "fr"}
+
+
+@pytest.mark.parametrize(("over", "expected"), [("with-en", {"en", "de"}), ("as printed", None)])
+def test_languages_of_an_average(tmp_path: Path, over: str, expected: set[str] | None) -> None:
+    entry = load_reported(write(tmp_path / "r", paper(averages=[{"value": 1.0, "over": over}])))[0]
+    assert entry.averages_over(["en", "de"]) == expected
+
+
+def drop(content: dict[str, Any], key: str) -> dict[str, Any]:
+    del content["tables"][0][key]
+    return content
+
+
+def change(content: dict[str, Any], **values: Any) -> dict[str, Any]:
+    content["tables"][0].update(values)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (drop(paper(), "source"), "source"),
+        (change(paper(), source=""), "source"),
+        (drop(paper(), "scale"), "scale"),
+        (change(paper(), scale="fraction"), "scale"),
+        (drop(paper(), "confidence"), "confidence"),
+        (change(paper(), confidence="not found"), "a value needs the place where it was seen"),
+        (change(paper(), surprise=1), "unknown key tables.0.surprise"),
+        (paper(values={"en": 101.0}), "expected percentages, got 101.0"),
+        (paper(values={"en": "80"}), "values.en"),
+        (paper(values={"en": None}, std={"en": 1.0}), "std of given values only"),
+        (paper(values={}), "expected values or averages"),
+        (paper(values={"en": 1.0}, incompatible={"avg": "no"}), "incompatible"),
+        (paper(values={"en": 1.0}, metric="bleu"), "metric"),
+        (paper(averages=[{"value": 1.0}]), "over"),
+        (paper(averages=[{"value": 1.0, "over": "some"}]), "over"),
+    ],
+)
+def test_bad_entries_are_refused(tmp_path: Path, content: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_reported(write(tmp_path / "r", content))
+    assert "some2020.yaml" in str(caught.value)
+
+
+def test_paper_is_the_name_of_its_file(tmp_path: Path) -> None:
+    write(tmp_path / "r", paper())
+    (tmp_path / "r" / "some2020.yaml").rename(tmp_path / "r" / "other.yaml")
+    with pytest.raises(InputError, match=r"expected other \(the file's name\), got some2020"):
+        load_reported(tmp_path / "r")
+
+
+def test_best_entry_first(tmp_path: Path) -> None:
+    for name, rank, value, extra in (
+        ("a2020", 3, 1.0, {}),
+        ("b2020", 2, 2.0, {}),
+        ("c2020", 1, None, {}),
+        ("d2020", 1, 3.0, {"incompatible": {"en": "another scorer"}}),
+    ):
+        write(tmp_path / "r", paper(values={"en": value}, **extra) | {"paper": name, "rank": rank})
+    entries = load_reported(tmp_path / "r")
+    found = matches(entries, "mbert", "full", "xnli", "en", "accuracy")
+    assert [entry.paper for entry in found] == ["b2020", "a2020", "d2020", "c2020"]
+    assert find(entries, "mbert", "full", "xnli", "en", "accuracy") == found[0]
+    assert find(entries, "mbert", "lora", "xnli", "en", "accuracy") is None
+
+
+@pytest.fixture(scope="module")
+def committed() -> list[Reported]:
+    return load_reported(CONFIGS / "reported")
+
+
+def test_committed_files_name_known_things(committed: list[Reported]) -> None:
+    tasks = load_all(Task, CONFIGS / "tasks")
+    models = {path.stem for path in (CONFIGS / "models").glob("*.yaml")}
+    assert {entry.model for entry in committed} <= models
+    assert {entry.task for entry in committed} <= set(tasks)
+    codes = {entry.language for entry in committed} | {c for e in committed for c in e.average_over or () if len(c) == 2}
+    assert codes <= {*languages.XTREME_R, "avg"}
+    comparable = [entry for entry in committed if entry.regime is not None and entry.task is not None]
+    assert all(entry.metric in tasks[str(entry.task)].metrics for entry in comparable)
+
+
+def test_gaps_are_named(committed: list[Reported]) -> None:
+    gaps = [entry for entry in committed if entry.value is None]
+    assert ("ruder2021_xtreme_r", "xnli") in {(entry.paper, entry.task) for entry in gaps}
+    assert {"adv", "rs-rp", "rs-da"} <= {entry.regime for entry in gaps if entry.paper == "huang2021_robust_training"}
+    assert all(entry.source for entry in gaps)
+
+
+# figures as printed in the sources named in the files
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        (("mbert", "full", "xquad", "sw", "f1"), None),
+        (("mbert", "full", "xquad", "th", "f1"), 42.7),
+        (("xlmr-large", "full", "udpos", "avg", "f1"), 73.8),
+        (("xlmr-base", "full", "xnli", "sw", "accuracy"), 66.5),
+        (("xlmr-base", "lora", "mlqa", "en", "f1"), 80.04),
+        (("e5-small", "untuned", "tatoeba", "zh", "accuracy"), 92.4),
+        (("e5-small", "untuned", "tatoeba", "sw", "accuracy"), 75.8974),
+    ],
+)
+def test_committed_figures(committed: list[Reported], cell: tuple[str, str, str, str, str], value: float | None) -> None:
+    entry = find(committed, *cell)
+    assert (None if entry is None else entry.value) == value
+
+
+def test_e5_on_tatoeba_has_41_languages_two_of_them_gaps(committed: list[Reported]) -> None:
+    entries = [e for e in committed if (e.model, e.task) == ("e5-small", "tatoeba")]
+    assert len(entries) == 41
+    assert {entry.language for entry in entries if entry.value is None} == {"fi", "ja"}
+
+
+def test_xtreme_average_of_xquad_equals_the_mean_of_its_languages(committed: list[Reported]) -> None:
+    # the README's average is over twelve languages; its eleven XTREME ones have the mean XTREME reports, 64.5 F1
+    own = [e for e in committed if (e.paper, e.model, e.task, e.metric) == ("hu2020_xtreme", "mbert", "xquad", "f1")]
+    values = {entry.language: entry.value for entry in own if entry.language != "avg"}
+    eleven = [value for code, value in values.items() if code != "ro" and value is not None]
+    averages = {entry.averages_over([]): entry.value for entry in own if entry.language == "avg"}
+    assert averages[frozenset(values)] == 65.2
+    assert averages[frozenset(values) - {"ro"}] == 64.5 == round(sum(eleven) / len(eleven), 1)
+
+
+def test_chinese_by_another_scorer_is_marked(committed: list[Reported]) -> None:
+    entry = find(committed, "xlmr-base", "full", "xquad", "zh", "f1")
+    assert entry is not None
+    assert entry.incompatible == "another scorer for Chinese"
