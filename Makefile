@@ -35,7 +35,7 @@ export OMP_NUM_THREADS := $(THREADS)
 export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
 
-.PHONY: help smoke test plan data encoder status lint clean clean-all bench $(GOALS)
+.PHONY: help smoke test plan data encoder lint clean clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [-n] [-j N]"

@@ -9,7 +9,16 @@ from xlt.config import Table, Task
 from xlt.errors import InputError
 from xlt.runs import Evaluation, FileSet, RunConfig, Stage
 
-TOKENS_PER_EXAMPLE = {"classification": 45, "choice": 30, "tagging": 30, "span": 230, "lareqa": 900, "mewslix": 96, "tatoeba": 28, "bucc": 60}
+TOKENS_PER_EXAMPLE = {
+    "classification": 45,
+    "choice": 30,
+    "tagging": 30,
+    "span": 230,
+    "lareqa": 900,
+    "mewslix": 96,
+    "tatoeba": 28,
+    "bucc": 60,
+}
 """Mean sub-words of an example (choice: of an option; LAReQA: of all candidates of a passage), from the official files."""
 ANSWER_SHARE = 0.3
 """Part of a LAReQA passage's candidate tokens that a training question is paired with: one answer sentence."""
@@ -52,7 +61,9 @@ def run_tokens(run: RunConfig, data: Path) -> float:
     return sum(stage_tokens(s, data, passes) for s in run.stages) + sum(task_tokens(e, data) for e in run.evaluations)
 
 
-def needed(target: str, runs: dict[str, RunConfig], regimes: dict[str, list[str]], tables: dict[str, Table]) -> list[str]:
+def needed(
+    target: str, runs: dict[str, RunConfig], regimes: dict[str, list[str]], tables: dict[str, Table]
+) -> list[str]:
     """The runs behind a table or regime, upstream runs first."""
     if target in tables:
         folders = [folder for regime in tables[target].regimes for folder in regimes[regime]]
@@ -125,7 +136,11 @@ def report(
         f"disk: about {disk / 1e9:.1f} GB of weights; download: {'nothing' if encoder.exists() else 'the encoder'}",
     ]
     planned = {task for folder in folders for task in runs[folder].tasks}
-    lines += [f"no data: {task}: no file in any language" for task in tables[target].tasks if task not in planned] if target in tables else []
+    lines += (
+        [f"no data: {task}: no file in any language" for task in tables[target].tasks if task not in planned]
+        if target in tables
+        else []
+    )
     absent = {e.task.title: e.no_data for f in folders for e in runs[f].evaluations if e.no_data}
     lines += [f"no data: {title}: {' '.join(languages)}" for title, languages in sorted(absent.items())]
     return "\n".join(lines)

@@ -136,14 +136,18 @@ class Planner:
         key = learning_rate_key(regime.tuning)
         rates = {**recipe.learning_rate, **(self.model.learning_rate or {})}
         if key not in rates:
-            raise InputError(f"recipe {recipe.name}: no learning_rate for {key}; add one to configs/recipes/{recipe.name}.yaml")
+            raise InputError(
+                f"recipe {recipe.name}: no learning_rate for {key}; add one to configs/recipes/{recipe.name}.yaml"
+            )
         resolved = recipe.model_copy(
             update={
                 "epochs": self.profile.epochs.get(recipe.name, self.profile.epochs.get("default", recipe.epochs)),
                 "batch_size": self.model.batch_size or recipe.batch_size,
             }
         )
-        return Stage(recipe=resolved, learning_rate=rates[key], caps=self.profile.cap(recipe.name), train=train, dev=dev)
+        return Stage(
+            recipe=resolved, learning_rate=rates[key], caps=self.profile.cap(recipe.name), train=train, dev=dev
+        )
 
     def chain(self, recipe: Recipe) -> list[Recipe]:
         """A recipe and those that must be trained before it, in order."""
@@ -231,7 +235,12 @@ def plan_json(planner: Planner, regimes: dict[str, list[str]], tables: dict[str,
     listed = {}
     for name, folders in regimes.items():
         runs = [
-            {"dir": f, "recipe": planner.runs[f].recipe.name, "seed": planner.runs[f].seed, "tasks": planner.runs[f].tasks}
+            {
+                "dir": f,
+                "recipe": planner.runs[f].recipe.name,
+                "seed": planner.runs[f].seed,
+                "tasks": planner.runs[f].tasks,
+            }
             for f in folders
         ]
         upstream = sorted({str(planner.runs[f].upstream) for f in folders if planner.runs[f].upstream is not None})
@@ -253,7 +262,11 @@ def make_rules(root: Path, planner: Planner, regimes: dict[str, list[str]], tabl
         before = [f"{target}/config.yaml", "$(ENCODER)"]
         if run.upstream is not None:
             before.append(f"{root / run.upstream}/scores.json")
-        lines += [f"{target}/scores.json: {' '.join(before)}", f"\t$(LAUNCH) $(PYTHON) reproduce/run.py {target} $(RUN)", ""]
+        lines += [
+            f"{target}/scores.json: {' '.join(before)}",
+            f"\t$(LAUNCH) $(PYTHON) reproduce/run.py {target} $(RUN)",
+            "",
+        ]
     configs = "configs"
     for name, folders in regimes.items():
         table = root / "tables" / f"regime-{name}"
@@ -332,13 +345,21 @@ def main() -> None:
     """Command line of the planner."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", required=True, help="a name of configs/profiles")
-    parser.add_argument("--root", type=Path, required=True, help="folder of this profile and model, e.g. out/tiny/babel")
-    parser.add_argument("--model", default=None, help="a name of configs/models or a checkpoint folder (default: the profile's)")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="folder of this profile and model, e.g. out/tiny/babel"
+    )
+    parser.add_argument(
+        "--model", default=None, help="a name of configs/models or a checkpoint folder (default: the profile's)"
+    )
     parser.add_argument("--data", default=None, help="folder of official files (default: the profile's)")
     parser.add_argument("--seeds", default=None, help='e.g. "1 2 3" (default: the profile\'s)')
     parser.add_argument("--configs", type=Path, default=SOURCE_ROOT / "configs")
-    parser.add_argument("--show", default=None, metavar="TARGET", help="print what a table or regime would run, and its cost")
-    parser.add_argument("--encoder", type=Path, default=Path("encoder"), help="folder of the prepared encoder (for --show)")
+    parser.add_argument(
+        "--show", default=None, metavar="TARGET", help="print what a table or regime would run, and its cost"
+    )
+    parser.add_argument(
+        "--encoder", type=Path, default=Path("encoder"), help="folder of the prepared encoder (for --show)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (for --show)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a run (for --show)")
     arguments = parser.parse_args()
@@ -353,7 +374,11 @@ def main() -> None:
         from estimate import report  # beside this script
 
         workers, threads = arguments.jobs, arguments.threads
-        print(report(arguments.show, root, planner.runs, regimes, tables, planner.data, arguments.encoder, workers, threads))
+        print(
+            report(
+                arguments.show, root, planner.runs, regimes, tables, planner.data, arguments.encoder, workers, threads
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ FILES: dict[str, tuple[str, str]] = {
     "xcopa/test-zh.jsonl": ('{"label": 0}\n', '{"label": 1}\n'),
     # 4 of 5 right: 80
     "pawsx/test-fr.tsv": ("1\n1\n1\n1\n0\n", "1\n0\n1\n1\n0\n"),
-    # gold spans DET, NOUN NOUN, PUNCT / NOUN, VERB: 5; predicted DET, NOUN, VERB, PUNCT / NOUN, VERB: 6; right: DET, PUNCT,
-    # NOUN, VERB: 4. Precision 4/6, recall 4/5, F1 2*4/(6+5) = 8/11
+    # gold spans DET, NOUN NOUN, PUNCT / NOUN, VERB: 5; predicted DET, NOUN, VERB, PUNCT / NOUN, VERB: 6; right: DET,
+    # PUNCT, NOUN, VERB: 4. Precision 4/6, recall 4/5, F1 2*4/(6+5) = 8/11
     "udpos/test-fi.tsv": (
         "DET\nNOUN\nVERB\nPUNCT\n\nNOUN\nVERB\n",
         "DET\nNOUN\nNOUN\nPUNCT\n\nNOUN\nVERB\n\n",
@@ -50,8 +50,8 @@ FILES: dict[str, tuple[str, str]] = {
     ),
     # an I- at the start opens an entity: 100; average F1 70
     "panx/test-sw.tsv": ("I-LOC\n", "B-LOC\n"),
-    # q1: exact. q2: "year 1900" shares 1 of 2 words with "in 1900" (F1 1/2), and with "1900" precision 1/2, recall 1 (F1
-    # 2/3): 2/3. q3: no prediction, 0. Exact match 1/3, F1 (1 + 2/3) / 3 = 5/9
+    # q1: exact. q2: "year 1900" shares 1 of 2 words with "in 1900" (F1 1/2), and with "1900" precision 1/2, recall 1
+    # (F1 2/3): 2/3. q3: no prediction, 0. Exact match 1/3, F1 (1 + 2/3) / 3 = 5/9
     "xquad/test-el.json": (
         '{"q1": "Nile", "q2": "year 1900"}',
         squad({"q1": ["the Nile"], "q2": ["in 1900", "1900"], "q3": ["never answered"]}),

@@ -204,8 +204,8 @@ def test_token_f1(predicted: str, gold: str, expected: float) -> None:
 
 def test_best_of_the_gold_answers_and_unanswered_questions() -> None:
     gold = {"q1": ["in 1900", "1900"], "q2": ["x"], "q3": ["the"]}
-    # q1: "year 1900": F1 1/2 against the first, 2/3 (precision 1/2, recall 1) against the second; q2 unanswered; q3: both
-    # sides normalise to nothing: equal, but no word shared
+    # q1: "year 1900": F1 1/2 against the first, 2/3 (precision 1/2, recall 1) against the second; q2 unanswered; q3:
+    # both sides normalise to nothing: equal, but no word shared
     exact, overlap = question_scores(gold, {"q1": "year 1900", "q3": "a"}, normalize_squad)
     assert exact == [0, 0, 1]
     assert overlap == pytest.approx([2 / 3, 0, 0])

@@ -115,7 +115,7 @@ def test_a_language_without_files_is_named(one_task: Write, languages: dict[str,
 
 
 def test_strict_refuses_a_missing_language(one_task: Write) -> None:
-    with pytest.raises(InputError, match="test-sw.tsv: expected this file"):
+    with pytest.raises(InputError, match=r"test-sw\.tsv: expected this file"):
         predictions, labels = one_task("xnli")
         score_folder(predictions, labels, "xtreme-r", {"xnli": ["de", "en", "sw"]}, strict=True)
 

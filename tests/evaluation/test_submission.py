@@ -165,7 +165,8 @@ def test_malformed_files_name_the_line(tmp_path: Path, task: str, data: bytes, l
             "at least one right answer to question q",
         ),
         (
-            '[{"paragraphs": [{"qas": [{"id": "q", "answers": [{"text": "a"}]}, {"id": "q", "answers": [{"text": "a"}]}]}]}]',
+            '[{"paragraphs": [{"qas": [{"id": "q", "answers": [{"text": "a"}]}]}]},'
+            ' {"paragraphs": [{"qas": [{"id": "q", "answers": [{"text": "a"}]}]}]}]',
             "expected each question once",
         ),
     ],

@@ -102,6 +102,12 @@ def test_what_is_no_safe_complete_checkpoint_is_refused(local: Path, tmp_path: P
     (local / "config.json").write_text(json.dumps(config))
     (local / "tokenizer.json").rename(local / "away.json")
     assert "no tokenizer.json; a fast tokenizer is needed" in reason()
+    (local / "tokenizer.json").write_text("{}")
+    assert "tokenizer.json is not a tokenizer" in reason()
+    words = json.loads((local / "away.json").read_text())
+    words["model"]["vocab"]["one-too-many"] = 34
+    (local / "tokenizer.json").write_text(json.dumps(words))
+    assert "expected at most 34 tokens, one per word embedding, got 35" in reason()
     (local / "away.json").rename(local / "tokenizer.json")
     (local / "model.safetensors").write_bytes(b"not weights")
     assert "is not a safetensors file" in reason()

@@ -67,7 +67,9 @@ class Folders:
         self.write_plan()
         folder = self.root / relative
         folder.mkdir(parents=True, exist_ok=True)
-        found = {task: list(dict.fromkeys(c for m in (scores or {}).get(task, {}).values() for c in m)) for task in names}
+        found = {
+            task: list(dict.fromkeys(c for m in (scores or {}).get(task, {}).values() for c in m)) for task in names
+        }
         config = {
             "regime": {"name": regime, "title": regime, "tuning": {"kind": tuning}},
             "recipe": {"name": recipe},

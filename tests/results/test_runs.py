@@ -59,7 +59,10 @@ def test_unknown_regime(one_run: tuple[Any, Path]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s["tasks"]["xnli"]["metrics"]["accuracy"].update(de=160.0), "expected a percentage for accuracy, de"),
+        (
+            lambda s: s["tasks"]["xnli"]["metrics"]["accuracy"].update(de=160.0),
+            "expected a percentage for accuracy, de",
+        ),
         (lambda s: s["tasks"]["xnli"]["metrics"]["accuracy"].update(de=float("nan")), "expected a percentage"),
         (lambda s: s["tasks"]["xnli"]["metrics"]["accuracy"].pop("de"), "no_data for de"),
         (lambda s: s["tasks"]["xnli"]["n"].pop("de"), "expected n for every scored language, none for de"),
@@ -129,7 +132,9 @@ def test_cost_sums_runs_and_averages_seeds(folders: Callable[..., Any]) -> None:
     for seed, seconds in ((1, 100.0), (2, 200.0)):
         folder.run("full", "mnli", seed, SCORES, train=seconds, predict=10.0)
         folder.run("full-itt", "squad", seed, SCORES, train=40.0 * seed, predict=5.0, trained=900, total=1000)
-        folder.run("full-itt", "copa", seed, {"xcopa": {"accuracy": {"et": 50.0}}}, train=20.0, predict=5.0, trained=950)
+        folder.run(
+            "full-itt", "copa", seed, {"xcopa": {"accuracy": {"et": 50.0}}}, train=20.0, predict=5.0, trained=950
+        )
     plan = load_plan(folder.root)
     regimes = {name: load_regime(folder.root, plan, name) for name in plan.regimes}
     found = cost(regimes["full-itt"], regimes)

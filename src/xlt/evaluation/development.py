@@ -13,7 +13,9 @@ from xlt.evaluation.submission import lareqa_gold
 from xlt.modeling.model import TransferModel
 
 
-def development_score(model: TransferModel, tokenizer: Any, records: Sequence[Any], spec: Spec, *, budget: int) -> float:
+def development_score(
+    model: TransferModel, tokenizer: Any, records: Sequence[Any], spec: Spec, *, budget: int
+) -> float:
     """Predict ``records`` and score them: accuracy, entity or tag F1, or the mean of exact match and F1."""
     predictions = PREDICT[spec.family](model, tokenizer, records, spec, budget=budget, title="development")
     if spec.family == "tagging":

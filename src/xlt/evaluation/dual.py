@@ -121,7 +121,7 @@ def mine_bucc(embed: Embed, test: Mining, tuning: Mining | None, max_length: int
         raise ValueError("the threshold needs a split with gold pairs")
     scored = _scored(embed, test, max_length, title)
     tuned = scored if chosen is test else _scored(embed, chosen, max_length, f"{title} training split")
-    return keep(scored, best_threshold(tuned, chosen.gold))
+    return keep(scored, best_threshold(tuned, chosen.gold)) if tuned else set()
 
 
 def _scored(embed: Embed, collection: Mining, max_length: int, title: str) -> dict[tuple[str, str], float]:

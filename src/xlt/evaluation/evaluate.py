@@ -156,7 +156,8 @@ def _score_task(folder: Path, evaluation: Evaluation, done: Mapping[str, Any]) -
     return {
         "split": evaluation.split,
         "metrics": {
-            metric: {language: s.metrics[metric] for language, s in scores.items()} for metric in evaluation.task.metrics
+            metric: {language: s.metrics[metric] for language, s in scores.items()}
+            for metric in evaluation.task.metrics
         },
         "n": {language: s.examples for language, s in scores.items()},
         "no_data": [*evaluation.no_data, *done["withheld"]],

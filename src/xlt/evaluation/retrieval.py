@@ -73,7 +73,7 @@ def _copies(rows: Floats) -> list[list[int]]:
 
 
 def _best(scores: NDArray[np.float32], k: int) -> tuple[Ints, NDArray[np.float32]]:
-    """The columns [n, k] of the ``k`` highest ``scores`` [n, m] of each row, in order, ties by column; and the scores."""
+    """The columns [n, k] of the ``k`` highest ``scores`` [n, m] of each row, ties by column, and their scores."""
     rows, width = scores.shape
     least = np.partition(scores, width - k, axis=1)[:, width - k, None]
     row, column = np.nonzero(scores >= least)  # at least k per row, more when there are ties
@@ -114,8 +114,8 @@ def mine(source: Floats, target: Floats, scoring: Scoring = "ratio", neighbours:
     """Mine pairs: each sentence's best partner in either direction, then greedily from the best score down, one-to-one.
 
     With ``ratio`` the score of a pair is its cosine over the mean cosine of both sentences to their nearest neighbours
-    on the other side (Artetxe and Schwenk 2019, equation 2, "max" retrieval); with ``cosine`` the cosine alone. Of equal
-    scores, pairs found from the source side come first, then the lower index.
+    on the other side (Artetxe and Schwenk 2019, equation 2, "max" retrieval); with ``cosine`` the cosine alone. Of
+    equal scores, pairs found from the source side come first, then the lower index.
 
     Args:
         source: [n, d] embeddings of distinct sentences, of any length.
@@ -177,7 +177,8 @@ def best_threshold(pairs: Mapping[tuple[str, str], float], gold: AbstractSet[tup
 
     It lies midway between the last score kept and the next one; at the last score it is that score itself, where
     XTREME's ``bucc_optimize`` reads past the end of its list. A threshold cannot part equal scores, so F1 is compared
-    only after all pairs of a score. Of thresholds with equal F1 the highest is taken. If no pair is right, all are kept.
+    only after all pairs of a score. Of thresholds with equal F1 the highest is taken. If no pair is right, all
+    are kept.
 
     Raises:
         ValueError: there are no pairs.

@@ -11,7 +11,7 @@ labels      xnli, pawsx                tsv         one label per line
 options     xcopa                      jsonl       ``{"label": 0}`` or ``{"label": 1}`` per line
 tags        panx, udpos                tsv         one tag per line, an empty line after each sentence
 answers     xquad, mlqa, tydiqa        json        ``{question id: answer}``; gold: SQuAD layout
-rankings    mewslix, lareqa            json        ``{query id: [item id, best first]}``; gold: ``{query id: [right ids]}``
+rankings    mewslix, lareqa            json        ``{query id: [item id, best first]}``; gold: the right ids
 indices     tatoeba                    tsv         the 0-based index of the English sentence per line
 pairs       bucc2018                   tsv         ``id<TAB>English id`` per line
 ==========  =========================  ==========  =====================================================================

@@ -197,6 +197,7 @@ def _fetch(source: ModelSource, model: Model, folder: Path) -> str:
 def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> None:
     """Check that ``folder`` holds a checkpoint this project can use, then stamp it."""
     from safetensors import SafetensorError, safe_open
+    from tokenizers import Tokenizer
 
     for name in (CONFIG, WEIGHTS, TOKENIZER):
         if not (folder / name).is_file():
@@ -212,8 +213,12 @@ def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> Non
             rows = weights.get_slice(words[0]).get_shape()[0] if words else 0
     except SafetensorError as error:
         raise Unavailable(f"{WEIGHTS} is not a safetensors file ({error})") from None
-    if len(load_tokenizer(folder)) > rows:
-        raise Unavailable(f"expected at most {rows} tokens, one per word embedding, got {len(load_tokenizer(folder))}")
+    try:
+        tokens = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab_size()
+    except Exception as error:  # the library raises nothing narrower
+        raise Unavailable(f"{TOKENIZER} is not a tokenizer ({str(error).splitlines()[0]})") from None
+    if tokens > rows:
+        raise Unavailable(f"expected at most {rows} tokens, one per word embedding, got {tokens}")
     stamp_folder(folder, name=model.name, source=source, origin=origin)
 
 

@@ -1,7 +1,8 @@
 """Means over seeds, languages and tasks.
 
-Two conventions of the benchmark hold throughout. A task's score in a language is its metric, or the mean of F1 and exact
-match for question answering (XTREME's ``evaluate.py``: ``avg_metric``). A task's score is the mean over its languages.
+Two conventions of the benchmark hold throughout. A task's score in a language is its metric, or the mean of F1 and
+exact match for question answering (XTREME's ``evaluate.py``: ``avg_metric``). A task's score is the mean over its
+languages.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def headline_metrics(task: Task) -> list[str]:
 class TaskResult:
     """All seeds of one task in one regime.
 
-    ``values[metric][language][seed]`` is a percentage; the metric ``score`` is the task's headline. ``languages`` are those
-    with data in every finished seed, in the order of the configuration; ``uneven`` those with data in some seeds only.
+    ``values[metric][language][seed]`` is a percentage; the metric ``score`` is the task's headline. ``languages`` are
+    those with data in every finished seed, in the order of the configuration; ``uneven`` those with data in some seeds
+    only; ``withheld`` those whose files have no gold labels.
     """
 
     task: str
@@ -62,9 +64,10 @@ class TaskResult:
 
     @property
     def status(self) -> str:
-        """``ok``, ``not run`` (no seed finished) or ``no data``: no language has files, or none to train or test on at all.
+        """``ok``, ``not run`` (no seed finished) or ``no data`` (no language has files).
 
-        The planner plans no run for a task without files, so a planned regime without a run for the task is ``no data``.
+        The planner plans no run for a task without files to train and test on, so a planned regime without a run for
+        the task is ``no data`` too.
         """
         if not self.planned_seeds:
             return "no data" if self.regime_planned else "not run"
@@ -138,13 +141,13 @@ def task_result(regime: Regime, task: Task) -> TaskResult:
 
 
 def common_tasks(results: Mapping[str, Mapping[str, TaskResult]], tasks: Sequence[str]) -> list[str]:
-    """The tasks with values in every regime that has a value at all: what regimes may be averaged over and compared on."""
+    """The tasks with values in every regime that has a value at all: what regimes are averaged over and compared on."""
     started = [by_task for by_task in results.values() if any(by_task[task].status == "ok" for task in tasks)]
     return [task for task in tasks if started and all(by_task[task].status == "ok" for by_task in started)]
 
 
 def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> Stat | None:
-    """Mean over ``tasks`` of their scores, for each seed that has all of them, then over seeds; None without such a seed."""
+    """Mean over ``tasks`` of their scores, for each seed that has them all, then over seeds; None without one."""
     averages = [by_task[task].average(SCORE) for task in tasks]
     if not averages:
         return None

@@ -91,19 +91,23 @@ def _average_cell(table: BenchmarkTable, regime: str, notes: figures.Footnotes) 
     return Text(figures.score(stat) + partial, marks=marks), stat.mean
 
 
+def _why_missing(table: BenchmarkTable, task: str) -> str:
+    """Why a task is not averaged over: ``no data`` everywhere, or the regimes that started but lack it."""
+    started = [name for name, by_task in table.results.items() if any(r.status == "ok" for r in by_task.values())]
+    statuses = {name: table.results[name][task].status for name in started}
+    if set(statuses.values()) == {"no data"}:
+        return "no data"
+    lacking = [table.regimes[name].title for name, status in statuses.items() if status != "ok"]
+    return f"not scored for {', '.join(lacking)}"
+
+
 def _average_note(table: BenchmarkTable) -> list[str]:
     missing = [task for task in table.tasks if task not in table.common]
     if not missing or not table.common:
         return []
-    reasons = []
-    for task in missing:
-        statuses = {name: by_task[task].status for name, by_task in table.results.items()}
-        status = "no data" if set(statuses.values()) <= {"no data"} else "not run by every regime"
-        reasons.append(f"{table.tasks[task].title} ({status})")
-    shown = ", ".join(reasons)
-    return [
-        f"Average: over {len(table.common)} of {len(table.tasks)} tasks, the same for every regime; missing: {shown}."
-    ]
+    shown = "; ".join(f"{table.tasks[task].title} ({_why_missing(table, task)})" for task in missing)
+    count = f"{len(table.common)} of {len(table.tasks)} tasks"
+    return [f"Average: over {count}, the same for every regime that has run; missing: {shown}."]
 
 
 def _score_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:

@@ -77,7 +77,7 @@ class Comparer:
         return lines
 
     def averages(self, result: TaskResult, metric: str) -> list[Comparison]:
-        """The average over all languages with data, then one over each other set that a published average is taken over.
+        """The average over all languages with data, then over each other set that a published average is taken over.
 
         A published average over languages that were not all measured, or not named, stands beside the first line when
         there is no better one, as not comparable.
@@ -91,7 +91,7 @@ class Comparer:
         chosen: list[tuple[frozenset[str], Reported | None]] = [
             (everything, best.get(everything, next(iter(rest), None)))
         ]
-        chosen += [(over, entry) for over, entry in subsets.items()]
+        chosen.extend(subsets.items())
         lines = []
         for over, candidate in chosen:
             codes = tuple(code for code in result.languages if code in over)

@@ -12,11 +12,11 @@ from xlt.results.runs import Regime, seed_of
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Cost of a regime. Times are seconds per seed (mean over the seeds that ran), summed over its runs; None if untimed.
+    """Cost of a regime. Times are seconds per seed (mean over seeds), summed over its runs; None if untimed.
 
     ``trained`` is the largest number of trained parameters of a run (runs differ in their heads only) and ``share`` its
-    part of that run's parameters. ``intermediate`` is the training time of the intermediate runs it starts from, whole even
-    where another regime uses the same run (those are in ``shared``). ``runs`` counts finished and planned runs.
+    part of that run's parameters. ``intermediate`` is the training time of the intermediate runs it starts from, whole
+    even where another regime uses the same run (those are in ``shared``). ``runs`` counts finished and planned runs.
     """
 
     trained: int

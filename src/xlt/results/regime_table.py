@@ -20,7 +20,7 @@ from xlt.results.runs import Plan, Regime, RunProfile
 
 
 class Explanations(Strict):
-    """``configs/tables/notes/differences.yaml``: why a language is further than ``threshold`` points from its report."""
+    """``configs/tables/notes/differences.yaml``: why a language is over ``threshold`` points off its report."""
 
     threshold: float = Field(gt=0)
     explanations: dict[str, dict[str, dict[str, str]]] = Field(default_factory=dict)
@@ -38,7 +38,7 @@ def load_explanations(path: Path) -> Explanations:
 
 @dataclass(frozen=True)
 class RegimeTable:
-    """Everything a regime's table says, as values. ``lines`` hold the languages of each task, ``averages`` its averages."""
+    """Everything a regime's table says, as values. ``lines`` hold the languages of each task."""
 
     plan: Plan
     regime: Regime
@@ -82,7 +82,8 @@ class _Sources:
         self.texts: list[str] = []
 
     def number(self, entry: Reported) -> str:
-        text = f"{entry.citation.rstrip('.')}. {entry.table}, row {entry.method!r}; read in: {entry.source} ({entry.confidence})."
+        seen = f"read in: {entry.source} ({entry.confidence})"
+        text = f"{entry.citation.rstrip('.')}. {entry.table}, row {entry.method!r}; {seen}."
         if entry.note:
             text += f" {entry.note.rstrip('.')}."
         if text not in self.texts:

@@ -117,7 +117,7 @@ _LATEX_SPECIAL = {
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it is. A character outside Latin-1 that has no command here is given by its code point."""
+    """Text that LaTeX prints as it is. A character outside Latin-1 without a command here is shown as its code."""
     return "".join(_LATEX_SPECIAL.get(c, c if ord(c) < 256 else f"[U+{ord(c):04X}]") for c in text)
 
 

@@ -1,6 +1,6 @@
-"""Published numbers: the files of ``configs/reported``, checked and flattened, and which of them a cell is compared with.
+"""Published numbers: the files of ``configs/reported``, checked and flattened, and which one a cell is compared with.
 
-A value must say where it was seen and on what scale it is; a number that is known to be missing is a named gap (``null``).
+A value must say where it was seen and on what scale it is; a number known to be missing is a named gap (``null``).
 An average says over which languages it was taken: the same task has published averages with and without English, over
 eleven and over twelve languages, and they are not the same quantity.
 """
@@ -85,7 +85,7 @@ class Group(Strict):
 
 
 class Paper(Strict):
-    """One file. ``rank`` orders papers that report the same cell: 1 is this artifact's own protocol, higher is further."""
+    """One file. ``rank`` orders papers that report the same cell: 1 is this artifact's protocol, higher is further."""
 
     paper: str
     citation: str = Field(min_length=1)
@@ -177,8 +177,8 @@ def load_reported(folder: Path) -> list[Reported]:
     """Read every file of ``configs/reported``, in name order.
 
     Raises:
-        InputError: with file and line, for a value without a source or scale, a value off its scale, an unknown key, or a
-            file whose ``paper`` is not its name.
+        InputError: with file and line, for a value without a source or scale, a value off its scale, an unknown key,
+            or a file whose ``paper`` is not its name.
     """
     entries: list[Reported] = []
     for path in sorted(folder.glob("*.yaml")):

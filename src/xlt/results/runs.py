@@ -50,7 +50,7 @@ class Plan(Loose):
 class TaskScores(Loose):
     """One task's scores in ``scores.json``: percentages by metric and language, and example counts by language.
 
-    ``no_data`` are the expected languages without a score; those of them in ``withheld`` have files without gold labels.
+    ``no_data`` are the expected languages without a score; those also in ``withheld`` have files without gold labels.
     """
 
     split: Literal["dev", "test"]

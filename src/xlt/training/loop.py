@@ -87,7 +87,9 @@ def fit(
         InputError: there is nothing to train on, or the loss is not finite (with the step).
     """
     if not features:
-        raise InputError(f"{title}: expected training examples, got none; look at the profile's caps and the data folder")
+        raise InputError(
+            f"{title}: expected training examples, got none; look at the profile's caps and the data folder"
+        )
     torch.manual_seed(settings.seed)
     optimizer = make_optimizer(model, settings)
     per_epoch = math.ceil(len(features) / settings.batch_size)

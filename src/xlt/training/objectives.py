@@ -104,7 +104,9 @@ def contrastive_losses(model: TransferModel, features: Sequence[Feature], budget
         [[i != j and a.rows[1] == b.rows[1] for j, b in enumerate(features)] for i, a in enumerate(features)],
         device=model.device,
     )
-    yield functional.cross_entropy(scores.masked_fill(same, float("-inf")), torch.arange(len(features)).to(model.device))
+    yield functional.cross_entropy(
+        scores.masked_fill(same, float("-inf")), torch.arange(len(features)).to(model.device)
+    )
 
 
 def _rows(model: TransferModel, features: Sequence[Feature], side: int) -> Any:

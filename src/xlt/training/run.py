@@ -44,9 +44,7 @@ def features_of(stage: Stage, records: Sequence[Any], tokenizer: Any, prefix: st
     return contrastive_features(pairs, tokenizer, query_length=query, answer_length=answer, prefix=prefix)
 
 
-def development(
-    stage: Stage, model: TransferModel, tokenizer: Any, context: Context
-) -> Callable[[], float] | None:
+def development(stage: Stage, model: TransferModel, tokenizer: Any, context: Context) -> Callable[[], float] | None:
     """A function that scores the model on the stage's English development data, or None when there is none."""
     if stage.dev is None:
         return None

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 ASCII_PUNCTUATION = frozenset(string.punctuation)
 ENGLISH_ARTICLES = re.compile(r"\b(a|an|the)\b")
 
-# Whole words, except in Arabic, where the article is a prefix. The owner's Arabic pattern has a second alternative that
-# can never match (an anchor for the start of the text after two letters); what is left drops alif-lam wherever it stands.
+# Whole words, except in Arabic, where the article is a prefix. The owner's Arabic pattern has an alternative that can
+# never match (an anchor for the start of the text after two letters); the rest drops alif-lam wherever it stands.
 MLQA_ARTICLES = {
     "en": ENGLISH_ARTICLES,
     "es": re.compile(r"\b(un|una|unos|unas|el|la|los|las)\b"),

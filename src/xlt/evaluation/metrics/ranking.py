@@ -15,8 +15,8 @@ def average_precision(right: Collection[str], ranked: Sequence[str], depth: int 
 
     A right item counts the first time it is listed; a repeated item still takes up a rank. With one right item
     (Mewsli-X) this is the reciprocal rank, which is what XTREME's scorer computes there. XTREME has no scorer for
-    LAReQA; XTREME-R (Ruder et al. 2021) scores it by mAP@20, and dividing by at most ``depth`` lets a perfect list of 20
-    reach 1 where more than 20 are right.
+    LAReQA; XTREME-R (Ruder et al. 2021) scores it by mAP@20, and dividing by at most ``depth`` lets a perfect list of
+    20 reach 1 where more than 20 are right.
 
     Args:
         right: the ids of all right items, at least one.

@@ -11,8 +11,8 @@ def tag_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
 
     XTREME's ``evaluate.py`` gives the raw tag strings of both tagging tasks to seqeval, which reads every tag as a
     chunk prefix (its first character) and a type (the rest, up to a leading ``X-``), as conlleval does. For WikiANN's
-    IOB2 tags that is entity F1; an ``I-`` without a ``B-`` before it opens an entity. UPOS tags have no prefix, so their
-    F1 is close to, but not, tagging accuracy:
+    IOB2 tags that is entity F1; an ``I-`` without a ``B-`` before it opens an entity. UPOS tags have no prefix, so
+    their F1 is close to, but not, tagging accuracy:
 
     - equal neighbours are one span: NOUN NOUN against NOUN VERB has no span right, although one tag of two is;
     - S and I are read as prefixes: each SYM and SCONJ is a span of its own, and SCONJ loses its S, so a CCONJ
@@ -21,8 +21,8 @@ def tag_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
       (the span it closes begins where the one before began), and an X that ends a sentence is never closed, so it is
       not counted.
 
-    This is seqeval 1.x; version 0.0.12 took the whole tag as type, which tells CCONJ from SCONJ and counts every X.
-    An undefined precision or recall (nothing predicted, nothing to find) is 0, as in seqeval.
+    This is seqeval 1.x; version 0.0.12 took the whole tag as type, which tells CCONJ from SCONJ and counts every X. An
+    undefined precision or recall (nothing predicted, nothing to find) is 0, as in seqeval.
 
     Args:
         gold: one sequence of tags per sentence.
