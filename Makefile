@@ -34,6 +34,7 @@ GOALS   := $(TABLES) $(REGIMES)
 export OMP_NUM_THREADS := $(THREADS)
 export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
+export PYTHONPATH := src
 
 .PHONY: help smoke test plan data encoder lint clean clean-all $(GOALS)
 
@@ -98,7 +99,7 @@ $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD))
 	+@if [ -x "$$(command -v $(PYTHON))" ]; then $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS); fi
 
 CARRY_OUT = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) -f $(PLAN) \
-	PYTHON=$(PYTHON) LAUNCH='$(LAUNCH)' ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml)" \
+	PYTHON=$(PYTHON) LAUNCH='$(LAUNCH)' ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
 	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS)"
 
 $(GOALS): $(PLAN) $(ENCODER)

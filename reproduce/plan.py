@@ -8,226 +8,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from xlt.artifacts import SOURCE_ROOT, read_json, sha256_file, to_json, write_atomic
-from xlt.config import (
-    Caps,
-    Model,
-    Profile,
-    Recipe,
-    Regime,
-    Source,
-    Table,
-    Task,
-    learning_rate_key,
-    load,
-    load_all,
-    load_yaml,
-)
-from xlt.data.sources import locate
+from planner import Digests, Planner
+
+from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
+from xlt.config import Profile, Recipe, Regime, Table, Task, load, load_all, load_yaml
 from xlt.errors import InputError, exit_status
 from xlt.modeling.checkpoints import resolve_model
-from xlt.runs import Evaluation, FileSet, Named, ProfileSummary, RunConfig, Stage, run_dir, write_run
-
-RETRIEVAL_WITHOUT_TRAINING = ("tatoeba", "bucc")
-"""Families that an encoder without a trained head can be evaluated on."""
-
-
-class Digests:
-    """SHA-256 of data files, computed again only when a file's size or time changes."""
-
-    def __init__(self, store: Path) -> None:
-        self.store = store
-        self.known: dict[str, list[object]] = read_json(store) if store.exists() else {}
-        self.changed = False
-
-    def __call__(self, path: Path) -> str:
-        """The hash of one file."""
-        status = path.stat()
-        key, sign = str(path.resolve()), [status.st_size, status.st_mtime_ns]
-        entry = self.known.get(key)
-        if entry is None or entry[:2] != sign:
-            entry = [*sign, sha256_file(path)]
-            self.known[key] = entry
-            self.changed = True
-        return str(entry[2])
-
-    def save(self) -> None:
-        """Keep what was computed for the next plan."""
-        if self.changed:
-            write_atomic(self.store, to_json(self.known))
-
-
-@dataclass
-class Planner:
-    """What every run of this plan shares."""
-
-    profile: Profile
-    model: Model
-    data: Path
-    seeds: list[int]
-    tasks: dict[str, Task]
-    recipes: dict[str, Recipe]
-    regimes: dict[str, Regime]
-    digests: Digests
-    world: list[str] | None
-    runs: dict[str, RunConfig] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def sources(self, name: str, split: str, own: dict[str, list[Source]]) -> list[Source]:
-        """Where a split may lie: the profile's own list, or the task's or recipe's."""
-        override = self.profile.sources.get(name, {})
-        return list(override.get(split, own.get(split, [])))  # type: ignore[call-overload]
-
-    def find(self, sources: Sequence[Source], language: str, split: str) -> FileSet | None:
-        """The files of one split in one language, or None when there are none."""
-        for source in sources:
-            if source.languages is not None and language not in source.languages:
-                continue
-            located = locate(self.data, [source], language=language, split=split)
-            if located is not None:
-                return FileSet(
-                    format=located.format,
-                    files=[path.relative_to(self.data).as_posix() for path in located.files],
-                    sha256={p.relative_to(self.data).as_posix(): self.digests(p) for p in located.inputs},
-                    skip=source.skip,
-                    take=source.take,
-                )
-        return None
-
-    def languages(self, task: Task) -> list[str]:
-        """The languages a task is evaluated on: the official list, or the generated world's."""
-        official = task.languages.get(self.profile.benchmark, [])
-        if self.world is None or not official:
-            return official
-        return [code for code in self.world if code != "en" or "en" in official]
-
-    def evaluation(self, task: Task) -> Evaluation:
-        """One task with its files in every language that has some."""
-        split = self.profile.splits.get(task.name, "test")
-        sources = self.sources(task.name, split, dict(task.sources))
-        found = {code: self.find(sources, code, split) for code in self.languages(task)}
-        if self.world is not None:  # a generated world has no official list; what it wrote is what there is
-            found = {code: files for code, files in found.items() if files is not None}
-        tuning: dict[str, FileSet | None] = {}
-        if task.family == "bucc" and split == "test":  # the threshold is tuned on the training split
-            dev = self.sources(task.name, "dev", dict(task.sources))
-            tuning = {code: self.find(dev, code, "dev") for code in found}
-        return Evaluation(
-            task=task,
-            split=split,
-            caps=self.profile.cap(task.name),
-            files={code: files for code, files in found.items() if files is not None},
-            tuning_files={code: files for code, files in tuning.items() if files is not None},
-            no_data=[code for code, files in found.items() if files is None],
-        )
-
-    def stage(self, recipe: Recipe, regime: Regime) -> Stage | None:
-        """One training with every value resolved, or None when its training files are absent."""
-        train = self.find(self.sources(recipe.name, "train", dict(recipe.sources)), recipe.language, "train")
-        if train is None:
-            return None
-        dev = self.find(self.sources(recipe.name, "dev", dict(recipe.sources)), recipe.language, "dev")
-        key = learning_rate_key(regime.tuning)
-        rates = {**recipe.learning_rate, **(self.model.learning_rate or {})}
-        if key not in rates:
-            raise InputError(
-                f"recipe {recipe.name}: no learning_rate for {key}; add one to configs/recipes/{recipe.name}.yaml"
-            )
-        resolved = recipe.model_copy(
-            update={
-                "epochs": self.profile.epochs.get(recipe.name, self.profile.epochs.get("default", recipe.epochs)),
-                "batch_size": self.model.batch_size or recipe.batch_size,
-            }
-        )
-        return Stage(
-            recipe=resolved, learning_rate=rates[key], caps=self.profile.cap(recipe.name), train=train, dev=dev
-        )
-
-    def chain(self, recipe: Recipe) -> list[Recipe]:
-        """A recipe and those that must be trained before it, in order."""
-        before = [] if recipe.after is None else self.chain(self.recipes[recipe.after])
-        return [*before, recipe]
-
-    def upstream(self, regime: Regime, seed: int) -> str | None:
-        """The run whose weights a regime goes on from; planned here if no other regime has it."""
-        if regime.intermediate is None:
-            return None
-        plain = [
-            other
-            for other in self.regimes.values()
-            if other.intermediate is None and (other.tuning, other.robustness) == (regime.tuning, regime.robustness)
-        ]
-        name = regime.intermediate.recipe
-        if name not in self.recipes:
-            raise InputError(f"regime {regime.name}: no recipe {name}; there are: {', '.join(self.recipes)}")
-        if plain:
-            return self.add(plain[0], name, seed, [t for t in self.tasks.values() if t.recipe == name])
-        base = regime.model_copy(update={"intermediate": None})
-        return self.add(base, name, seed, [], folder=run_dir(regime.name, f"intermediate-{name}", seed))
-
-    def add(
-        self, regime: Regime, recipe: str, seed: int, tasks: Iterable[Task], folder: str | None = None
-    ) -> str | None:
-        """Plan one run (once) and return its folder, or None when its training files are absent."""
-        folder = folder or run_dir(regime.name, recipe, seed)
-        if folder in self.runs:
-            return folder
-        stages = [self.stage(each, regime) for each in self.chain(self.recipes[recipe])] if recipe != "none" else []
-        if None in stages:
-            return None
-        evaluations = [self.evaluation(task) for task in tasks if self.languages(task)]
-        evaluations = [evaluation for evaluation in evaluations if evaluation.files]
-        upstream = self.upstream(regime, seed)
-        title = self.recipes[recipe].title if recipe != "none" else "no training"
-        self.runs[folder] = RunConfig(
-            regime=regime,
-            recipe=Named(name=recipe, title=title),
-            seed=seed,
-            model=self.model,
-            profile=self.summary(),
-            upstream=upstream,
-            stages=[stage for stage in stages if stage is not None],
-            tasks=[evaluation.task.name for evaluation in evaluations],
-            languages={e.task.name: [*e.files, *e.no_data] for e in evaluations},
-            evaluations=evaluations,
-        )
-        return folder
-
-    def summary(self) -> ProfileSummary:
-        """What tables say about the profile."""
-        profile = self.profile
-        splits = {name: profile.splits.get(name, "test") for name in self.tasks}
-        caps = {name: profile.cap(name) for name in (*self.tasks, *self.recipes) if profile.cap(name) != Caps()}
-        return ProfileSummary(
-            name=profile.name,
-            title=profile.title,
-            benchmark=profile.benchmark,
-            splits=splits,
-            split_notes=profile.split_notes,
-            caps=caps,
-        )
-
-    def plan_regime(self, regime: Regime) -> list[str]:
-        """All runs of a regime for every seed; a task without any file, or without training files, has none."""
-        folders: list[str] = []
-        tasks = [task for task in self.tasks.values() if self.languages(task)]
-        frozen = regime.tuning.kind == "frozen"
-        recipes = ["none"] if frozen else sorted({task.recipe for task in tasks})
-        for seed in self.seeds[:1] if frozen else self.seeds:  # nothing random happens without training
-            for recipe in recipes:
-                own = [t for t in tasks if (t.family in RETRIEVAL_WITHOUT_TRAINING if frozen else t.recipe == recipe)]
-                evaluations = [task for task in own if self.evaluation(task).files]
-                if evaluations:
-                    folder = self.add(regime, recipe, seed, evaluations)
-                    if folder is not None:
-                        folders.append(folder)
-        return folders
+from xlt.runs import write_run
 
 
 def plan_json(planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table]) -> dict[str, object]:
@@ -256,6 +47,7 @@ def plan_json(planner: Planner, regimes: dict[str, list[str]], tables: dict[str,
 
 def make_rules(root: Path, planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table]) -> str:
     """The rules of ``plan.mk``: one per run, one per table, one per regime."""
+    named = "" if planner.profile.languages_from is None else f" --languages {planner.data / planner.profile.languages_from}"
     lines = ["# Written by reproduce/plan.py; do not edit.", "MAKEFLAGS += --no-builtin-rules", ".DELETE_ON_ERROR:", ""]
     for folder, run in planner.runs.items():
         target = root / folder
@@ -272,13 +64,13 @@ def make_rules(root: Path, planner: Planner, regimes: dict[str, list[str]], tabl
         table = root / "tables" / f"regime-{name}"
         scores = [f"{root / folder}/scores.json" for folder in folders]
         needs = " ".join([*scores, f"{root}/plan.json", "$(REPORTED)"])
-        command = f"$(PYTHON) reproduce/tabulate.py --regime {name} --root {root} --configs {configs}"
+        command = f"$(PYTHON) reproduce/tabulate.py --regime {name} --root {root} --configs {configs}{named}"
         lines += [f"{table}.md: {needs}", f"\t{command}", f".PHONY: {name}", f"{name}: {table}.md", ""]
     for name, table_config in tables.items():
         table = root / "tables" / name
         scores = [f"{root / f}/scores.json" for regime in table_config.regimes for f in regimes.get(regime, [])]
         needs = " ".join([*scores, f"{root}/plan.json", f"{configs}/tables/{name}.yaml", "$(REPORTED)"])
-        command = f"$(PYTHON) reproduce/tabulate.py --table {name} --root {root} --configs {configs}"
+        command = f"$(PYTHON) reproduce/tabulate.py --table {name} --root {root} --configs {configs}{named}"
         lines += [f"{table}.md: {needs}", f"\t{command}", f".PHONY: {name}", f"{name}: {table}.md", ""]
     return "\n".join(lines)
 
@@ -319,13 +111,33 @@ def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]],
     for task in planner.tasks.values():
         if task.recipe not in planner.recipes:
             raise InputError(f"recipe: no recipe {task.recipe}", configs / "tasks" / f"{task.name}.yaml")
+    check_names(planner, configs / "profiles" / f"{profile.name}.yaml")
     regimes = {name: planner.plan_regime(regime) for name, regime in planner.regimes.items()}
     tables = {path.stem: load(Table, path) for path in sorted((configs / "tables").glob("*.yaml"))}
     for name, table in tables.items():
         for regime in table.regimes:
             if regime not in regimes:
                 raise InputError(f"regimes: no regime {regime}", configs / "tables" / f"{name}.yaml")
+        for task_name in table.tasks:
+            if task_name not in planner.tasks:
+                raise InputError(f"tasks: no task {task_name}", configs / "tables" / f"{name}.yaml")
     return planner, regimes, tables
+
+
+def check_names(planner: Planner, path: Path) -> None:
+    """Refuse entries of a profile for tasks or recipes that do not exist: they would be ignored."""
+    profile, tasks, recipes = planner.profile, set(planner.tasks), set(planner.recipes)
+    allowed = {
+        "caps": (profile.caps, tasks | recipes | {"default"}),
+        "epochs": (profile.epochs, recipes | {"default"}),
+        "sources": (profile.sources, tasks | recipes),
+        "splits": (profile.splits, tasks),
+        "split_notes": (profile.split_notes, tasks | recipes),
+    }
+    for key, (entries, names) in allowed.items():
+        for name in entries:
+            if name not in names:
+                raise InputError(f"{key}: expected one of {', '.join(sorted(names))}, got {name}", path)
 
 
 def seeds_of(text: str | None) -> list[int]:

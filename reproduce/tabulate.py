@@ -17,7 +17,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
 from xlt import languages
 from xlt.artifacts import write_atomic
-from xlt.config import Table, Task, load
+from xlt.config import Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.results import benchmark_table, export, regime_table
 from xlt.results.render import Document, standalone, to_latex, to_markdown
@@ -51,6 +51,12 @@ def _write(folder: Path, name: str, document: Document, csv: str, json: str) -> 
 
 def _tasks(configs: Path, names: list[str]) -> dict[str, Task]:
     return {name: load(Task, configs / "tasks" / f"{name}.yaml") for name in names}
+
+
+def _in_table_order(configs: Path, names: list[str]) -> list[str]:
+    """Tasks in the order of the tables' columns, then those that no table has."""
+    columns = [task for table in load_all(Table, configs / "tables").values() for task in table.tasks]
+    return sorted(names, key=lambda name: columns.index(name) if name in columns else len(columns))
 
 
 def _planned(root: Path, plan: Plan, config: Table, path: Path) -> dict[str, Regime]:
@@ -88,7 +94,7 @@ def main() -> None:
             )
         regime = regimes[arguments.regime]
         explanations = regime_table.load_explanations(configs / "tables" / "notes" / "differences.yaml")
-        tasks = _tasks(configs, regime.tasks)
+        tasks = _tasks(configs, _in_table_order(configs, regime.tasks))
         own = regime_table.build(plan, regime, regimes, tasks, reported, explanations)
         page = regime_table.document(own)
         _write(output, f"regime-{regime.name}", page, export.regime_csv(own), export.regime_json(own, page))

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from xlt.errors import InputError
 
 Family = Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix", "tatoeba", "bucc"]
 Benchmark = Literal["xtreme-r", "xtreme"]
+Rate = Annotated[float, Field(gt=0)]
+LONGEST_QUESTION = 64
+"""Sub-words of a question that are read (XTREME's ``run_squad.py``)."""
 
 
 class Strict(BaseModel):
     """A config section: unknown keys are refused, values are not coerced silently, instances do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Source(Strict):
@@ -34,42 +38,57 @@ class Source(Strict):
     take: int | None = Field(default=None, ge=1)
 
 
-class Task(Strict):
+class Input(Strict):
+    """What a task and a recipe both say about their input."""
+
+    family: Family
+    labels: list[str] | None = Field(default=None, min_length=1)
+    options: int | None = Field(default=None, ge=2)
+    max_length: int = Field(ge=8)
+    doc_stride: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _fits_the_family(self) -> Input:
+        if self.family in ("classification", "tagging") and self.labels is None:
+            raise ValueError(f"expected labels for the family {self.family}")
+        if self.family == "choice" and self.options is None:
+            raise ValueError("expected options, their number, for the family choice")
+        if self.family == "span" and self.doc_stride is None:
+            raise ValueError("expected doc_stride for the family span")
+        if self.family == "span" and self.max_length <= LONGEST_QUESTION + 4:  # 4 special tokens
+            raise ValueError(
+                f"expected max_length above {LONGEST_QUESTION + 4}, so that a passage fits, got {self.max_length}"
+            )
+        return self
+
+
+class Task(Input):
     """An evaluation task: which languages, which files, which metric, and the recipe that trains for it."""
 
     name: str
     title: str
-    family: Family
     recipe: str
-    metrics: list[str]
+    metrics: list[str] = Field(min_length=1)
     chance: float | None = None
     languages: dict[Benchmark, list[str]]
-    labels: list[str] | None = None
-    options: int | None = None
-    max_length: int
-    doc_stride: int | None = None
     sources: dict[Literal["dev", "test"], list[Source]]
 
 
-class Recipe(Strict):
+class Recipe(Input):
     """A training set in the source language with the published hyper-parameters that go with it."""
 
     name: str
     title: str
     family: Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix"]
     language: str = "en"
-    labels: list[str] | None = None
-    options: int | None = None
-    max_length: int
-    doc_stride: int | None = None
     sources: dict[Literal["train", "dev"], list[Source]]
     after: str | None = None
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    learning_rate: dict[str, float]
+    learning_rate: dict[Literal["full", "adapter", "lora"], Rate]
     warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     source: str
 
 
@@ -87,7 +106,7 @@ class LoRA(Strict):
     kind: Literal["lora"]
     rank: int = Field(default=8, ge=1)
     alpha: float = Field(default=16, gt=0)
-    targets: list[Literal["q", "k", "v", "intermediate", "output"]] = ["q", "v"]
+    targets: list[Literal["q", "k", "v", "intermediate", "output"]] = Field(default=["q", "v"], min_length=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
@@ -129,13 +148,21 @@ class Regime(Strict):
     robustness: Literal["none"] = "none"
     unfreezing: Literal["none"] = "none"
 
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Regime:
+        if self.tuning.kind == "frozen" and self.intermediate is not None:
+            raise ValueError(
+                "intermediate: a frozen encoder cannot be trained on an intermediate task; remove one of them"
+            )
+        return self
+
 
 class Caps(Strict):
     """How many examples are used at most (LAReQA: passages; test and dev: per language); null means all."""
 
-    train: int | None = None
-    dev: int | None = None
-    test: int | None = None
+    train: int | None = Field(default=None, ge=1)
+    dev: int | None = Field(default=None, ge=1)
+    test: int | None = Field(default=None, ge=1)
 
 
 class Profile(Strict):
@@ -145,14 +172,21 @@ class Profile(Strict):
     title: str
     benchmark: Benchmark = "xtreme-r"
     model: str
-    seeds: list[int]
+    seeds: list[int] = Field(min_length=1)
     data: str
     caps: dict[str, Caps] = {}
     splits: dict[str, Literal["dev", "test"]] = {}
     split_notes: dict[str, str] = {}
     sources: dict[str, dict[Literal["train", "dev", "test"], list[Source]]] = {}
     languages_from: str | None = None
-    epochs: dict[str, int] = {}
+    epochs: dict[str, Annotated[int, Field(ge=1)]] = {}
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(f"expected distinct seeds, got {seeds}")
+        return seeds
 
     def cap(self, name: str) -> Caps:
         """The caps of a task or recipe: its own entry, or the ``default`` entry."""
@@ -188,7 +222,7 @@ class Model(Strict):
     retrieval_prefix: str = ""
     retrieval_layer: int | None = None
     tokenizer_from: str | None = None
-    learning_rate: dict[str, float] | None = None
+    learning_rate: dict[Literal["full", "adapter", "lora"], Rate] | None = None
     batch_size: int | None = Field(default=None, ge=1)
     licence: str
     citation: str
@@ -259,12 +293,33 @@ def parse(model: type[ConfigModel], value: Any, path: Path) -> ConfigModel:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = f"{where}: {first['msg'].removeprefix('Value error, ')}"
-        if first["type"] == "extra_forbidden":
-            message = f"unknown key {where}; remove it or correct its name"
-        raise InputError(message, path, _line_of(path, first["loc"])) from None
+        errors = error.errors()
+        first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])  # a misspelt key first
+        raise InputError(_message(first), path, _line_of(path, first["loc"])) from None
+
+
+def _message(error: ErrorDetails) -> str:
+    """What the validator found wrong, in the words of this project."""
+    where = ".".join(str(part) for part in error["loc"])
+    given = repr(error["input"])
+    given = given if len(given) <= 60 else given[:57] + "..."
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key {where}; remove it or correct its name"
+        case "missing":
+            return f"expected the key {where}; add it"
+        case "union_tag_invalid":
+            name = str(error["ctx"]["discriminator"]).strip("'")
+            return f"{where}.{name}: expected one of {error['ctx']['expected_tags']}, got {error['ctx']['tag']!r}"
+        case "union_tag_not_found":
+            return f"{where}: expected the key {str(error['ctx']['discriminator']).strip(chr(39))} in it"
+        case "literal_error":
+            return f"{where}: expected one of {error['ctx']['expected'].replace(' or ', ', ')}, got {given}"
+        case "value_error":
+            return (f"{where}: " if where else "") + error["msg"].removeprefix("Value error, ")
+        case "float_type":
+            return f"{where}: expected a number (in YAML 1.0e-4, not 1e-4), got {given}"
+    return f"{where}: {error['msg'].replace('Input should be', 'expected').replace('should', 'is expected to')}, got {given}"
 
 
 def load(model: type[ConfigModel], path: Path) -> ConfigModel:

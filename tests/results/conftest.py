@@ -105,6 +105,7 @@ class Folders:
             "git_commit": "0123456789abcdef",
             "git_dirty": False,
             "device": "cpu",
+            "encoder": "hub: the encoder",
             "code_hash": "00",
         }
         (self.root / relative).mkdir(parents=True, exist_ok=True)

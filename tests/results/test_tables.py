@@ -115,6 +115,7 @@ def test_header_and_notes_of_table2(table2: dict[str, str]) -> None:
     assert "- Scored split: test; except XNLI: dev, because XTREME blanks its test labels" in text
     assert "- Seeds: 1, 2 (mean ± sample standard deviation over seeds)" in text
     assert "- Commit: 0123456789\n" in text
+    assert "- Encoder from: hub: the encoder\n- Scored" in text
     assert "- a: XNLI: average over 2 of 3 languages; no data: Swahili (sw)" in text
     average = "- Average: over 1 of 3 tasks, the same for every regime that has run; missing: "
     assert average + "XQuAD (not scored for LoRA); Tatoeba (no data)." in text
@@ -246,6 +247,17 @@ def test_capped_test_set_is_not_compared(folders: Callable[..., Any], configs: P
 def test_cap_above_the_test_set_does_no_harm(folders: Callable[..., Any], configs: Path) -> None:
     text = full_regime(folders, configs, "test", profile="paper", caps={"default": {"test": 101}})[".md"]
     assert markdown_row(text, "English (en)")[4] == "+0.5"
+
+
+def test_unfinished_and_missing_tasks_of_a_regime(folders: Callable[..., Any], configs: Path) -> None:
+    folder = folders()
+    folder.regime("full")
+    folder.run("full", "a", 1, {"tatoeba": {"accuracy": {}}}, no_data={"tatoeba": ["de"]})
+    folder.run("full", "b", 1, None, tasks=["xnli"])
+    text = written(folder, configs, "--regime", "full")[".md"]
+    assert markdown_row(text, "XNLI") == ["XNLI", "", "", "not run", "", "", ""]
+    assert markdown_row(text, "Tatoeba") == ["Tatoeba", "", "", "no data", "", "", ""]
+    assert text.index("| XNLI") < text.index("| Tatoeba")  # the order of the table's columns, not of the plan
 
 
 def untuned(folders: Callable[..., Any], **options: Any) -> Any:

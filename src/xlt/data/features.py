@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedTokenizerFast
-
+from xlt.config import LONGEST_QUESTION
 from xlt.data.records import Choice, Pair, Question, Tagged
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 IGNORED = -100
 """Target of a position without a label (the ``ignore_index`` of cross-entropy)."""
@@ -147,7 +149,7 @@ def span_features(
     doc_stride: int,
     *,
     training: bool,
-    max_query_length: int = 64,
+    max_query_length: int = LONGEST_QUESTION,
 ) -> list[Feature]:
     """Question and passage windows, each ``doc_stride`` tokens further than the last (Devlin et al. 2019, section 4.2).
 

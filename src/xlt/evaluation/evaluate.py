@@ -79,9 +79,19 @@ def predict_task(
     return predictions
 
 
-def prediction_key(evaluation: Evaluation, weights_sha256: str) -> str:
-    """A hash of what the predictions of a task depend on."""
-    return digest({"evaluation": evaluation.model_dump(mode="json"), "weights": weights_sha256})
+def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str) -> str:
+    """A hash of what the predictions of a task depend on.
+
+    The trained weights are not enough: an untuned encoder has none, and how it embeds is said by the model's config.
+    """
+    return digest(
+        {
+            "evaluation": evaluation.model_dump(mode="json"),
+            "weights": weights_sha256,
+            "encoder": read_json(context.encoder / "prepared.json")["sha256"],
+            "model": context.config.model.model_dump(include={"pooling", "retrieval_prefix", "retrieval_layer"}),
+        }
+    )
 
 
 def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha256: str) -> None:
@@ -92,10 +102,12 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
     path = context.folder / PREDICTED
     done: dict[str, Any] = read_json(path) if path.exists() else {}
     for evaluation in context.config.evaluations:
-        name, key = evaluation.task.name, prediction_key(evaluation, weights_sha256)
+        name, key = evaluation.task.name, prediction_key(context, evaluation, weights_sha256)
         if done.get(name, {}).get("key") == key:
             continue
         records, withheld = read_task(evaluation, context.data)
+        if done.pop(name, None) is not None:  # if this stops half-way, the old entry must not vouch for what is left
+            write_atomic(path, to_json(done))
         for kind in ("predictions", "labels"):
             shutil.rmtree(context.folder / kind / name, ignore_errors=True)
         predictions = predict_task(evaluation, records, model, tokenizer, context) if records else {}
@@ -116,7 +128,7 @@ def is_predicted(context: Context, weights_sha256: str) -> bool:
     path = context.folder / PREDICTED
     done = read_json(path) if path.exists() else {}
     return all(
-        done.get(evaluation.task.name, {}).get("key") == prediction_key(evaluation, weights_sha256)
+        done.get(evaluation.task.name, {}).get("key") == prediction_key(context, evaluation, weights_sha256)
         for evaluation in context.config.evaluations
     )
 

@@ -112,7 +112,8 @@ def predict_answers(
     for feature, scores in zip(features, outputs_of(model, features, budget=budget, title=title), strict=True):
         score, span = best_span(scores[:, 0], scores[:, 1], feature.offsets)
         if span is not None and score > best[feature.record][0]:
-            best[feature.record] = (score, records[feature.record].context[span[0] : span[1]])
+            text = records[feature.record].context[span[0] : span[1]].strip()  # a sub-word may begin with its space
+            best[feature.record] = (score, text)
     return [text for _, text in best]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlt.config import Tuning
+from xlt.config import Frozen, Tuning
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.checkpoints import load_encoder
@@ -82,7 +82,7 @@ class TransferModel(nn.Module):
 
     def logit_scale(self) -> Tensor:
         """The learned factor of a dual encoder's cosine similarities (retrieval families only)."""
-        return self.head.logit_scale
+        return self.head.get_parameter("logit_scale")
 
     def embeddings(self, rows: Rows) -> Tensor:
         """L2-normalised sentence vectors: [rows, width]."""
@@ -135,4 +135,5 @@ def build_model(path: Path, *, family: str, labels: int, tuning: Tuning, pooling
     torch.manual_seed(seed)  # the adapter above may have drawn numbers
     dropout = float(encoder.config.hidden_dropout_prob)
     head = make_head(family, int(encoder.config.hidden_size), labels, dropout)
+    head.requires_grad_(not isinstance(tuning, Frozen))
     return TransferModel(encoder, head, family, pooling)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from xlt import languages
 from xlt.config import Task
@@ -145,9 +146,11 @@ def _commits(regimes: Sequence[Regime]) -> str:
     return ", ".join(sorted(found)) or "no run yet"
 
 
-def _devices(regimes: Sequence[Regime]) -> str:
+def _recorded(regimes: Sequence[Regime], key: Literal["device", "encoder"]) -> str:
+    """What the finished runs recorded under a key of their provenance, each different text once."""
     provenances = [run.provenance for regime in regimes for run in regime.finished]
-    return ", ".join(sorted({p.device for p in provenances if p is not None and p.device})) or "not recorded"
+    found = {getattr(provenance, key) for provenance in provenances if provenance is not None}
+    return "; ".join(sorted(found - {None})) or "not recorded"
 
 
 def _seeds(plan: Plan, regimes: Sequence[Regime]) -> str:
@@ -169,12 +172,13 @@ def header(
     return [
         ("Profile", plan.profile if config is None else config.profile.title),
         ("Model", plan.model if config is None else config.model.title),
+        ("Encoder from", _recorded(regimes, "encoder")),
         ("Scored split", _splits(config, results, tasks)),
         *([("Data", notes)] if notes else []),
         ("Caps on examples", _caps(config, regimes, tasks)),
         ("Seeds", _seeds(plan, regimes)),
         ("Commit", _commits(regimes)),
-        ("Device", _devices(regimes)),
+        ("Device", _recorded(regimes, "device")),
     ]
 
 

@@ -58,15 +58,18 @@ def build(
     reported: list[Reported],
     explanations: Explanations,
 ) -> RegimeTable:
-    """Compare every score of a regime with what was reported for it. ``others`` are all planned regimes, by name."""
-    results = {name: task_result(regime, tasks[name]) for name in regime.tasks}
+    """Compare every score of a regime with what was reported for it, task by task in the order of ``tasks``.
+
+    ``others`` are all planned regimes, by name; their runs may share the intermediate runs of this one.
+    """
+    results = {name: task_result(regime, task) for name, task in tasks.items()}
     profile = next((run.config.profile for run in regime.runs if run.config is not None), None)
     comparer = Comparer(reported, plan.model, regime, profile or RunProfile(name=plan.profile, title=plan.profile))
     pairs = [(results[name], metric) for name in results for metric in tasks[name].metrics]
     return RegimeTable(
         plan=plan,
         regime=regime,
-        tasks={name: tasks[name] for name in results},
+        tasks=dict(tasks),
         results=results,
         lines=[line for result, metric in pairs for line in comparer.languages(result, metric)],
         averages=[line for result, metric in pairs for line in comparer.averages(result, metric)],
@@ -122,7 +125,7 @@ def _summary(table: RegimeTable, sources: _Sources) -> Section:
     for name, result in table.results.items():
         title = table.tasks[name].title
         if result.status != "ok":
-            rows.append([Text(title), Text(""), Text(result.status), Text(""), Text(""), Text(""), Text("")])
+            rows.append([Text(title), Text(""), Text(""), Text(result.status), Text(""), Text(""), Text("")])
             continue
         for line in (line for line in table.averages if line.task == name):
             metric = figures.METRIC_TITLES.get(line.metric, line.metric)

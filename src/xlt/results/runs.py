@@ -111,6 +111,7 @@ class Provenance(Loose):
     git_commit: str | None = None
     git_dirty: bool | None = None
     device: str | None = None
+    encoder: str | None = None
 
 
 class RunProfile(Loose):

@@ -50,7 +50,8 @@ class History:
 
 def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.AdamW:
     """AdamW over the trainable parameters only; biases and layer norms are not decayed, as in the XTREME scripts."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (plain if parameter.ndim < 2 or "LayerNorm" in name else decayed).append(parameter)

@@ -23,6 +23,8 @@ from xlt.runs import Stage
 from xlt.training.loop import Settings, fit
 
 WEIGHTS, TRAINED = "weights.safetensors", "trained.json"
+NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
+"""What of a stage its weights do not depend on."""
 
 
 def features_of(stage: Stage, records: Sequence[Any], tokenizer: Any, prefix: str) -> list[Feature]:
@@ -124,7 +126,7 @@ def train(context: Context) -> TransferModel:
             weight_decay=stage.recipe.weight_decay,
             max_grad_norm=stage.recipe.max_grad_norm,
             seed=config.seed,
-            token_budget=context.budget,
+            token_budget=context.training_budget,
         )
         title = f"{config.regime.name} {stage.recipe.name} seed {config.seed}"
         history = fit(model, features, settings, development(stage, model, tokenizer, context), title=title)
@@ -160,7 +162,7 @@ def training_key(context: Context) -> str:
         {
             "tuning": config.regime.model_dump(exclude={"name", "title", "description"}),
             "seed": config.seed,
-            "stages": [stage.model_dump(exclude={"recipe": {"title", "source", "sources"}}) for stage in config.stages],
+            "stages": [stage.model_dump(exclude=NOT_TRAINED_ON) for stage in config.stages],
             "model": config.model.model_dump(include={"name", "pooling", "retrieval_prefix"}),
             "encoder": read_json(context.encoder / "prepared.json")["sha256"],
             "upstream": upstream,

@@ -19,7 +19,7 @@ from xlt.modeling.model import TransferModel
 from xlt.runs import read_run
 from xlt.training.run import TRAINED, is_trained, load_trained, train
 
-COST = "cost.json"
+SCORES, COST = "scores.json", "cost.json"
 """Seconds and memory of the steps done so far; becomes part of ``provenance.json``."""
 
 
@@ -44,6 +44,7 @@ def train_step(context: Context) -> TransferModel | None:
     """Train unless the weights are there and current. Returns the model when it was trained just now."""
     if is_trained(context):
         return None
+    (context.folder / SCORES).unlink(missing_ok=True)  # of an earlier config; they would look finished if this fails
     started = time.perf_counter()
     model = train(context)
     _record(context, "train", time.perf_counter() - started)
@@ -55,6 +56,7 @@ def predict_step(context: Context, model: TransferModel | None) -> None:
     weights = read_json(context.folder / TRAINED)["weights_sha256"]
     if (context.folder / PREDICTED).exists() and is_predicted(context, weights):
         return
+    (context.folder / SCORES).unlink(missing_ok=True)
     model = model or load_trained(context)
     started = time.perf_counter()
     predict(context, model, load_tokenizer(context.encoder), weights)
@@ -81,7 +83,7 @@ def score_step(context: Context) -> dict[str, Any]:
     }
     write_atomic(context.folder / "provenance.json", to_json(record))
     scores = {"tasks": tasks, "dev": dev}
-    write_atomic(context.folder / "scores.json", to_json(scores))
+    write_atomic(context.folder / SCORES, to_json(scores))
     return scores
 
 

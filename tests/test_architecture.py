@@ -1,0 +1,106 @@
+"""Imports run one way, scripts start fast, files stay small."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "xlt"
+BASE = {"config", "artifacts", "languages", "errors", "runs"}
+ALLOWED = {  # package: what it may import at run time, besides itself (docs/architecture.md)
+    "training": BASE | {"evaluation", "modeling", "data"},
+    "evaluation": BASE | {"modeling", "data"},
+    "modeling": BASE | {"data"},
+    "data": BASE,
+    "results": BASE,
+    "babel": BASE,
+    "runs": {"config", "artifacts", "errors"},
+    "config": {"errors"},
+    "artifacts": {"errors"},
+    "languages": {"errors", "config"},
+    "errors": set(),
+}
+MODELLING_LIBRARIES = {"torch", "transformers", "adapters", "safetensors"}
+WITHOUT_TORCH = {"data", "results", "babel", *BASE}
+SCRIPTS = sorted(path.name for path in (ROOT / "reproduce").glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+
+
+def type_only(node: ast.AST) -> bool:
+    """Whether a statement is ``if TYPE_CHECKING:``, whose imports never run."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Full names of the modules imported anywhere in a file, functions included, except for type checking only."""
+    for node in ast.iter_child_nodes(tree):
+        if type_only(node):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the layer"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from imported(node)
+
+
+def layer(path: Path) -> str:
+    """The package or module below ``xlt`` a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def sources() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_run_downwards_only(path: Path) -> None:
+    own = layer(path)
+    names = list(imported(ast.parse(path.read_text(encoding="utf-8"))))
+    inside = {name.split(".")[1] for name in names if name.startswith("xlt.")}
+    assert inside - {own} <= ALLOWED[own]
+    if own in WITHOUT_TORCH:
+        assert not {name.split(".")[0] for name in names} & MODELLING_LIBRARIES
+
+
+def test_every_package_has_a_rule() -> None:
+    assert {layer(path) for path in sources()} == set(ALLOWED)
+
+
+def test_the_import_finder_sees_what_it_should() -> None:
+    code = "from xlt import babel\ndef f():\n    import torch.nn\nif TYPE_CHECKING:\n    import jax\n"
+    assert list(imported(ast.parse(code))) == ["xlt.babel", "torch.nn"]
+
+
+def test_files_stay_small() -> None:
+    lengths = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for folder in ("src", "reproduce")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > 350} == {}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_is_fast_because_it_imports_no_modelling_library(name: str) -> None:
+    watch = (
+        "import atexit, runpy, sys\n"
+        "atexit.register(lambda: print('LOADED', *sorted({n.split('.')[0] for n in sys.modules}), file=sys.stderr))\n"
+        f"sys.path[0] = {str(ROOT / 'reproduce')!r}\n"
+        f"sys.argv = [{name!r}, '--help']\n"
+        f"runpy.run_path({str(ROOT / 'reproduce' / name)!r}, run_name='__main__')\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment["PYTHONPATH"] = str(ROOT / "src")
+    done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage:")
+    loaded = set(done.stderr.partition("LOADED")[2].split())
+    assert "argparse" in loaded
+    assert not loaded & (MODELLING_LIBRARIES | {"scipy", "numpy", "sklearn", "seqeval", "datasets"})

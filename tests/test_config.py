@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xlt.config import LoRA, Model, Profile, Recipe, Regime, Strict, Table, Task, learning_rate_key, load, load_all
+from xlt.errors import InputError
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+LORA = """\
+name: lora
+title: LoRA
+description: low-rank updates
+tuning:
+  kind: lora
+  rank: 8
+  alpha: 16
+  targets: [q, v]
+"""
+TASK = """\
+name: qa
+title: QA
+family: span
+recipe: squad
+metrics: [f1]
+languages: {xtreme-r: [en]}
+max_length: 128
+doc_stride: 32
+sources: {test: []}
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "model"),
+    [("tasks", Task), ("recipes", Recipe), ("regimes", Regime), ("profiles", Profile), ("models", Model)],
+)
+def test_every_config_of_the_project_loads(folder: str, model: type[Strict]) -> None:
+    files = {path.stem for path in (CONFIGS / folder).glob("*.yaml")}
+    assert files
+    assert set(load_all(model, CONFIGS / folder)) == files
+
+
+def test_every_table_of_the_project_loads() -> None:
+    paths = sorted((CONFIGS / "tables").glob("*.yaml"))
+    assert paths
+    for path in paths:
+        table = load(Table, path)
+        assert table.reference in table.regimes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("  alpha:", "  alhpa:", 7, "unknown key tuning.lora.alhpa; remove it or correct its name"),
+        ("tuning:", "tunning:", 4, "unknown key tunning; remove it or correct its name"),
+        ("  rank: 8", "  rank: eight", 6, "tuning.lora.rank: expected a valid integer, got 'eight'"),
+        ("  rank: 8", "  rank: '8'", 6, "tuning.lora.rank: expected a valid integer, got '8'"),
+        ("  alpha: 16", "  alpha: 1e-4", 7, "tuning.lora.alpha: expected a number (in YAML 1.0e-4, not 1e-4), got '1e-4'"),
+        (
+            "  kind: lora",
+            "  kind: loraa",
+            4,
+            "tuning.kind: expected one of 'full', 'bottleneck', 'lora', 'frozen', got 'loraa'",
+        ),
+        (
+            "[q, v]",
+            "[q, w]",
+            8,
+            "tuning.lora.targets.1: expected one of 'q', 'k', 'v', 'intermediate', 'output', got 'w'",
+        ),
+        ("name: lora", "name: other", 1, "name: expected lora (the file's name), got other"),
+        ("[q, v]", "[q, v", 9, "expected YAML: expected ',' or ']', but got '<stream end>'"),
+        ("title: LoRA", "title: 'LoRA", 8, "expected YAML: "),
+    ],
+)
+def test_a_wrong_config_names_file_line_and_what_was_expected(
+    tmp_path: Path, write: Callable[[Path, str], Path], old: str, new: str, line: int, message: str
+) -> None:
+    assert LORA.count(old) == 1
+    path = write(tmp_path / "lora.yaml", LORA.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        load(Regime, path)
+    if "'LoRA" not in new:  # where an open quotation mark is noticed is the parser's business
+        assert caught.value.line == line
+    assert caught.value.path == path
+    assert caught.value.message.startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_unchanged_text_loads(tmp_path: Path, write: Callable[[Path, str], Path]) -> None:
+    assert load(Regime, write(tmp_path / "lora.yaml", LORA)).tuning == LoRA(kind="lora", rank=8, alpha=16)
+    assert load(Task, write(tmp_path / "qa.yaml", TASK)).doc_stride == 32
+
+
+def test_a_missing_key_an_empty_file_and_a_missing_file(tmp_path: Path, write: Callable[[Path, str], Path]) -> None:
+    with pytest.raises(InputError, match="expected the key title; add it"):
+        load(Regime, write(tmp_path / "lora.yaml", LORA.replace("title: LoRA\n", "")))
+    with pytest.raises(InputError, match="expected a mapping, got an empty file"):
+        load(Regime, write(tmp_path / "empty.yaml", "# nothing\n"))
+    with pytest.raises(InputError, match="no such config; there are: empty, lora"):
+        load(Regime, tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("kind: lora\n  rank: 8\n  alpha: 16\n  targets: [q, v]", "kind: frozen\nintermediate: {recipe: mnli}", "frozen encoder"),
+        ("[q, v]", "[]", "at least 1 item"),
+        ("rank: 8", "rank: 0", "greater than or equal to 1"),
+    ],
+)
+def test_contradictory_regimes_are_refused(
+    tmp_path: Path, write: Callable[[Path, str], Path], old: str, new: str, message: str
+) -> None:
+    assert old in LORA
+    with pytest.raises(InputError, match=message):
+        load(Regime, write(tmp_path / "lora.yaml", LORA.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("doc_stride: 32\n", "", "expected doc_stride for the family span"),
+        ("doc_stride: 32", "doc_stride: 0", "greater than or equal to 1"),
+        ("max_length: 128", "max_length: 68", "expected max_length above 68"),
+        ("family: span", "family: tagging", "expected labels for the family tagging"),
+        ("family: span", "family: choice", "expected options"),
+    ],
+)
+def test_a_task_must_say_what_its_family_needs(
+    tmp_path: Path, write: Callable[[Path, str], Path], old: str, new: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load(Task, write(tmp_path / "qa.yaml", TASK.replace(old, new)))
+
+
+def test_learning_rate_keys_are_those_the_recipes_have() -> None:
+    for regime in load_all(Regime, CONFIGS / "regimes").values():
+        for recipe in load_all(Recipe, CONFIGS / "recipes").values():
+            assert learning_rate_key(regime.tuning) in recipe.learning_rate
+
+
+def test_a_profile_falls_back_to_its_default_caps() -> None:
+    pilot = load(Profile, CONFIGS / "profiles" / "pilot.yaml")
+    assert pilot.cap("no-such-task") == pilot.caps["default"]
+    assert pilot.cap("xquad") == pilot.caps["xquad"] != pilot.caps["default"]
