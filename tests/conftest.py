@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,10 +130,8 @@ def write() -> Callable[[Path, str], Path]:
     return function
 
 
-@pytest.fixture
-def mini_configs(tmp_path: Path) -> Path:
-    """A copy of the project's configs with the profile ``mini``: a few examples, one epoch, the miniature world."""
-    folder = tmp_path / "configs"
+def write_mini_configs(folder: Path) -> Path:
+    """Copy the project's configs and add the profile ``mini``: a few examples, one epoch, the miniature world."""
     shutil.copytree(CONFIGS, folder)
     profile = {
         "name": "mini",
@@ -146,3 +145,31 @@ def mini_configs(tmp_path: Path) -> Path:
     }
     (folder / "profiles" / "mini.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def mini_configs(tmp_path: Path) -> Path:
+    """Configs of a test's own, to be changed at will."""
+    return write_mini_configs(tmp_path / "configs")
+
+
+def make_plan(configs: Path, data: Path, root: Path, model: Path, *more: str) -> None:
+    """Run reproduce/plan.py's command line in this process."""
+    if str(ROOT / "reproduce") not in sys.path:
+        sys.path.append(str(ROOT / "reproduce"))  # at the end: its tabulate.py must not hide the package tabulate
+    import plan
+
+    given = ["--profile", "mini", "--configs", str(configs), "--data", str(data), "--root", str(root)]
+    before, sys.argv = sys.argv, ["plan.py", *given, "--model", str(model), *more]
+    try:
+        plan.main()
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="session")
+def planned(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path, mini_data: Path) -> Path:
+    """The root folder of the plan of all regimes on the miniature data; nothing has run. Copy it before running."""
+    folder = tmp_path_factory.mktemp("plan")
+    make_plan(write_mini_configs(folder / "configs"), mini_data, folder / "root", mini_encoder)
+    return folder / "root"

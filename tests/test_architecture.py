@@ -29,7 +29,9 @@ ALLOWED = {  # package: what it may import at run time, besides itself (docs/arc
 }
 MODELLING_LIBRARIES = {"torch", "transformers", "adapters", "safetensors"}
 WITHOUT_TORCH = {"data", "results", "babel", *BASE}
-SCRIPTS = sorted(path.name for path in (ROOT / "reproduce").glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+SCRIPTS = sorted(
+    path.name for path in (ROOT / "reproduce").glob("*.py") if "__main__" in path.read_text(encoding="utf-8")
+)
 
 
 def type_only(node: ast.AST) -> bool:

@@ -101,7 +101,9 @@ def test_provenance_names_the_code_and_the_versions(monkeypatch: pytest.MonkeyPa
     assert None not in record["versions"].values()
 
 
-def test_provenance_without_git_takes_the_revision_of_the_image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_provenance_without_git_takes_the_revision_of_the_image(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(artifacts, "SOURCE_ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("XLT_REVISION", "abc123")

@@ -57,7 +57,12 @@ def test_every_table_of_the_project_loads() -> None:
         ("tuning:", "tunning:", 4, "unknown key tunning; remove it or correct its name"),
         ("  rank: 8", "  rank: eight", 6, "tuning.lora.rank: expected a valid integer, got 'eight'"),
         ("  rank: 8", "  rank: '8'", 6, "tuning.lora.rank: expected a valid integer, got '8'"),
-        ("  alpha: 16", "  alpha: 1e-4", 7, "tuning.lora.alpha: expected a number (in YAML 1.0e-4, not 1e-4), got '1e-4'"),
+        (
+            "  alpha: 16",
+            "  alpha: 1e-4",
+            7,
+            "tuning.lora.alpha: expected a number (in YAML 1.0e-4, not 1e-4), got '1e-4'",
+        ),
         (
             "  kind: lora",
             "  kind: loraa",
@@ -106,7 +111,11 @@ def test_a_missing_key_an_empty_file_and_a_missing_file(tmp_path: Path, write: C
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("kind: lora\n  rank: 8\n  alpha: 16\n  targets: [q, v]", "kind: frozen\nintermediate: {recipe: mnli}", "frozen encoder"),
+        (
+            "kind: lora\n  rank: 8\n  alpha: 16\n  targets: [q, v]",
+            "kind: frozen\nintermediate: {recipe: mnli}",
+            "frozen encoder",
+        ),
         ("[q, v]", "[]", "at least 1 item"),
         ("rank: 8", "rank: 0", "greater than or equal to 1"),
     ],

@@ -1,0 +1,104 @@
+"""Pre-training: same bits twice, a tokenizer that gives back its text, files that load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xlt.babel import BabelConfig
+from xlt.babel.config import EncoderConfig
+from xlt.errors import InputError
+from xlt.training import pretraining
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="session")
+def settings(config: BabelConfig) -> EncoderConfig:
+    small = {"vocabulary": 400, "width": 16, "layers": 2, "heads": 2, "feed_forward": 16, "steps": 5, "batch_tokens": 256}
+    return config.encoder.model_copy(update=small)
+
+
+@pytest.fixture(scope="session")
+def encoder(world: Path, settings: EncoderConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("encoder")
+    pretraining.pretrain(world, out, settings, seed=1, threads=1, progress=False)
+    return out
+
+
+def test_five_steps_are_the_same_bits_twice(world: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path) -> None:
+    pretraining.pretrain(world, tmp_path, settings, seed=1, threads=1, progress=False)
+    names = sorted(path.name for path in encoder.iterdir())
+    assert {"config.json", "model.safetensors", "mlm_head.safetensors", "tokenizer.json", "training_log.json"} <= set(names)
+    for name in names:
+        assert (encoder / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_another_seed_gives_another_encoder(world: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path) -> None:
+    pretraining.pretrain(world, tmp_path, settings, seed=2, threads=1, progress=False)
+    assert (encoder / "model.safetensors").read_bytes() != (tmp_path / "model.safetensors").read_bytes()
+
+
+def test_tokenizer_round_trip(world: Path, encoder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    assert tokenizer.is_fast
+    special: Any = [tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
+    assert special == [0, 1, 2, 3] and tokenizer.mask_token_id == len(tokenizer) - 1
+    for name in ("en", "qad", "qaf", "qag"):
+        line = (world / f"raw/{name}.txt").read_text(encoding="utf-8").splitlines()[0]
+        encoded = tokenizer(line, return_offsets_mapping=True)
+        assert tokenizer.decode(encoded["input_ids"], skip_special_tokens=True) == line
+        for piece, (start, end) in zip(tokenizer.convert_ids_to_tokens(encoded["input_ids"]), encoded["offset_mapping"]):
+            assert piece in ("<s>", "</s>", "\u2581") or line[start:end].strip() == piece.strip("\u2581")
+    ids = tokenizer("the dog", "a cat")["input_ids"]
+    first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("the dog", "a cat"))
+    assert ids == [0, *first, 2, 2, *second, 2]
+
+
+def test_encoder_loads_without_pooler(encoder: Path) -> None:
+    from safetensors.torch import load_file
+    from transformers import XLMRobertaForMaskedLM, XLMRobertaModel
+
+    model = XLMRobertaModel.from_pretrained(encoder, add_pooling_layer=False)
+    assert model(input_ids=torch.tensor([[0, 5, 2]])).last_hidden_state.shape == (1, 3, 16)
+    head = load_file(encoder / "mlm_head.safetensors")
+    known = dict(XLMRobertaForMaskedLM(model.config).named_parameters())
+    assert all(known[name].shape == value.shape for name, value in head.items()) and "lm_head.dense.weight" in head
+
+
+def test_masking_marks_only_ordinary_pieces(settings: EncoderConfig) -> None:
+    ids = np.tile(np.array([0, 10, 11, 12, 2, 1]), (500, 1))
+    marks = np.tile(np.array([-1, 0, 1, 3, -1, -1]), (500, 1))
+    inputs, labels, wanted = pretraining.mask_batch(ids, marks, settings, 99, np.random.default_rng(0))
+    chosen = labels != pretraining.IGNORE
+    assert not chosen[:, [0, 4, 5]].any() and (labels[chosen] == ids[chosen]).all()
+    # 1,500 ordinary pieces at the configured share of 0.2: five standard deviations are 0.05
+    assert abs(chosen[:, 1:4].mean() - settings.mask) < 0.05
+    assert (inputs[~chosen] == ids[~chosen]).all() and (wanted[chosen] == pretraining.IGNORE).all()
+    assert (wanted[:, 1:4][~chosen[:, 1:4]] == marks[:, 1:4][~chosen[:, 1:4]]).all()
+
+
+def test_learning_rate_rises_and_falls(settings: EncoderConfig) -> None:
+    ten = settings.model_copy(update={"steps": 10, "warmup": 0.2, "learning_rate": 1.0})
+    # two warm-up steps to the peak, then from 8/8 down by an eighth each step
+    assert [pretraining.learning_rate(step, ten) for step in (0, 1, 2, 6, 9)] == [0.5, 1.0, 1.0, 0.5, 0.125]
+
+
+def test_missing_and_damaged_raw_text(tmp_path: Path, world: Path, settings: EncoderConfig) -> None:
+    with pytest.raises(InputError, match="generate the world"):
+        pretraining.pretrain(tmp_path, tmp_path / "out", settings, seed=1, threads=1, progress=False)
+    tokenizer = pretraining.train_tokenizer(["the dog"], 40)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for name in ("en.txt", "mixed.txt"):
+        (raw / name).write_text("the dog\n", encoding="utf-8")
+    (raw / "parallel.tsv").write_text("en\tqaa\tdog\tdog\n", encoding="utf-8")
+    (raw / "pairs.tsv").write_text("en\tqaa\tthe dog\tthe dog\t00\nen\tqaa\tthe dog\tthe dog\t0\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        pretraining.Corpus(tmp_path, tokenizer, 64)
+    assert caught.value.line == 2

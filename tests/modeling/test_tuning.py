@@ -1,0 +1,126 @@
+"""What each way of tuning trains, and the traps of the adapters library that matter here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from xlt.config import Bottleneck, Frozen, Full, LoRA, Tuning
+from xlt.modeling.model import TransferModel, build_model, pad_rows
+
+FULL = Full(kind="full")
+FROZEN = Frozen(kind="frozen")
+LORA = LoRA(kind="lora", rank=4, alpha=8)
+PFEIFFER = Bottleneck(kind="bottleneck", placement="pfeiffer", reduction_factor=4)
+HOULSBY = Bottleneck(kind="bottleneck", placement="houlsby", reduction_factor=4)
+PARALLEL = Bottleneck(kind="bottleneck", placement="parallel", reduction_factor=4)
+ADDED = [PFEIFFER, HOULSBY, PARALLEL, LORA]
+WIDTH, INNER, LAYERS = 16, 32, 2  # of the miniature encoder
+
+
+def build(path: Path, tuning: Tuning, *, family: str = "classification", seed: int = 1) -> TransferModel:
+    return build_model(path, family=family, labels=3, tuning=tuning, pooling="mean", seed=seed)
+
+
+def trainable(model: TransferModel) -> dict[str, torch.nn.Parameter]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def rows() -> Any:
+    ids = [[0, 50, 60, 70, 2], [0, 80, 2]]
+    return pad_rows(ids, [[0] * len(row) for row in ids], 1)
+
+
+def hidden(model: TransferModel) -> torch.Tensor:
+    with torch.inference_mode():
+        return model.eval().hidden(rows())
+
+
+def test_full_trains_everything(mini_encoder: Path) -> None:
+    model = build(mini_encoder, FULL)
+    assert set(trainable(model)) == {name for name, _ in model.named_parameters()}
+
+
+def test_frozen_trains_nothing(mini_encoder: Path) -> None:
+    model = build(mini_encoder, FROZEN, family="tatoeba")
+    assert trainable(model) == {}
+    assert model.parameter_counts()[0] == 0
+    assert model.trained_state() == {}
+
+
+@pytest.mark.parametrize("tuning", ADDED, ids=lambda tuning: getattr(tuning, "placement", tuning.kind))
+def test_only_what_was_added_and_this_model_s_own_head_train(mini_encoder: Path, tuning: Tuning) -> None:
+    # Trap 7 of the library: its own heads all stay trainable. Here there is one head, the project's.
+    model = build(mini_encoder, tuning)
+    names = set(trainable(model))
+    head = {name for name in names if name.startswith("head.")}
+    assert head == {f"head.{part}.{kind}" for part in ("dense", "out") for kind in ("weight", "bias")}
+    mark = "lora_" if tuning.kind == "lora" else ".task."
+    assert names - head
+    assert all(name.startswith("encoder.") and mark in name for name in names - head)
+    assert not hasattr(model.encoder, "heads")
+
+
+def test_parameter_counts_by_hand(mini_encoder: Path) -> None:
+    head = WIDTH * WIDTH + WIDTH + 3 * WIDTH + 3
+    down = WIDTH // 4
+    one = 2 * WIDTH * down + down + WIDTH  # down and up projection with biases
+    assert build(mini_encoder, PFEIFFER).parameter_counts()[0] == LAYERS * one + head
+    assert build(mini_encoder, HOULSBY).parameter_counts()[0] == 2 * LAYERS * one + head
+    assert build(mini_encoder, LORA).parameter_counts()[0] == LAYERS * 2 * 2 * 4 * WIDTH + head  # q, v; A, B; rank 4
+    trained, total = build(mini_encoder, FULL).parameter_counts()
+    assert trained == total
+    wide = LoRA(kind="lora", rank=4, alpha=8, targets=["q", "k", "v", "intermediate", "output"])
+    assert build(mini_encoder, wide).parameter_counts()[0] == LAYERS * 4 * (3 * 2 * WIDTH + 2 * (WIDTH + INNER)) + head
+
+
+@pytest.mark.parametrize("tuning", ADDED, ids=lambda tuning: getattr(tuning, "placement", tuning.kind))
+def test_what_was_added_is_active_in_the_forward_pass(mini_encoder: Path, tuning: Tuning) -> None:
+    # Trap 13: an adapter that is not activated only logs a warning, and the bare encoder runs.
+    model = build(mini_encoder, tuning)
+    before = hidden(model)
+    mark = "lora_B" if tuning.kind == "lora" else "adapter_up"
+    changed = 0
+    with torch.no_grad():
+        for name, parameter in trainable(model).items():
+            if mark in name:
+                parameter.add_(torch.randn_like(parameter))  # some start at zero
+                changed += 1
+    assert changed >= LAYERS
+    assert (hidden(model) - before).abs().max() > 1e-4
+
+
+def test_lora_starts_as_the_identity(mini_encoder: Path) -> None:
+    assert torch.allclose(hidden(build(mini_encoder, LORA)), hidden(build(mini_encoder, FULL)), atol=1e-6)
+
+
+def test_every_way_of_tuning_starts_from_the_same_head(mini_encoder: Path) -> None:
+    # Trap 14: the library's default heads differ from transformers' ones.
+    for family in ("classification", "choice", "tagging", "span"):
+        heads = [build(mini_encoder, tuning, family=family).head.state_dict() for tuning in (FULL, *ADDED)]
+        assert heads[0]
+        for other in heads[1:]:
+            assert list(other) == list(heads[0])
+            assert all(torch.equal(other[name], heads[0][name]) for name in other)
+
+
+def test_adding_an_adapter_leaves_the_random_numbers_of_the_run_alone(mini_encoder: Path) -> None:
+    # Trap 9: the library may reseed the global generator; dropout and order would then differ between regimes.
+    def after(tuning: Tuning, seed: int) -> list[float]:
+        build(mini_encoder, tuning, seed=seed)
+        return torch.rand(4).tolist()  # type: ignore[no-any-return]
+
+    first = [after(tuning, 1) for tuning in (FULL, PFEIFFER, LORA)]
+    assert first[0] == first[1] == first[2]
+    assert after(PFEIFFER, 2) != first[0]
+
+
+@pytest.mark.parametrize("tuning", [PFEIFFER, LORA], ids=["bottleneck", "lora"])
+def test_the_seed_draws_adapter_and_head(mini_encoder: Path, tuning: Tuning) -> None:
+    first, again, other = (build(mini_encoder, tuning, seed=seed).trained_state() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    for part in ("encoder.", "head."):
+        assert any(not torch.equal(first[name], other[name]) for name in first if name.startswith(part))

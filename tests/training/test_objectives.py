@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from xlt.config import Full
+from xlt.data.features import (
+    IGNORED,
+    Feature,
+    choice_features,
+    pair_features,
+    span_features,
+    tagging_features,
+)
+from xlt.data.records import Answer, Choice, Pair, Question, Tagged
+from xlt.modeling.model import Rows, TransferModel, build_model
+from xlt.training.objectives import contrastive_losses, loss_parts, option_scores, span_scores, supervised_losses
+
+LABELS = ("A", "B", "C")
+
+
+def pairs(tokenizer: Any) -> list[Feature]:
+    texts = ["cat", "the cat sat on the mat", "dog ran", "a bird saw the old red house"]
+    return pair_features(
+        [Pair(str(i), text, "it ran", LABELS[i % 3]) for i, text in enumerate(texts)], tokenizer, LABELS, 64
+    )
+
+
+def choices(tokenizer: Any) -> list[Feature]:
+    records = [
+        Choice("1", "the cat", ("ran", "sat on the old mat", "it"), 1),
+        Choice("2", "why", ("so", "then"), 1),
+        Choice("3", "who saw the bird under the tree", ("Anna", "Bob", "a dog"), 0),
+    ]
+    return choice_features(records, tokenizer, 64)
+
+
+def tags(tokenizer: Any) -> list[Feature]:
+    words = [("cat",), ("the", "zzz", "dog", "ran"), ("a", "red", "bird") * 4]
+    records = [Tagged(str(i), own, tuple(LABELS[j % 3] for j in range(len(own)))) for i, own in enumerate(words)]
+    return tagging_features(records, tokenizer, LABELS, 12)
+
+
+def spans(tokenizer: Any) -> list[Feature]:
+    contexts = ["the cat sat", "Bob saw a red bird under the old tree and it ran", "red " * 20]
+    records = [Question(str(i), "what is red", text, (Answer(text[:3], 0),)) for i, text in enumerate(contexts)]
+    return span_features(records, tokenizer, 30, 5, training=True)
+
+
+FAMILIES: dict[str, Callable[[Any], list[Feature]]] = {
+    "classification": pairs,
+    "choice": choices,
+    "tagging": tags,
+    "span": spans,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_loss_and_gradient_do_not_depend_on_the_token_budget(mini_encoder: Path, tokenizer: Any, family: str) -> None:
+    features = FAMILIES[family](tokenizer)
+    model = build_model(
+        mini_encoder, family=family, labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
+    ).eval()  # no dropout, which draws other numbers for other shapes
+    found = []
+    parts = set()
+    for budget in (1, 60, 10**6):
+        model.zero_grad()
+        losses = list(supervised_losses(model, features, budget))
+        parts.add(len(losses))
+        for loss in losses:
+            loss.backward()
+        gradient = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        found.append((sum(float(loss.detach()) for loss in losses), gradient))
+    assert {1, len(features)} <= parts  # the budgets made a difference
+    for loss, gradient in found[1:]:
+        assert loss == pytest.approx(found[0][0], rel=1e-5)
+        assert gradient.keys() == found[0][1].keys()
+        for name in gradient:
+            assert torch.allclose(gradient[name], found[0][1][name], atol=1e-6, rtol=1e-4), name
+
+
+class Scores:
+    """A model whose scores are given: one row of ``table`` per row of token ids."""
+
+    pad_id = 1
+    device = torch.device("cpu")
+
+    def __init__(self, family: str, table: torch.Tensor) -> None:
+        self.family = family
+        self.table = table
+
+    def scores(self, rows: Rows) -> torch.Tensor:
+        return self.table
+
+
+def mean_loss(model: Any, features: Sequence[Feature]) -> float:
+    return sum(float(part) for part in loss_parts(model.family)(model, features, 10**6))
+
+
+def feature(rows: int = 1, target: Any = None, width: int = 2) -> Feature:
+    return Feature(0, [[0] * width] * rows, [[0] * width] * rows, target)
+
+
+def test_classification_by_hand() -> None:
+    # softmax of (0, ln 3) is (1/4, 3/4), of (ln 4, 0) is (4/5, 1/5)
+    table = torch.tensor([[0.0, math.log(3)], [math.log(4), 0.0]])
+    loss = mean_loss(Scores("classification", table), [feature(target=0), feature(target=0)])
+    assert loss == pytest.approx((math.log(4) + math.log(5 / 4)) / 2)
+
+
+def test_choice_by_hand_with_different_numbers_of_options() -> None:
+    # first: softmax of (0, 0, ln 2) is (1/4, 1/4, 1/2); second has two options: softmax of (0, ln 3) is (1/4, 3/4)
+    table = torch.tensor([[0.0], [0.0], [math.log(2)], [0.0], [math.log(3)]])
+    features = [feature(3, 2), feature(2, 0)]
+    assert mean_loss(Scores("choice", table), features) == pytest.approx((math.log(2) + math.log(4)) / 2)
+    options = option_scores(Scores("choice", table), features)  # type: ignore[arg-type]
+    assert options.shape == (2, 3)
+    assert options[1, 2] == -math.inf
+
+
+def test_tagging_by_hand_is_a_mean_over_words() -> None:
+    # one word in the first sentence, two in the second; 3 words in all
+    quarter, half = [0.0, math.log(3)], [0.0, 0.0]
+    table = torch.tensor([[half, quarter, half], [half, quarter, half]])
+    features = [feature(target=[IGNORED, 0], width=2), feature(target=[IGNORED, 1, 0], width=3)]
+    expected = (math.log(4) + math.log(4 / 3) + math.log(2)) / 3
+    assert mean_loss(Scores("tagging", table), features) == pytest.approx(expected)
+
+
+def test_span_by_hand_leaves_padding_out() -> None:
+    # the first window has two tokens, its third is padding. Start: softmax of (0, ln 3) at 1 is 3/4; end: of (ln 3, 0) at
+    # 1 is 1/4. Second window: all scores equal, three tokens: 1/3 and 1/3
+    table = torch.zeros(2, 3, 2)
+    table[0, :, 0] = torch.tensor([0.0, math.log(3), 9.0])
+    table[0, :, 1] = torch.tensor([math.log(3), 0.0, 9.0])
+    features = [feature(target=(1, 1), width=2), feature(target=(0, 2), width=3)]
+    first, second = (math.log(4 / 3) + math.log(4)) / 2, math.log(3)
+    assert mean_loss(Scores("span", table), features) == pytest.approx((first + second) / 2)
+    assert span_scores(Scores("span", table), features)[0, 2, 0] == -math.inf  # type: ignore[arg-type]
+
+
+class Vectors:
+    """A dual encoder whose embeddings are given by the first token id of a row."""
+
+    pad_id = 1
+    device = torch.device("cpu")
+    family = "lareqa"
+
+    def __init__(self, table: dict[int, list[float]], scale: float) -> None:
+        self.table = table
+        self.scale = scale
+
+    def embeddings(self, rows: Rows) -> torch.Tensor:
+        return torch.tensor([self.table[int(row[0])] for row in rows.ids])
+
+    def logit_scale(self) -> torch.Tensor:
+        return torch.tensor(self.scale)
+
+
+def test_contrastive_loss_by_hand() -> None:
+    # queries 10 (1, 0), 11 (0, 1); answers 20 (1, 0), 21 (0.6, 0.8); scale ln 2, so exp(score) = 2 ** cosine
+    model: Any = Vectors({10: [1, 0], 11: [0, 1], 20: [1, 0], 21: [0.6, 0.8]}, math.log(2))
+    features = [Feature(0, [[10], [20]], [[0], [0]]), Feature(1, [[11], [21]], [[0], [0]])]
+    # cosines: query 10: (1, 0.6); query 11: (0, 0.8)
+    first = -math.log(2 / (2 + 2**0.6))
+    second = -math.log(2**0.8 / (1 + 2**0.8))
+    (loss,) = contrastive_losses(model, features, 1)
+    assert float(loss) == pytest.approx((first + second) / 2)
+
+
+def test_equal_answers_are_no_negatives_of_each_other() -> None:
+    # the third question has the same answer as the first, so each of the two sees only its own and answer 21
+    model: Any = Vectors({10: [1, 0], 11: [0, 1], 12: [0.8, 0.6], 20: [1, 0], 21: [0.6, 0.8]}, math.log(2))
+    features = [
+        Feature(0, [[10], [20, 5]], [[0], [0, 0]]),
+        Feature(1, [[11], [21]], [[0], [0]]),
+        Feature(2, [[12], [20, 5]], [[0], [0, 0]]),
+    ]
+    first = -math.log(2 / (2 + 2**0.6))
+    second = -math.log(2**0.8 / (1 + 2**0.8 + 1))  # both copies of answer 20 count here, cosine 0 each
+    third = -math.log(2**0.8 / (2**0.8 + 2 ** (0.8 * 0.6 + 0.6 * 0.8)))
+    (loss,) = contrastive_losses(model, features, 1)
+    assert float(loss) == pytest.approx((first + second + third) / 3)
+
+
+def test_retrieval_families_use_the_contrastive_loss(mini_encoder: Path) -> None:
+    assert loss_parts("lareqa") is loss_parts("mewslix") is contrastive_losses
+    model: TransferModel = build_model(
+        mini_encoder, family="lareqa", labels=1, tuning=Full(kind="full"), pooling="mean", seed=1
+    )
+    features = [Feature(i, [[0, 50 + i, 2], [0, 80 + i, 9, 2]], [[0] * 3, [0] * 4]) for i in range(3)]
+    (loss,) = loss_parts("lareqa")(model, features, 1)
+    loss.backward()
+    assert model.head.logit_scale.grad is not None  # type: ignore[union-attr]
+    assert float(loss) > 0
