@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from planner import Digests, Planner
 
 from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
-from xlt.config import Profile, Recipe, Regime, Table, Task, load, load_all, load_yaml
+from xlt.config import Profile, Recipe, Regime, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
+from xlt.languages import register
 from xlt.modeling.checkpoints import resolve_model
 from xlt.runs import write_run
 
@@ -47,7 +48,11 @@ def plan_json(planner: Planner, regimes: dict[str, list[str]], tables: dict[str,
 
 def make_rules(root: Path, planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table]) -> str:
     """The rules of ``plan.mk``: one per run, one per table, one per regime."""
-    named = "" if planner.profile.languages_from is None else f" --languages {planner.data / planner.profile.languages_from}"
+    named = (
+        ""
+        if planner.profile.languages_from is None
+        else f" --languages {planner.data / planner.profile.languages_from}"
+    )
     lines = ["# Written by reproduce/plan.py; do not edit.", "MAKEFLAGS += --no-builtin-rules", ".DELETE_ON_ERROR:", ""]
     for folder, run in planner.runs.items():
         target = root / folder
@@ -85,8 +90,7 @@ def world_languages(profile: Profile, data: Path) -> list[str] | None:
     """The languages of a generated world, source first, or None for a profile on real data."""
     if profile.languages_from is None:
         return None
-    content = load_yaml(data / profile.languages_from)
-    return list(content["languages"])
+    return list(register(data / profile.languages_from))
 
 
 def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]], dict[str, Table]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from xlt.artifacts import read_json, sha256_file, to_json, write_atomic
 from xlt.config import Caps, Model, Profile, Recipe, Regime, Source, Task, learning_rate_key
@@ -56,10 +57,10 @@ class Planner:
     world: list[str] | None
     runs: dict[str, RunConfig] = field(default_factory=dict)
 
-    def sources(self, name: str, split: str, own: dict[str, list[Source]]) -> list[Source]:
+    def sources(self, name: str, split: str, own: Mapping[Any, list[Source]]) -> list[Source]:
         """Where a split may lie: the profile's own list, or the task's or recipe's."""
-        override = self.profile.sources.get(name, {})
-        return list(override.get(split, own.get(split, [])))  # type: ignore[call-overload]
+        override: Mapping[Any, list[Source]] = self.profile.sources.get(name, {})
+        return list(override.get(split, own.get(split, [])))
 
     def find(self, sources: Sequence[Source], language: str, split: str) -> FileSet | None:
         """The files of one split in one language, or None when there are none."""
@@ -87,13 +88,13 @@ class Planner:
     def evaluation(self, task: Task) -> Evaluation:
         """One task with its files in every language that has some."""
         split = self.profile.splits.get(task.name, "test")
-        sources = self.sources(task.name, split, dict(task.sources))
+        sources = self.sources(task.name, split, task.sources)
         found = {code: self.find(sources, code, split) for code in self.languages(task)}
         if self.world is not None:  # a generated world has no official list; what it wrote is what there is
             found = {code: files for code, files in found.items() if files is not None}
         tuning: dict[str, FileSet | None] = {}
         if task.family == "bucc" and split == "test":  # the threshold is tuned on the training split
-            dev = self.sources(task.name, "dev", dict(task.sources))
+            dev = self.sources(task.name, "dev", task.sources)
             tuning = {code: self.find(dev, code, "dev") for code in found}
         return Evaluation(
             task=task,
@@ -106,10 +107,10 @@ class Planner:
 
     def stage(self, recipe: Recipe, regime: Regime) -> Stage | None:
         """One training with every value resolved, or None when its training files are absent."""
-        train = self.find(self.sources(recipe.name, "train", dict(recipe.sources)), recipe.language, "train")
+        train = self.find(self.sources(recipe.name, "train", recipe.sources), recipe.language, "train")
         if train is None:
             return None
-        dev = self.find(self.sources(recipe.name, "dev", dict(recipe.sources)), recipe.language, "dev")
+        dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
         key = learning_rate_key(regime.tuning)
         rates = {**recipe.learning_rate, **(self.model.learning_rate or {})}
         if key not in rates:
@@ -184,7 +185,7 @@ class Planner:
     def summary(self) -> ProfileSummary:
         """What tables say about the profile."""
         profile = self.profile
-        splits = {name: profile.splits.get(name, "test") for name in self.tasks}
+        splits: dict[str, str] = {name: profile.splits.get(name, "test") for name in self.tasks}
         caps = {name: profile.cap(name) for name in (*self.tasks, *self.recipes) if profile.cap(name) != Caps()}
         return ProfileSummary(
             name=profile.name,

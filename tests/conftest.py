@@ -13,10 +13,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
-WORDS = (
-    "the a cat dog bird fish sat ran saw ate on under with and not never always who what where when why did does is was "
-    "mat tree river house red blue old young Anna Bob Carla Paris Rome because so then he she it they big small loves"
-).split()
+WORDS = """
+    the a cat dog bird fish sat ran saw ate on under with and not never always who what where when why did does is was
+    mat tree river house red blue old young Anna Bob Carla Paris Rome because so then he she it they big small loves
+"""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,7 +43,7 @@ def write_mini_encoder(folder: Path, *, seed: int = 0) -> Path:
     trainer = trainers.BpeTrainer(
         vocab_size=200, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
-    raw.train_from_iterator([" ".join(WORDS), "Who sat on the mat? The cat, never the dog. 0123456789"] * 3, trainer)
+    raw.train_from_iterator([WORDS, "Who sat on the mat? The cat, never the dog. 0123456789"] * 3, trainer)
     raw.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
@@ -133,6 +133,8 @@ def write() -> Callable[[Path, str], Path]:
 def write_mini_configs(folder: Path) -> Path:
     """Copy the project's configs and add the profile ``mini``: a few examples, one epoch, the miniature world."""
     shutil.copytree(CONFIGS, folder)
+    path = "tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.{lang}.train.json"
+    questions = {"path": path, "format": "tydiqa-xtreme"}
     profile = {
         "name": "mini",
         "title": "miniature",
@@ -142,6 +144,7 @@ def write_mini_configs(folder: Path) -> Path:
         "languages_from": "languages.yaml",
         "caps": {"default": {"train": 8, "dev": 4, "test": 4}, "lareqa": {"train": 3, "dev": 2, "test": 2}},
         "epochs": {"default": 1},
+        "sources": {"tydiqa": {"train": [{**questions, "take": 12}], "dev": [{**questions, "skip": 12}]}},
     }
     (folder / "profiles" / "mini.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     return folder
@@ -173,3 +176,16 @@ def planned(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path, mini_d
     folder = tmp_path_factory.mktemp("plan")
     make_plan(write_mini_configs(folder / "configs"), mini_data, folder / "root", mini_encoder)
     return folder / "root"
+
+
+@pytest.fixture
+def open_run(planned: Path, tmp_path: Path, mini_data: Path, mini_encoder: Path) -> Callable[[str], Any]:
+    """A function that gives the context of a run in a copy of the plan of this test's own."""
+    from xlt.training.steps import make_context
+
+    root = shutil.copytree(planned, tmp_path / "root")
+
+    def function(name: str) -> Any:
+        return make_context(root / "runs" / name, mini_data, mini_encoder, 1)
+
+    return function

@@ -84,7 +84,7 @@ def test_read_json_errors_are_input_errors(tmp_path: Path) -> None:
         read_json(tmp_path / "absent.json")
     path = tmp_path / "cut.json"
     path.write_text('{"a": 1,\n "b": [1, 2')
-    with pytest.raises(InputError, match="expected JSON.*delete the file and run again") as caught:
+    with pytest.raises(InputError, match=r"expected JSON.*delete the file and run again") as caught:
         read_json(path)
     assert (caught.value.path, caught.value.line) == (path, 2)
     path.write_bytes(b'"\xff"')

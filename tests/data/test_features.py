@@ -214,3 +214,18 @@ def test_type_ids_are_kept_only_where_the_encoder_has_segments(tokenizer: Any) -
 
     assert type_ids(Bert(), [0, 1, 1]) == [0, 1, 1]  # type: ignore[arg-type]
     assert type_ids(tokenizer, [0, 1, 1]) == [0, 0, 0]
+
+
+def test_no_row_is_longer_than_the_encoder_has_positions_for(tokenizer: Any) -> None:
+    text = "cat " * 200
+    limit = tokenizer.model_max_length
+    assert limit == 126  # 128 positions, of which RoBERTa leaves two unused
+    features = [
+        *pair_features([Pair("1", text, text, None)], tokenizer, ["x"], 384),
+        *choice_features([Choice("1", text, (text, "it"), None)], tokenizer, 384),
+        *tagging_features([Tagged("1", tuple(text.split()), None)], tokenizer, ["x"], 384),
+        *span_features([Question("1", "who", text, ())], tokenizer, 384, 64, training=False),
+    ]
+    assert {feature.length for feature in features[:2]} == {limit}
+    assert max(feature.length for feature in features) == limit
+    assert [len(row) for row in text_rows([text], tokenizer, 384)[0]] == [limit]

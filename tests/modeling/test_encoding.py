@@ -92,6 +92,7 @@ def test_mean_pooling_ignores_padding_by_hand() -> None:
     class Numbers:
         pad_token_id = 0
         model_input_names = ("input_ids",)
+        model_max_length = 512
 
         def __call__(self, texts: list[str], **_: Any) -> dict[str, list[list[int]]]:
             rows = [[int(word) for word in text.split()] for text in texts]

@@ -17,7 +17,7 @@ LORA = LoRA(kind="lora", rank=4, alpha=8)
 PFEIFFER = Bottleneck(kind="bottleneck", placement="pfeiffer", reduction_factor=4)
 HOULSBY = Bottleneck(kind="bottleneck", placement="houlsby", reduction_factor=4)
 PARALLEL = Bottleneck(kind="bottleneck", placement="parallel", reduction_factor=4)
-ADDED = [PFEIFFER, HOULSBY, PARALLEL, LORA]
+ADDED: list[Tuning] = [PFEIFFER, HOULSBY, PARALLEL, LORA]
 WIDTH, INNER, LAYERS = 16, 32, 2  # of the miniature encoder
 
 

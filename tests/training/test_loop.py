@@ -41,7 +41,7 @@ def model(path: Path, tuning: Tuning = ADAPTER, seed: int = 1) -> TransferModel:
 def features(tokenizer: Any) -> list[Feature]:
     animals = ("cat", "dog", "bird", "fish")
     records = [
-        Pair(f"{first}{second}", f"the {first}", f"a {second} ran", "yes" if first == second else "no")
+        Pair(f"{first}{second}", f"the {first}", f"a {second} ran", "yes" if first in ("cat", "fish") else "no")
         for first in animals
         for second in animals[:3]
     ]
@@ -69,17 +69,18 @@ def test_exactly_the_trainable_parameters_change(mini_encoder: Path, features: l
     trainable = {name for name, p in trained.named_parameters() if p.requires_grad}
     fit(trained, features, settings(), None, title="t")
     changed = {name for name, p in trained.named_parameters() if not torch.equal(p, before[name])}
-    # the one segment of XLM-R never changes a score relative to another: its gradient is not zero, so it moves too
     assert changed == trainable
     assert (trainable == set(before)) == (tuning is FULL)
 
 
 def test_the_loss_falls_and_steps_are_counted(mini_encoder: Path, features: list[Feature]) -> None:
-    history = fit(model(mini_encoder, FULL), features, settings(epochs=12, batch_size=5), None, title="t")
-    assert history.steps == 12 * 3  # 12 examples in batches of 5, 5 and 2
-    assert len(history.losses) == 12
+    history = fit(
+        model(mini_encoder, FULL), features, settings(epochs=30, batch_size=5, learning_rate=0.02), None, title="t"
+    )
+    assert history.steps == 30 * 3  # 12 examples in batches of 5, 5 and 2
+    assert len(history.losses) == 30
     assert history.losses[-1] < 0.5 * history.losses[0]
-    assert history.best_epoch == 11
+    assert history.best_epoch == 29
     assert history.dev_scores == []
 
 

@@ -75,10 +75,10 @@ def test_loss_and_gradient_do_not_depend_on_the_token_budget(mini_encoder: Path,
         for loss in losses:
             loss.backward()
         gradient = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-        found.append((sum(float(loss.detach()) for loss in losses), gradient))
+        found.append((sum(float(part.detach()) for part in losses), gradient))
     assert {1, len(features)} <= parts  # the budgets made a difference
-    for loss, gradient in found[1:]:
-        assert loss == pytest.approx(found[0][0], rel=1e-5)
+    for total, gradient in found[1:]:
+        assert total == pytest.approx(found[0][0], rel=1e-5)
         assert gradient.keys() == found[0][1].keys()
         for name in gradient:
             assert torch.allclose(gradient[name], found[0][1][name], atol=1e-6, rtol=1e-4), name
@@ -124,24 +124,24 @@ def test_choice_by_hand_with_different_numbers_of_options() -> None:
 
 
 def test_tagging_by_hand_is_a_mean_over_words() -> None:
-    # one word in the first sentence, two in the second; 3 words in all
+    # two words in the first sentence, one in the second; 3 words in all
     quarter, half = [0.0, math.log(3)], [0.0, 0.0]
     table = torch.tensor([[half, quarter, half], [half, quarter, half]])
-    features = [feature(target=[IGNORED, 0], width=2), feature(target=[IGNORED, 1, 0], width=3)]
+    features = [feature(target=[IGNORED, 1, 0], width=3), feature(target=[IGNORED, 0], width=2)]  # longest first
     expected = (math.log(4) + math.log(4 / 3) + math.log(2)) / 3
     assert mean_loss(Scores("tagging", table), features) == pytest.approx(expected)
 
 
 def test_span_by_hand_leaves_padding_out() -> None:
-    # the first window has two tokens, its third is padding. Start: softmax of (0, ln 3) at 1 is 3/4; end: of (ln 3, 0) at
-    # 1 is 1/4. Second window: all scores equal, three tokens: 1/3 and 1/3
+    # First window: all scores equal, three tokens: 1/3 and 1/3. The second has two tokens, its third is padding. Start:
+    # softmax of (0, ln 3) at 1 is 3/4; end: of (ln 3, 0) at 1 is 1/4
     table = torch.zeros(2, 3, 2)
-    table[0, :, 0] = torch.tensor([0.0, math.log(3), 9.0])
-    table[0, :, 1] = torch.tensor([math.log(3), 0.0, 9.0])
-    features = [feature(target=(1, 1), width=2), feature(target=(0, 2), width=3)]
-    first, second = (math.log(4 / 3) + math.log(4)) / 2, math.log(3)
+    table[1, :, 0] = torch.tensor([0.0, math.log(3), 9.0])
+    table[1, :, 1] = torch.tensor([math.log(3), 0.0, 9.0])
+    features = [feature(target=(0, 2), width=3), feature(target=(1, 1), width=2)]  # longest first, as they are run
+    first, second = math.log(3), (math.log(4 / 3) + math.log(4)) / 2
     assert mean_loss(Scores("span", table), features) == pytest.approx((first + second) / 2)
-    assert span_scores(Scores("span", table), features)[0, 2, 0] == -math.inf  # type: ignore[arg-type]
+    assert span_scores(Scores("span", table), features)[1, 2, 0] == -math.inf  # type: ignore[arg-type]
 
 
 class Vectors:
@@ -197,4 +197,4 @@ def test_retrieval_families_use_the_contrastive_loss(mini_encoder: Path) -> None
     (loss,) = loss_parts("lareqa")(model, features, 1)
     loss.backward()
     assert model.head.logit_scale.grad is not None  # type: ignore[union-attr]
-    assert float(loss) > 0
+    assert float(loss.detach()) > 0

@@ -1,7 +1,8 @@
 """From records to token ids: what the encoder reads, one feature per sequence (or per set of options).
 
 Nothing here needs torch. A *row* is one sequence of token ids; ``choice`` features hold one row per option, all others
-one row. Every feature remembers which record it came from, so that predictions go back in order.
+one row. Every feature remembers which record it came from, so that predictions go back in order. No row is longer than
+the encoder has positions for, whatever ``max_length`` says.
 """
 
 from __future__ import annotations
@@ -48,12 +49,17 @@ class Feature:
         return max(len(row) for row in self.rows)
 
 
+def longest(tokenizer: PreTrainedTokenizerFast, max_length: int) -> int:
+    """``max_length``, or the encoder's own limit where that is smaller."""
+    return min(max_length, int(tokenizer.model_max_length))
+
+
 def _encode(tokenizer: PreTrainedTokenizerFast, first: Sequence[str], second: Sequence[str], max_length: int) -> Any:
     return tokenizer(
         list(first),
         list(second),
         truncation="longest_first",
-        max_length=max_length,
+        max_length=longest(tokenizer, max_length),
         return_token_type_ids=True,
         return_attention_mask=False,
     )
@@ -103,7 +109,7 @@ def tagging_features(
     """
     index = {label: position for position, label in enumerate(labels)}
     begin, end = tokenizer("")["input_ids"]  # <s> and </s>, or [CLS] and [SEP]
-    room = max_length - 2
+    room = longest(tokenizer, max_length) - 2
     features: list[Feature] = []
     for number, record in enumerate(records):
         pieces = _word_pieces(record.words, tokenizer, room)
@@ -157,6 +163,7 @@ def span_features(
     Questions are cut to ``max_query_length`` sub-words as in XTREME's ``run_squad.py``.
     """
     features: list[Feature] = []
+    max_length = longest(tokenizer, max_length)
     for number, record in enumerate(records):
         question, size = _shortened(record.question.strip(), tokenizer, max_query_length)
         overlap = max(0, max_length - tokenizer.num_special_tokens_to_add(pair=True) - size - doc_stride)
@@ -213,7 +220,7 @@ def text_rows(texts: Sequence[Any], tokenizer: PreTrainedTokenizerFast, max_leng
     coded = tokenizer(
         list(texts),
         truncation="longest_first",
-        max_length=max_length,
+        max_length=longest(tokenizer, max_length),
         return_token_type_ids=True,
         return_attention_mask=False,
     )

@@ -105,7 +105,7 @@ def train(context: Context) -> TransferModel:
     """
     config = context.config
     tokenizer = load_tokenizer(context.encoder)
-    state = load_file(context.root / config.upstream / WEIGHTS) if config.upstream is not None else None
+    state = upstream_state(context)
     same_head = False
     model = make_model(context, config.stages[0] if config.stages else None)
     histories = {}
@@ -145,6 +145,24 @@ def train(context: Context) -> TransferModel:
     return model
 
 
+def upstream_state(context: Context) -> dict[str, torch.Tensor] | None:
+    """The trained tensors of the run this one goes on from, or None when it starts from the encoder.
+
+    Raises:
+        InputError: that run is not trained yet, or its weights are damaged.
+    """
+    if context.config.upstream is None:
+        return None
+    folder = context.root / context.config.upstream
+    if not (folder / WEIGHTS).exists() or not (folder / TRAINED).exists():
+        raise InputError(
+            "expected the weights this run goes on from; run reproduce/run.py on that folder first", folder
+        )
+    if sha256_file(folder / WEIGHTS) != read_json(folder / TRAINED).get("weights_sha256"):
+        raise InputError("expected the weights named in trained.json; run that run again", folder / WEIGHTS)
+    return load_file(folder / WEIGHTS)
+
+
 def save_atomic(state: dict[str, torch.Tensor], path: Path) -> None:
     """Write tensors to a temporary name, then rename. An untuned encoder has none: an empty file of the format."""
     temporary = path.with_name(f".{path.name}.tmp")
@@ -176,7 +194,8 @@ def is_trained(context: Context) -> bool:
     if not path.exists() or not weights.exists():
         return False
     summary = read_json(path)
-    return bool(summary["key"] == training_key(context) and summary["weights_sha256"] == sha256_file(weights))
+    current = summary.get("key") == training_key(context)
+    return current and summary.get("weights_sha256") == sha256_file(weights)
 
 
 def load_trained(context: Context) -> TransferModel:

@@ -1,0 +1,212 @@
+"""Prediction and scoring of planned runs: what is written, when it is written again, and what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xlt.artifacts import read_json
+from xlt.data.records import Answer, Question
+from xlt.errors import InputError
+from xlt.evaluation import evaluate
+from xlt.evaluation.context import Context, embedder
+from xlt.evaluation.evaluate import PREDICTED, answerable, is_predicted, predict, read_task, score
+from xlt.modeling.checkpoints import load_tokenizer
+from xlt.training.run import make_model
+
+OpenRun = Callable[[str], Context]
+
+
+def predict_run(context: Context, weights: str = "w") -> None:
+    """Predict with an untrained model."""
+    stages = context.config.stages
+    predict(context, make_model(context, stages[-1] if stages else None), load_tokenizer(context.encoder), weights)
+
+
+def files(context: Context) -> set[str]:
+    return {
+        path.relative_to(context.folder).as_posix()
+        for kind in ("predictions", "labels")
+        for path in (context.folder / kind).rglob("*")
+        if path.is_file()
+    }
+
+
+def times(context: Context) -> dict[str, int]:
+    return {name: (context.folder / name).stat().st_mtime_ns for name in files(context)}
+
+
+@pytest.fixture
+def tasks_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the tasks whose test data is read, in order."""
+    seen: list[str] = []
+
+    def watched(evaluation: Any, data: Path) -> Any:
+        seen.append(evaluation.task.name)
+        return read_task(evaluation, data)
+
+    monkeypatch.setattr(evaluate, "read_task", watched)
+    return seen
+
+
+def test_questions_without_an_answer_are_not_scored() -> None:
+    with_answer, without = Question("1", "q", "c", (Answer("c", 0),)), Question("2", "q", "c", ())
+    assert answerable([with_answer, without]) == [with_answer]
+    assert answerable([]) == []
+    assert answerable({"a": 1}) == {"a": 1}
+
+
+def test_prediction_writes_the_submission_layout(open_run: OpenRun) -> None:
+    context = open_run("adapter/squad/seed-1")
+    predict_run(context)
+    tasks = {"xquad": ("en", "qaa", "qag"), "mlqa": ("en", "qag")}
+    assert files(context) == {
+        f"{kind}/{task}/test-{code}.json"
+        for kind in ("predictions", "labels")
+        for task in tasks
+        for code in tasks[task]
+    }
+    given = json.loads((context.folder / "predictions/xquad/test-qaa.json").read_text(encoding="utf-8"))
+    assert len(given) == 4  # the profile's cap
+    scores = score(context)
+    assert set(scores) == set(tasks)
+    assert set(scores["xquad"]["metrics"]) == {"f1", "exact_match"}
+    assert scores["xquad"]["n"] == {"en": 4, "qaa": 4, "qag": 4}
+    assert (scores["xquad"]["no_data"], scores["xquad"]["withheld"]) == ([], [])
+
+
+def test_perfect_predictions_score_100(open_run: OpenRun) -> None:
+    context = open_run("adapter/udpos/seed-1")
+    predict_run(context)
+    assert score(context)["udpos"]["metrics"]["f1"]["qaa"] < 50  # an untrained head
+    for code in ("en", "qaa", "qag"):
+        shutil.copy(
+            context.folder / f"labels/udpos/test-{code}.tsv", context.folder / f"predictions/udpos/test-{code}.tsv"
+        )
+    assert score(context)["udpos"]["metrics"]["f1"] == {"en": 100.0, "qaa": 100.0, "qag": 100.0}
+
+
+def test_test_data_is_read_once(open_run: OpenRun, tasks_read: list[str]) -> None:
+    context = open_run("adapter/squad/seed-1")
+    assert not is_predicted(context, "w")
+    predict_run(context)
+    assert tasks_read == ["mlqa", "xquad"]
+    assert is_predicted(context, "w")
+    before = times(context)
+    predict_run(context)
+    assert tasks_read == ["mlqa", "xquad"]
+    assert times(context) == before
+
+
+def test_only_the_task_that_changed_is_predicted_again(open_run: OpenRun, tasks_read: list[str]) -> None:
+    context = open_run("adapter/squad/seed-1")
+    predict_run(context)
+    tasks_read.clear()
+    first, second = context.config.evaluations
+    changed = second.model_copy(update={"caps": second.caps.model_copy(update={"test": 2})})
+    later = replace(context, config=context.config.model_copy(update={"evaluations": [first, changed]}))
+    assert not is_predicted(later, "w")
+    predict_run(later)
+    assert tasks_read == [second.task.name]
+    assert score(later)[second.task.name]["n"]["en"] == 2
+
+
+def test_a_task_that_is_planned_no_longer_leaves_nothing(open_run: OpenRun) -> None:
+    context = open_run("adapter/squad/seed-1")
+    predict_run(context)
+    xquad = context.config.evaluations[1]
+    config = context.config.model_copy(update={"evaluations": [xquad], "tasks": ["xquad"]})
+    predict_run(replace(context, config=config))
+    assert {name.split("/")[1] for name in files(context)} == {"xquad"}
+    assert list(read_json(context.folder / PREDICTED)) == ["xquad"]
+
+
+@pytest.mark.parametrize("run", ["adapter/udpos/seed-1", "untuned/none/seed-1"])
+def test_predictions_depend_on_weights_encoder_and_the_way_it_embeds(
+    open_run: OpenRun, run: str, tmp_path: Path
+) -> None:
+    context = open_run(run)
+    predict_run(context)
+    assert is_predicted(context, "w")
+    assert not is_predicted(context, "other weights")
+    model = context.config.model
+    for values in ({"retrieval_prefix": "query: "}, {"pooling": "cls"}, {"retrieval_layer": 1}):
+        other = context.config.model_copy(update={"model": model.model_copy(update=values)})
+        assert not is_predicted(replace(context, config=other), "w")
+    encoder = shutil.copytree(context.encoder, tmp_path / "encoder")
+    assert is_predicted(replace(context, encoder=encoder), "w")
+    stamp = (encoder / "prepared.json").read_text(encoding="utf-8")
+    sums = read_json(encoder / "prepared.json")["sha256"]
+    (encoder / "prepared.json").write_text(stamp.replace(sums["model.safetensors"], "0" * 64), encoding="utf-8")
+    assert not is_predicted(replace(context, encoder=encoder), "w")
+
+
+def test_only_an_untuned_encoder_stops_at_its_retrieval_layer(open_run: OpenRun) -> None:
+    def vectors(context: Context, layer: int | None) -> Any:
+        given = context.config.model.model_copy(update={"retrieval_layer": layer})
+        context = replace(context, config=context.config.model_copy(update={"model": given}))
+        stages = context.config.stages
+        model = make_model(context, stages[-1] if stages else None)
+        return embedder(model, load_tokenizer(context.encoder), context)(["the cat sat", "a dog"], 50, "t")
+
+    untuned, trained = open_run("untuned/none/seed-1"), open_run("full/lareqa/seed-1")
+    whole = vectors(untuned, None)
+    assert np.allclose(vectors(untuned, 2), whole)  # the miniature encoder has two layers
+    assert not np.allclose(vectors(untuned, 1), whole, atol=1e-3)
+    assert np.allclose(vectors(trained, 1), vectors(trained, None))
+
+
+def test_a_crash_half_way_leaves_nothing_that_looks_done(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = open_run("adapter/squad/seed-1")
+    predict_run(context)
+    calls = 0
+    real = evaluate.write_submission
+
+    def failing(folder: Path, task: str, language: str, predictions: Any) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return real(folder, task, language, predictions)
+
+    monkeypatch.setattr(evaluate, "write_submission", failing)
+    with pytest.raises(KeyboardInterrupt):
+        predict_run(context, "new weights")
+    assert not is_predicted(context, "new weights")
+    assert not is_predicted(context, "w")  # the old predictions are partly gone
+    monkeypatch.undo()
+    predict_run(context, "new weights")
+    assert is_predicted(context, "new weights")
+    assert len(files(context)) == 10
+
+
+def test_withheld_gold_is_named_and_not_scored(open_run: OpenRun, mini_data: Path, tmp_path: Path) -> None:
+    context = open_run("adapter/copa/seed-1")
+    data = shutil.copytree(mini_data, tmp_path / "data")
+    path = data / "xcopa/data/qaa/test.qaa.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        del row["label"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    context = replace(context, data=data)
+    predict_run(context)
+    found = score(context)["xcopa"]
+    assert found["withheld"] == found["no_data"] == ["qaa"]
+    assert set(found["metrics"]["accuracy"]) == {"qag"}
+    assert "predictions/xcopa/test-qaa.jsonl" not in files(context)
+
+
+def test_a_metric_the_scorer_does_not_have_is_refused(open_run: OpenRun) -> None:
+    context = open_run("adapter/copa/seed-1")
+    predict_run(context)
+    (evaluation,) = context.config.evaluations
+    other = evaluation.model_copy(update={"task": evaluation.task.model_copy(update={"metrics": ["f1"]})})
+    with pytest.raises(InputError, match=r"task xcopa is not scored by f1; correct configs/tasks/xcopa.yaml"):
+        score(replace(context, config=context.config.model_copy(update={"evaluations": [other]})))
