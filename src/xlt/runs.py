@@ -44,7 +44,7 @@ class Evaluation(Strict):
     split: str
     caps: Caps
     files: dict[str, FileSet]
-    tuning_files: dict[str, FileSet] = {}
+    tuning_files: dict[str, FileSet]
     no_data: list[str]
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from xlt.config import Bottleneck, Frozen, Full, LoRA, Tuning
-from xlt.modeling.model import TransferModel, build_model, pad_rows
+from xlt.modeling.model import TransferModel, build_model
+from xlt.modeling.rows import pad_rows
 
 FULL = Full(kind="full")
 FROZEN = Frozen(kind="frozen")

@@ -21,10 +21,12 @@ class SourceLike(Protocol):
     """One alternative of a config: a path pattern below the data folder and the name of the format."""
 
     @property
-    def path(self) -> str: ...
+    def path(self) -> str:
+        """The path pattern below the data folder."""
 
     @property
-    def format(self) -> str: ...
+    def format(self) -> str:
+        """The name of the reader."""
 
 
 S = TypeVar("S", bound=SourceLike)

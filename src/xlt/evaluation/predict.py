@@ -16,7 +16,8 @@ from tqdm import tqdm
 from xlt.data.batching import by_token_budget
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Choice, Pair, Question, Tagged
-from xlt.modeling.model import TransferModel, rows_of
+from xlt.modeling.model import TransferModel
+from xlt.modeling.rows import rows_of
 
 N_BEST = 20
 """Start and end positions considered per window (transformers' and XTREME's ``run_squad.py``)."""

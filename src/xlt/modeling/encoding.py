@@ -15,6 +15,7 @@ from xlt.data.batching import by_token_budget
 from xlt.data.features import text_rows
 from xlt.errors import InputError
 from xlt.modeling.heads import pool
+from xlt.modeling.rows import pad_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -71,23 +72,16 @@ def embed(
     bar = tqdm(total=len(rows), desc=progress, disable=progress is None, unit="text")
     with bar, _evaluating(model.to(device)), _layers(model, layer), torch.inference_mode():
         for batch in batches:
-            ids, mask = _padded([rows[i] for i in batch], int(tokenizer.pad_token_id))
-            kinds, _ = _padded([types[i] for i in batch], 0)
-            mask = mask.to(device)
-            inputs = {"input_ids": ids.to(device), "attention_mask": mask, "token_type_ids": kinds.to(device)}
+            padded = pad_rows([rows[i] for i in batch], [types[i] for i in batch], int(tokenizer.pad_token_id)).to(
+                device
+            )
+            mask = padded.mask
+            inputs = {"input_ids": padded.ids, "attention_mask": mask, "token_type_ids": padded.types}
             states = model(**inputs).last_hidden_state
             pooled = nn.functional.normalize(pool(states.float(), mask, pooling), dim=-1)
             vectors[batch] = pooled.cpu().numpy()
             bar.update(len(batch))
     return vectors[[distinct[text] for text in texts]]
-
-
-def _padded(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids padded on the right and their mask: int64 ``[rows, longest row]`` each."""
-    width = max(map(len, rows))
-    ids = torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows])
-    lengths = torch.tensor([len(row) for row in rows])
-    return ids, (torch.arange(width) < lengths[:, None]).long()
 
 
 @contextlib.contextmanager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from xlt.config import Frozen, Tuning
-from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.checkpoints import load_encoder
 from xlt.modeling.heads import make_head, pool
+from xlt.modeling.rows import Rows
 from xlt.modeling.tuning import attach
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Padded token ids of some sequences: ``ids``, ``mask`` (1 = real) and ``types``, each [rows, tokens]."""
-
-    ids: Tensor
-    mask: Tensor
-    types: Tensor
-
-    def to(self, device: torch.device) -> Rows:
-        """The same rows on another device."""
-        return Rows(self.ids.to(device), self.mask.to(device), self.types.to(device))
-
-
-def pad_rows(rows: Sequence[Sequence[int]], types: Sequence[Sequence[int]], pad_id: int) -> Rows:
-    """Pad token ids on the right to the longest row."""
-    width = max(len(row) for row in rows)
-    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
-    kinds = torch.zeros((len(rows), width), dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for number, (row, kind) in enumerate(zip(rows, types, strict=True)):
-        ids[number, : len(row)] = torch.tensor(row)
-        kinds[number, : len(row)] = torch.tensor(kind)
-        mask[number, : len(row)] = 1
-    return Rows(ids, mask, kinds)
-
-
-def rows_of(features: Sequence[Feature], pad_id: int) -> Rows:
-    """All rows of some features, in order, padded together."""
-    return pad_rows(
-        [row for feature in features for row in feature.rows], [row for f in features for row in f.types], pad_id
-    )
 
 
 class TransferModel(nn.Module):

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from xlt.data.batching import by_token_budget
 from xlt.data.features import IGNORED, Feature
-from xlt.modeling.model import TransferModel, pad_rows, rows_of
+from xlt.modeling.model import TransferModel
+from xlt.modeling.rows import pad_rows, rows_of
 
 
 def _targets(features: Sequence[Feature], device: torch.device) -> Tensor:
