@@ -85,7 +85,7 @@ $(VENV)/.ready: docker/requirements.lock pyproject.toml
 $(WORLD): configs/babel.yaml $(wildcard src/xlt/babel/*.py) | $(READY)
 	$(PYTHON) reproduce/babel.py --out $(@D)
 
-$(CACHE)/babel/prepared.json: $(WORLD) src/xlt/training/pretraining.py
+$(CACHE)/babel/prepared.json: $(WORLD) src/xlt/training/pretraining.py src/xlt/training/raw_text.py reproduce/pretrain.py
 	OMP_NUM_THREADS=2 $(PYTHON) reproduce/pretrain.py --data $(OUT)/tiny/data --out $(@D)
 
 $(CACHE)/%/prepared.json: | $(READY)

@@ -7,10 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+# In place of this script's own folder, where a script would hide the package of its name.
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
+
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "babel.yaml"
 
 
 def main() -> None:
+    """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--config", type=Path, default=CONFIG, help="the world's dials (default: configs/babel.yaml)")

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
+
+# In place of this script's own folder, where a script would hide the package of its name.
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "babel.yaml"
 
 
 def main() -> None:
+    """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of a Babel world (see babel.py)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the encoder to")
     parser.add_argument("--config", type=Path, default=CONFIG, help="the dials (default: configs/babel.yaml)")
     parser.add_argument("--threads", type=int, default=2, help="threads; the figures depend on it (default: 2)")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
 
+    # threads that wait should not spin: on a busy machine that makes two threads slower than one
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from xlt import babel
-    from xlt.artifacts import digest, sha256_file, to_json, write_atomic
+    from xlt.artifacts import atomic_folder
+    from xlt.config import ModelSource
+    from xlt.modeling.checkpoints import stamp_folder
     from xlt.training.pretraining import pretrain
 
     started = time.monotonic()
-    config = babel.load(arguments.config)
-    log = pretrain(arguments.data, arguments.out, config.encoder, config.seed, arguments.threads)
-    files = {path.name: sha256_file(path) for path in sorted(arguments.out.iterdir()) if path.is_file()}
-    files.pop("encoder.stamp.json", None)
-    seconds = round(time.monotonic() - started, 1)
-    stamp = {"config": digest(config.model_dump(mode="json")), "wall_seconds": seconds, "sha256": files}
-    write_atomic(arguments.out / "encoder.stamp.json", to_json(stamp))
-    print(f"{arguments.out}: loss {log['history'][-1]['loss']}, {seconds} s")
+    config = babel.load(options.config)
+    with atomic_folder(options.out) as new:
+        log = pretrain(options.data, new, config.encoder, config.seed, options.threads)
+        origin = f"pre-trained on the Babel world of seed {config.seed} with {options.threads} threads"
+        stamp_folder(new, name="babel", source=ModelSource(pretrained=True), origin=origin)
+    last = log["history"][-1]
+    print(f"{options.out}: masked-word loss {last['mlm']}, {time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":

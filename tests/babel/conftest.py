@@ -16,7 +16,13 @@ CONFIG = Path(__file__).resolve().parents[2] / "configs" / "babel.yaml"
 def miniature() -> dict[str, Any]:
     """The committed dials with small sizes."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-    config["sizes"] = {**config["sizes"], "train": dict.fromkeys(config["sizes"]["train"], 12), "dev": 6, "test": 12, "passages": 4}
+    config["sizes"] = {
+        **config["sizes"],
+        "train": dict.fromkeys(config["sizes"]["train"], 12),
+        "dev": 6,
+        "test": 12,
+        "passages": 4,
+    }
     config["world"] = {**config["world"], "people": 24, "places": 12, "organisations": 10, "rare_words": 30}
     config["corpus"] = {**config["corpus"], "documents": 8, "mixed_documents": 20, "pairs": 60, "parallel": 40}
     return config

@@ -12,13 +12,22 @@ from xlt.babel import BabelConfig
 from xlt.babel.config import EncoderConfig
 from xlt.errors import InputError
 from xlt.training import pretraining
+from xlt.training.raw_text import Corpus
 
 torch = pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="session")
 def settings(config: BabelConfig) -> EncoderConfig:
-    small = {"vocabulary": 400, "width": 16, "layers": 2, "heads": 2, "feed_forward": 16, "steps": 5, "batch_tokens": 256}
+    small = {
+        "vocabulary": 400,
+        "width": 16,
+        "layers": 2,
+        "heads": 2,
+        "feed_forward": 16,
+        "steps": 5,
+        "batch_tokens": 256,
+    }
     return config.encoder.model_copy(update=small)
 
 
@@ -29,15 +38,21 @@ def encoder(world: Path, settings: EncoderConfig, tmp_path_factory: pytest.TempP
     return out
 
 
-def test_five_steps_are_the_same_bits_twice(world: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path) -> None:
+def test_five_steps_are_the_same_bits_twice(
+    world: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path
+) -> None:
     pretraining.pretrain(world, tmp_path, settings, seed=1, threads=1, progress=False)
     names = sorted(path.name for path in encoder.iterdir())
-    assert {"config.json", "model.safetensors", "mlm_head.safetensors", "tokenizer.json", "training_log.json"} <= set(names)
+    assert {"config.json", "model.safetensors", "mlm_head.safetensors", "tokenizer.json", "training_log.json"} <= set(
+        names
+    )
     for name in names:
         assert (encoder / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
-def test_another_seed_gives_another_encoder(world: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_another_encoder(
+    world: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path
+) -> None:
     pretraining.pretrain(world, tmp_path, settings, seed=2, threads=1, progress=False)
     assert (encoder / "model.safetensors").read_bytes() != (tmp_path / "model.safetensors").read_bytes()
 
@@ -53,7 +68,8 @@ def test_tokenizer_round_trip(world: Path, encoder: Path) -> None:
         line = (world / f"raw/{name}.txt").read_text(encoding="utf-8").splitlines()[0]
         encoded = tokenizer(line, return_offsets_mapping=True)
         assert tokenizer.decode(encoded["input_ids"], skip_special_tokens=True) == line
-        for piece, (start, end) in zip(tokenizer.convert_ids_to_tokens(encoded["input_ids"]), encoded["offset_mapping"]):
+        pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"])
+        for piece, (start, end) in zip(pieces, encoded["offset_mapping"], strict=True):
             assert piece in ("<s>", "</s>", "\u2581") or line[start:end].strip() == piece.strip("\u2581")
     ids = tokenizer("the dog", "a cat")["input_ids"]
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("the dog", "a cat"))
@@ -83,12 +99,6 @@ def test_masking_marks_only_ordinary_pieces(settings: EncoderConfig) -> None:
     assert (wanted[:, 1:4][~chosen[:, 1:4]] == marks[:, 1:4][~chosen[:, 1:4]]).all()
 
 
-def test_learning_rate_rises_and_falls(settings: EncoderConfig) -> None:
-    ten = settings.model_copy(update={"steps": 10, "warmup": 0.2, "learning_rate": 1.0})
-    # two warm-up steps to the peak, then from 8/8 down by an eighth each step
-    assert [pretraining.learning_rate(step, ten) for step in (0, 1, 2, 6, 9)] == [0.5, 1.0, 1.0, 0.5, 0.125]
-
-
 def test_missing_and_damaged_raw_text(tmp_path: Path, world: Path, settings: EncoderConfig) -> None:
     with pytest.raises(InputError, match="generate the world"):
         pretraining.pretrain(tmp_path, tmp_path / "out", settings, seed=1, threads=1, progress=False)
@@ -100,5 +110,5 @@ def test_missing_and_damaged_raw_text(tmp_path: Path, world: Path, settings: Enc
     (raw / "parallel.tsv").write_text("en\tqaa\tdog\tdog\n", encoding="utf-8")
     (raw / "pairs.tsv").write_text("en\tqaa\tthe dog\tthe dog\t00\nen\tqaa\tthe dog\tthe dog\t0\n", encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        pretraining.Corpus(tmp_path, tokenizer, 64)
+        Corpus(tmp_path, tokenizer, 64)
     assert caught.value.line == 2

@@ -5,13 +5,21 @@ from __future__ import annotations
 import collections
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from xlt.babel import STAMP, BabelConfig, write_world
+from xlt.babel.context import Babel
+from xlt.babel.grammar import Clause, Phrase
+from xlt.errors import InputError
+
+SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -28,9 +36,29 @@ def paragraphs(path: Path) -> list[dict[str, Any]]:
 
 
 def test_same_config_writes_the_same_bytes(world: Path, config: BabelConfig, tmp_path: Path) -> None:
-    write_world(tmp_path, config.model_dump())
-    for name in json.loads((world / STAMP).read_text())["files"]:
-        assert (world / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    # another process with another hash seed: an order that hangs on sets or hashes would show
+    (tmp_path / "config.json").write_text(config.model_dump_json(), encoding="utf-8")
+    code = "import json, sys; from pathlib import Path; from xlt.babel import write_world; folder = Path(sys.argv[1]); "
+    code += "write_world(folder / 'again', json.loads((folder / 'config.json').read_text()))"
+    environment = {**os.environ, "PYTHONHASHSEED": "123", "PYTHONPATH": str(SOURCES)}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment)
+    names = json.loads((world / STAMP).read_text())["files"]
+    assert len(names) > 150
+    for name in [*names, STAMP]:
+        assert (world / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+
+def test_a_folder_with_something_else_is_left_alone(config: BabelConfig, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
+    with pytest.raises(InputError, match="choose another"):
+        write_world(tmp_path, config)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_world_too_small_for_its_sizes_says_so(config: BabelConfig) -> None:
+    babel = Babel(config)
+    with pytest.raises(InputError, match="ask for fewer"):
+        babel.fresh("task", 2, lambda: Clause("fall.v", Phrase("dog")), lambda clause: (clause,))
 
 
 def test_every_file_of_the_layout_is_there(world: Path, config: BabelConfig) -> None:
@@ -106,7 +134,11 @@ def test_mentions_stand_where_their_spans_say(world: Path) -> None:
 
 def sentences_of(path: Path) -> set[str]:
     """Sentences of a file in which one side of a pair, a passage sentence or a tagged sentence is compared as a whole."""
-    return {row["sentence1"] for row in (table(path) if path.suffix == ".tsv" else rows(path)) if row.get("language", "en") == "en"}
+    return {
+        row["sentence1"]
+        for row in (table(path) if path.suffix == ".tsv" else rows(path))
+        if row.get("language", "en") == "en"
+    }
 
 
 def test_no_test_sentence_was_trained_on(world: Path) -> None:
@@ -118,7 +150,10 @@ def test_no_test_sentence_was_trained_on(world: Path) -> None:
     for name in ("squad/dev-v1.1.json", "xquad/xquad.en.json", "mlqa/MLQA_V1/test/test-context-en-question-en.json"):
         assert train.isdisjoint({p["context"] for p in paragraphs(world / name)})
     for suffix in ("ud/UD_English-Babel/en_babel-ud-{}.conllu",):
-        text = {s: set(re.findall("^# text = (.*)$", (world / suffix.format(s)).read_text(), re.M)) for s in ("train", "test")}
+        text = {
+            s: set(re.findall("^# text = (.*)$", (world / suffix.format(s)).read_text(), re.M))
+            for s in ("train", "test")
+        }
         assert text["train"] and text["train"].isdisjoint(text["test"])
 
 
@@ -135,7 +170,10 @@ def test_languages_are_aligned(world: Path, config: BabelConfig) -> None:
 
 def test_mining_gold_names_lines_of_both_sides(world: Path, config: BabelConfig) -> None:
     for code in config.of_task("bucc2018"):
-        sides = [dict(line.split("\t") for line in (world / f"bucc2018/{code}-en.test.{end}").read_text().splitlines()) for end in (code, "en")]
+        sides = [
+            dict(line.split("\t") for line in (world / f"bucc2018/{code}-en.test.{end}").read_text().splitlines())
+            for end in (code, "en")
+        ]
         gold = [line.split("\t") for line in (world / f"bucc2018/{code}-en.test.gold").read_text().splitlines()]
         # 12 sentences a side, two in five shared: 2 * 12 // 5 = 4
         assert len(sides[0]) == len(sides[1]) == 12 and len(gold) == 4
@@ -143,7 +181,12 @@ def test_mining_gold_names_lines_of_both_sides(world: Path, config: BabelConfig)
 
 
 def test_treebanks_have_multiword_tokens(world: Path) -> None:
-    lines = [line for path in sorted(world.glob("ud/*/*.conllu")) for line in path.read_text().splitlines() if line and line[0] != "#"]
+    lines = [
+        line
+        for path in sorted(world.glob("ud/*/*.conllu"))
+        for line in path.read_text().splitlines()
+        if line and line[0] != "#"
+    ]
     assert all(len(line.split("\t")) == 10 for line in lines)
     assert any("-" in line.split("\t")[0] for line in lines)
     assert any("." in line.split("\t")[0] for line in lines)

@@ -12,15 +12,31 @@ from xlt.babel.grammar import Clause, Phrase, Speaker, join, span_of, text_of
 from xlt.babel.language import LATIN, SCRIPTS, Language, distance
 from xlt.errors import InputError
 
-ENGLISH = LanguageConfig(name="English", family="Source", cognates=1, shared_names=1)
+ENGLISH = LanguageConfig(name="English", family="Source", cognates=1, shared_names=1, capitals=True)
 # every word a cognate, written in Latin letters without sound changes: the grammar alone differs
 VERB_LAST = LanguageConfig(
-    name="Last", family="Far", cognates=1, shared_names=1, order="SOV", adposition="after", article="none", accusative="m"
+    name="Last",
+    family="Far",
+    cognates=1,
+    shared_names=1,
+    order="SOV",
+    adposition="after",
+    article="none",
+    accusative="m",
 )
 VERB_FIRST = LanguageConfig(
-    name="First", family="Far", cognates=1, shared_names=1, order="VSO", adjective="after", article="suffix", negation="after"
+    name="First",
+    family="Far",
+    cognates=1,
+    shared_names=1,
+    order="VSO",
+    adjective="after",
+    article="suffix",
+    negation="after",
 )
-CLAUSE = Clause("buy.v", Phrase(name=("Anna",), kind="PER"), Phrase("lamp", adjective="old"), place=Phrase("market"), time="monday")
+CLAUSE = Clause(
+    "buy.v", Phrase(name=("Anna",), kind="PER"), Phrase("lamp", adjective="old"), place=Phrase("market"), time="monday"
+)
 
 
 def said(settings: LanguageConfig, clause: Clause, code: str = "qzz") -> str:
@@ -37,17 +53,17 @@ def test_word_order_adpositions_and_articles() -> None:
 
 def test_negation() -> None:
     denied = Clause("sleep.v", Phrase("dog"), negated=True)
-    assert said(ENGLISH, denied, "en") == "the dog did not sleep."
+    assert said(ENGLISH, denied, "en") == "The dog did not sleep."
     assert said(VERB_LAST, denied) == "dog not sleep."
     assert said(VERB_FIRST, denied) == "sleep not dogen."
 
 
 def test_questions() -> None:
     asked = Clause("buy.v", Phrase(name=("Anna",), kind="PER"), Phrase("lamp"), place=Phrase("market"), ask="P")
-    assert said(ENGLISH, asked, "en") == "where did Anna buy the lamp?"
+    assert said(ENGLISH, asked, "en") == "Where did Anna buy the lamp?"
     assert said(VERB_LAST.model_copy(update={"fronted_question": False}), asked) == "Anna where lampm buy?"
     who = Clause("buy.v", Phrase("dog"), Phrase("lamp"), ask="S")
-    assert said(ENGLISH, who, "en") == "what bought the lamp?"
+    assert said(ENGLISH, who, "en") == "What bought the lamp?"
     assert said(VERB_FIRST, who) == "what buy lampen?"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from xlt.babel.context import Babel
@@ -50,7 +51,11 @@ def causal(teller: Storyteller, question: str, label: int, options: int) -> Choi
     premise_of, option_of = (effect_of, cause_of) if question == "cause" else (cause_of, effect_of)
     wrong = [option_of(other, subject, thing) for other in _other_rules(rule, options - 1, rng)]
     wrong.insert(label, option_of(rule, subject, thing))
-    premise = teller.details(premise_of(rule, subject, thing), 0.4) if question == "effect" else premise_of(rule, subject, thing)
+    premise = (
+        teller.details(premise_of(rule, subject, thing), 0.4)
+        if question == "effect"
+        else premise_of(rule, subject, thing)
+    )
     return ChoiceMeaning(premise, question, tuple(wrong), label)
 
 
@@ -63,12 +68,8 @@ def make(babel: Babel, task: str, split: str, count: int, options: int = 2) -> l
     teller.rng.shuffle(order)
     found = []
     for index in order:
-        found += babel.fresh(
-            task,
-            1,
-            lambda index=index: causal(teller, asked[index], labels[index], options),  # type: ignore[misc]
-            lambda made: (made.premise, made.options[made.label]),
-        )
+        draw = partial(causal, teller, asked[index], labels[index], options)
+        found += babel.fresh(task, 1, draw, lambda made: (made.premise, made.options[made.label]))
     return found
 
 
@@ -81,7 +82,14 @@ def xcopa(babel: Babel, meanings: Sequence[ChoiceMeaning], language: str, key: s
             for part, clause in enumerate((meaning.premise, *meaning.options))
         )
         rows.append(
-            {"premise": premise, "choice1": first, "choice2": second, "question": meaning.question, "label": meaning.label, "idx": index}
+            {
+                "premise": premise,
+                "choice1": first,
+                "choice2": second,
+                "question": meaning.question,
+                "label": meaning.label,
+                "idx": index,
+            }
         )
     return rows
 
@@ -139,7 +147,11 @@ def cosmosqa(babel: Babel, task: str, split: str, count: int) -> list[dict[str, 
         answers.append(NONE_OF_THEM)
         label = 3 if removed == meaning.label else answers.index(right)
         asked = "Why did this happen ?" if meaning.question == "cause" else "What may happen next ?"
-        row = {"id": f"{split}-{index}", "context": babel.say(meaning.premise, SOURCE, task, split, index), "question": asked}
+        row = {
+            "id": f"{split}-{index}",
+            "context": babel.say(meaning.premise, SOURCE, task, split, index),
+            "question": asked,
+        }
         rows.append({**row, **{f"answer{i}": text for i, text in enumerate(answers)}, "label": label})
     return rows
 
@@ -153,7 +165,11 @@ def commonsenseqa(babel: Babel, task: str, split: str, count: int) -> list[dict[
         options = rng.sample(wrong, 4)
         options.insert(index % 5, right)
         named = [{"label": "ABCDE"[i], "text": text} for i, text in enumerate(options)]
-        asked = {"question": question, "question_concept": concept, "choices": {"label": [o["label"] for o in named], "text": options}}
+        asked = {
+            "question": question,
+            "question_concept": concept,
+            "choices": {"label": [o["label"] for o in named], "text": options},
+        }
         rows.append({"id": f"{split}-{index}", **asked, "answerKey": "ABCDE"[index % 5]})
     rng.shuffle(rows)
     return rows
@@ -166,7 +182,12 @@ def _fact(rng: random.Random) -> tuple[str, str, str, list[str]]:
         category = rng.choice(("animal", "food", "tool", "garment", "vehicle", "jewel", "furniture", "place"))
         others = [c for c in THINGS + members("animal") + members("place") if CONCEPTS[c].category != category]
         right = rng.choice(CONCEPTS[rng.choice(members(category))].words)
-        return f"What is a kind of {rng.choice(CONCEPTS[category].words)}?", category, right, [CONCEPTS[c].words[0] for c in others]
+        return (
+            f"What is a kind of {rng.choice(CONCEPTS[category].words)}?",
+            category,
+            right,
+            [CONCEPTS[c].words[0] for c in others],
+        )
     adjectives = [c for c in CONCEPTS.values() if c.pos == "ADJ"]
     if kind == 1:
         concept = rng.choice(adjectives)
@@ -179,4 +200,3 @@ def _fact(rng: random.Random) -> tuple[str, str, str, list[str]]:
     word, right = rng.sample(concept.words, 2)
     others = [c.words[0] for c in pairs if c.pos == concept.pos and c.id != concept.id]
     return f"What is another word for {word}?", word, right, others
-

@@ -20,10 +20,12 @@ class Strict(BaseModel):
 class LanguageConfig(Strict):
     """How one language differs from the source, and how much of it the encoder reads.
 
-    ``cognates``: share of words that come from the source word by regular sound changes; ``family_words``: share of
-    the other words that come from the family's own roots. ``shared_names``: share of proper names kept verbatim.
-    ``changes``: sound changes, applied in order to Latin letters. ``mixed``, ``parallel`` and ``text`` weigh the
-    language in code-switched text, in parallel pairs and in monolingual documents of the pre-training corpus.
+    ``cognates``: share of words that come from the source word by regular sound changes; ``family_words``: share of the
+    other words that come from the family's own roots; ``synonyms``: share of English synonyms that have a word of their
+    own. ``shared_names``: share of proper names kept verbatim. ``changes``: sound changes of Latin letters, in order.
+    ``capitals``: sentences begin with a capital. ``past``, ``plural``, ``accusative``: endings, in Latin letters.
+    ``mixed``, ``parallel`` and ``text`` weigh the language in the code-switched, paired and monolingual text of the
+    pre-training corpus.
     """
 
     name: str
@@ -31,6 +33,7 @@ class LanguageConfig(Strict):
     script: Literal["latin", "cyrillic", "greek", "armenian", "georgian", "devanagari"] = "latin"
     cognates: float = Field(ge=0, le=1)
     family_words: float = Field(default=0.8, ge=0, le=1)
+    synonyms: float = Field(default=0.35, ge=0, le=1)
     shared_names: float = Field(ge=0, le=1)
     changes: dict[str, str] = {}
     order: Literal["SVO", "SOV", "VSO"] = "SVO"
@@ -39,6 +42,7 @@ class LanguageConfig(Strict):
     article: Literal["word", "suffix", "none"] = "word"
     negation: Literal["before", "after"] = "before"
     fronted_question: bool = True
+    capitals: bool = False
     past: str = ""
     plural: str = ""
     accusative: str = ""
@@ -76,9 +80,11 @@ class CorpusConfig(Strict):
     documents: int = Field(ge=2)
     mixed_documents: int = Field(ge=0)
     pairs: int = Field(ge=2)
+    parallel: int = Field(ge=2)
     long_pairs: float = Field(ge=0, le=1)
     switch: float = Field(ge=0, le=1)
     corrupted: float = Field(ge=0, le=1)
+    questions: float = Field(ge=0, le=1)
 
 
 class EncoderConfig(Strict):
@@ -99,9 +105,8 @@ class EncoderConfig(Strict):
     mask: float = Field(gt=0, lt=1)
     detection_weight: float = Field(ge=0)
     contrast_weight: float = Field(ge=0)
-    contrast_batch: int = Field(ge=0)
     temperature: float = Field(gt=0)
-    share: dict[Literal["text", "mixed", "pairs"], float]
+    share: dict[Literal["text", "mixed", "pairs", "parallel"], float]
     log_every: int = Field(ge=1)
 
 

@@ -11,8 +11,10 @@ from xlt.babel import world as worlds
 from xlt.babel.config import BabelConfig
 from xlt.babel.grammar import Clause, Speaker, Token, text_of
 from xlt.babel.language import SOURCE, Language, stream
+from xlt.errors import InputError
 
 Made = TypeVar("Made")
+MOST_REFUSED = 20_000
 SPLITS = ("train", "dev", "test")
 
 
@@ -50,16 +52,26 @@ class Babel:
         """A clause as words."""
         return self.speaker(language, *names).sentence(clause)
 
-    def fresh(self, task: str, count: int, make: Callable[[], Made], key: Callable[[Made], Sequence[Clause]]) -> list[Made]:
-        """Draw ``count`` examples none of whose clauses (``key``) was drawn for this task before, in any split."""
+    def fresh(
+        self, task: str, count: int, make: Callable[[], Made], key: Callable[[Made], Sequence[Clause]]
+    ) -> list[Made]:
+        """Draw ``count`` examples none of whose clauses (``key``) was drawn for this task before, in any split.
+
+        Raises InputError when the world is too small to give that many.
+        """
         used = self._used.setdefault(task, set())
         found: list[Made] = []
+        refused = 0
         while len(found) < count:
+            if refused > MOST_REFUSED:
+                raise InputError(f"{task}: expected enough different sentences for its sizes; ask for fewer examples")
             made = make()
+            refused += 1
             said = {text_of(Speaker(self.languages[SOURCE]).sentence(clause)) for clause in key(made)}
             if used.isdisjoint(said):
                 used |= said
                 found.append(made)
+                refused = 0
         return found
 
     def size(self, task: str, split: str) -> int:

@@ -1,10 +1,10 @@
-"""The raw text the encoder is pre-trained on: documents, code-switched documents, and corrupted parallel pairs.
+"""The raw text the encoder is pre-trained on: documents, code-switched documents, translations, corrupted pairs.
 
-Three kinds of text carry three lessons. Coherent documents in one language teach that language. Code-switched documents
+Each kind of text carries a lesson. Coherent documents in one language teach that language. Code-switched documents
 (words replaced by their translations, as in CoSDA-ML, Qin et al. 2020, arXiv 2006.06402) put words of all languages into
-one space. Parallel pairs, with the second side partly corrupted, teach to compare two sentences: each word of the second
-side is marked as supported by the first, conflicting with it, or new (in the spirit of replaced-token detection,
-Clark et al. 2020, arXiv 2003.10555, across sentences and languages).
+one space; translations do the same for sentences. Pairs, whose second side is partly corrupted, teach to compare two
+texts: each word of the second is marked as supported by the first, conflicting with it, new, or part of another sentence
+(in the spirit of replaced-token detection, Clark et al. 2020, arXiv 2003.10555, across sentences and languages).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from xlt.babel.context import Babel
-from xlt.babel.grammar import NAME, RARE, Clause, Phrase, Speaker, Token, join, text_of
+from xlt.babel.grammar import NAME, RARE, Clause, Phrase, Speaker, Token, join, text_of, with_phrase
 from xlt.babel.language import SOURCE
 from xlt.babel.lexicon import CONCEPTS, members
 from xlt.babel.pairs import PHRASES, drop, swap
 from xlt.babel.world import Storyteller
 
-SUPPORTED, CONFLICTING, NEW = "012"
+SUPPORTED, CONFLICTING, NEW, ELSEWHERE = "0123"
 SLOT_OF = {"subject": "S", "object": "O", "recipient": "R", "place": "P"}
 
 
@@ -34,6 +34,7 @@ class CorpusPair:
     marks: str
 
     def row(self) -> str:
+        """A line of ``raw/pairs.tsv``."""
         return "\t".join((*self.languages, self.first, self.second, self.marks)) + "\n"
 
 
@@ -52,15 +53,20 @@ def with_questions(teller: Storyteller) -> list[Clause]:
     """A story in which a sentence is now and then preceded by the question it answers."""
     told: list[Clause] = []
     for clause in teller.story(teller.rng.choice((2, 3, 4))):
-        if clause.verb != "be" and teller.chance(0.15):
-            slots = [slot for name, slot in SLOT_OF.items() if getattr(clause, name) is not None]
-            told.append(replace(clause, ask=teller.rng.choice(slots + ["T"] * (clause.time is not None))))
+        if clause.verb != "be" and teller.chance(0.25):
+            told.append(asked(clause, teller))
         told.append(replace(clause, time_first=teller.chance(0.2)))
     return told
 
 
+def asked(clause: Clause, teller: Storyteller) -> Clause:
+    """A question about one of the parts of a clause."""
+    slots = [slot for name, slot in SLOT_OF.items() if getattr(clause, name) is not None]
+    return replace(clause, ask=teller.rng.choice(slots + ["T"] * (clause.time is not None)))
+
+
 def mixed_documents(babel: Babel, count: int) -> str:
-    """Code-switched stories: grammar of one language, words of all."""
+    """Code-switched stories: each sentence has the grammar of one language and words of all."""
     teller = babel.teller("mixed", "train")
     rng = teller.rng
     codes = list(babel.languages)
@@ -68,9 +74,9 @@ def mixed_documents(babel: Babel, count: int) -> str:
     speakers = {code: Speaker(babel.languages[code], rng) for code in codes}
     blocks = []
     for _ in range(count):
-        matrix = rng.choices(codes, weights)[0]
         lines = []
         for clause in with_questions(teller):
+            matrix = rng.choices(codes, weights)[0]
             tokens = speakers[matrix].sentence(clause)
             lines.append(text_of([_switched(token, speakers, codes, weights, babel, rng) for token in tokens]))
         blocks.append("\n".join(lines) + "\n\n")
@@ -90,8 +96,31 @@ def _switched(
     return token._replace(text=babel.languages[code].capital(word.text) if token.tag == "PROPN" else word.text)
 
 
+def parallel(babel: Babel, count: int) -> str:
+    """Translations: two language codes and two sentences a line, tab-separated. One side in three is the source."""
+    teller = babel.teller("parallel", "train")
+    rng = teller.rng
+    codes = list(babel.languages)
+    weights = [babel.languages[code].settings.parallel for code in codes]
+    speakers = {code: Speaker(babel.languages[code], rng) for code in codes}
+    rows = []
+    for _ in range(count):
+        first = SOURCE if rng.random() < 1 / 3 else rng.choices(codes, weights)[0]
+        second = rng.choices(codes, weights)[0]
+        clause = teller.clause(optional=0.5) if rng.random() < 0.85 else teller.state(teller.person())
+        if clause.verb != "be" and rng.random() < 0.2:
+            clause = asked(clause, teller)
+        said = [replace(clause, time_first=rng.random() < 0.2) for _ in range(2)]
+        texts = [text_of(speakers[code].sentence(one)) for code, one in zip((first, second), said, strict=True)]
+        rows.append("\t".join((first, second, *texts)) + "\n")
+    return "".join(rows)
+
+
 def pairs(babel: Babel, count: int) -> list[CorpusPair]:
-    """Parallel pairs; ``corpus.corrupted`` of them with a changed second side, ``corpus.long_pairs`` with a story there."""
+    """Pairs of a clause and its translation, alone or (``corpus.long_pairs`` of them) in a story.
+
+    ``corpus.questions`` of them have a question first; ``corpus.corrupted`` of the rest differ in something.
+    """
     teller = babel.teller("pairs", "train")
     rng = teller.rng
     codes = list(babel.languages)
@@ -105,7 +134,9 @@ def pairs(babel: Babel, count: int) -> list[CorpusPair]:
         story = teller.story(3) if rng.random() < settings.long_pairs else [teller.clause(optional=0.5)]
         position = rng.randrange(len(story))
         known = other = story[position]
-        if rng.random() < settings.corrupted and known.verb != "be":
+        if known.verb != "be" and rng.random() < settings.questions:
+            known = asked(known, teller)
+        elif known.verb != "be" and rng.random() < settings.corrupted:
             for _ in range(rng.choice((1, 1, 2))):
                 known, other = corrupt(known, other, teller)
         words: list[str] = []
@@ -114,7 +145,7 @@ def pairs(babel: Babel, count: int) -> list[CorpusPair]:
             told = replace(other if index == position else clause, time_first=rng.random() < 0.3)
             tokens = speakers[second].sentence(told)
             words.append(text_of(tokens))
-            marks += mark(tokens, known, other) if index == position else NEW * len(text_of(tokens).split())
+            marks += mark(tokens, known, other) if index == position else ELSEWHERE * len(text_of(tokens).split())
         text = text_of(speakers[first].sentence(replace(known, time_first=rng.random() < 0.3)))
         found.append(CorpusPair((first, second), text, " ".join(words), marks))
     return found
@@ -123,11 +154,12 @@ def pairs(babel: Babel, count: int) -> list[CorpusPair]:
 def corrupt(known: Clause, other: Clause, teller: Storyteller) -> tuple[Clause, Clause]:
     """One change between what the first side says (``known``) and the second (``other``)."""
     rng = teller.rng
-    kind = rng.randrange(8)
+    kind = rng.randrange(9)
     if kind == 0:
         return known, replace(other, negated=not other.negated)
-    if kind == 1:
-        return known, swap(other, rng) or other
+    exchanged = swap(other, rng)
+    if kind in (1, 8) and exchanged is not None:
+        return known, exchanged
     if kind == 2 and other.verb in CONCEPTS:
         choices = [verb for verb in members(CONCEPTS[other.verb].category, "VERB") if verb != other.verb]
         antonym = CONCEPTS[other.verb].antonym
@@ -141,7 +173,7 @@ def corrupt(known: Clause, other: Clause, teller: Storyteller) -> tuple[Clause, 
         return known, replace(other, time=time, place=other.place or teller.place())
     name = rng.choice([name for name in PHRASES if getattr(other, name) is not None])
     phrase: Phrase = getattr(other, name)
-    return known, replace(other, **{name: _changed(phrase, name, teller)})
+    return known, with_phrase(other, name, _changed(phrase, name, teller))
 
 
 def _changed(phrase: Phrase, name: str, teller: Storyteller) -> Phrase:
@@ -180,7 +212,7 @@ def _changes(known: Clause, other: Clause) -> dict[str, str]:
         before, after = getattr(known, name), getattr(other, name)
         if after is None:
             continue
-        if before is None:
+        if before is None or slot == known.ask:  # what a question asks for, it does not say
             found.update({slot: NEW, slot + ".a": NEW, slot + ".n": NEW, slot + ".p": NEW})
             continue
         if (before.head, before.name) != (after.head, after.name):
@@ -195,8 +227,8 @@ def _changes(known: Clause, other: Clause) -> dict[str, str]:
         found["V"] = CONFLICTING
     if other.negated and not known.negated:
         found["N"] = CONFLICTING
-    if other.time != known.time:
-        found["T"] = NEW if known.time is None else CONFLICTING
+    if other.time is not None and (other.time != known.time or known.ask == "T"):
+        found["T"] = NEW if known.time is None or known.ask == "T" else CONFLICTING
         found["T.p"] = found["T"]
     if other.adverb != known.adverb:
         found["A"] = NEW if known.adverb is None else CONFLICTING

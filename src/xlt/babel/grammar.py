@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xlt.babel.language import SOURCE, Language
 from xlt.babel.lexicon import CONCEPTS, WEEKDAYS
@@ -101,12 +101,13 @@ class Speaker:
             ending += {"the": "en", "a": "ik"}[article]
         tokens = [self.word(phrase.head, "NOUN", slot, ending)]
         if phrase.adjective:
-            adjective = self.word(phrase.adjective, "ADJ", slot + ".a")
+            rare_noun = phrase.adjective.startswith(RARE) and len(phrase.adjective) % 2 == 0
+            adjective = self.word(phrase.adjective, "NOUN" if rare_noun else "ADJ", slot + ".a")
             tokens = [adjective, *tokens] if self.settings.adjective == "before" else [*tokens, adjective]
         if phrase.number:
             tokens = [self.word(phrase.number, "NUM", slot + ".n"), *tokens]
         if article and self.settings.article == "word":
-            tokens = [self.word(article, "DET", "")] + tokens
+            tokens = [self.word(article, "DET", ""), *tokens]
         return tokens
 
     def _name(self, phrase: Phrase, slot: str) -> list[Token]:
@@ -156,7 +157,10 @@ class Speaker:
             parts["Q"] = question
         elif fronted and self.settings.order == "VSO":
             parts["Q"], parts["S"] = question, []
-        return [*self._order(clause, parts), mark]
+        tokens = [*self._order(clause, parts), mark]
+        if self.settings.capitals:
+            tokens[0] = tokens[0]._replace(text=self.language.capital(tokens[0].text))
+        return tokens
 
     def _question_word(self, clause: Clause) -> Token:
         slot = str(clause.ask)
@@ -241,6 +245,7 @@ def span_of(tokens: Sequence[Token], slot: str) -> tuple[int, int]:
     return inside[0][0], inside[-1][1]
 
 
-def statement(clause: Clause) -> Clause:
-    """The clause a question asks about."""
-    return replace(clause, ask=None)
+def with_phrase(clause: Clause, name: str, phrase: Phrase) -> Clause:
+    """The clause with another phrase as its ``name``: subject, object, recipient or place."""
+    changed: Any = {name: phrase}
+    return replace(clause, **changed)

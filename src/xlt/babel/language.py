@@ -7,7 +7,6 @@ and far when they grow from roots of its own family. Everything is a function of
 from __future__ import annotations
 
 import random
-import unicodedata
 from dataclasses import dataclass, field
 
 from xlt.babel.config import LanguageConfig
@@ -24,6 +23,7 @@ SCRIPTS = {
     "devanagari": "अबचदएफगहइजकलमनओपटरसतउवशखयझ",
 }
 VOWELS = "aeiou"
+ONSETS = "b d f g h k l m n p r s t v z br dr gr kr tr st sk"
 
 
 def stream(seed: int, *names: object) -> random.Random:
@@ -33,8 +33,7 @@ def stream(seed: int, *names: object) -> random.Random:
 
 def _invent(rng: random.Random) -> str:
     """A pronounceable root of two or three open syllables."""
-    onsets = "b d f g h k l m n p r s t v z br dr gr kr tr st sk".split()
-    parts = [rng.choice(onsets) + rng.choice(VOWELS) for _ in range(rng.choice((2, 2, 3)))]
+    parts = [rng.choice(ONSETS.split()) + rng.choice(VOWELS) for _ in range(rng.choice((2, 2, 3)))]
     return "".join(parts) + rng.choice(("", "", "n", "r", "s", "l"))
 
 
@@ -56,7 +55,11 @@ class Language:
         english = CONCEPTS[concept].words
         if self.code == SOURCE:
             return english
-        return tuple(self._word(f"{concept}/{index}", word, taken) for index, word in enumerate(english))
+        words = [self._word(f"{concept}/0", english[0], taken)]
+        for index, word in enumerate(english[1:], start=1):
+            own = stream(self.seed, "synonym", self.code, concept, index).random() < self.settings.synonyms
+            words.append(self._word(f"{concept}/{index}", word, taken) if own else words[0])
+        return tuple(words)
 
     def _word(self, key: str, english: str, taken: set[str]) -> str:
         rng = stream(self.seed, "word", self.code, key)
@@ -116,10 +119,3 @@ def distance(settings: LanguageConfig, source: LanguageConfig) -> float:
     endings = sum(bool(getattr(settings, key)) for key in ("past", "plural", "accusative")) / 3
     names = 1 - settings.shared_names
     return round(0.5 * vocabulary + 0.15 * script + 0.15 * order + 0.05 * endings + 0.15 * names, 3)
-
-
-def check_scripts() -> None:
-    """Every script maps the 26 letters, each to one character in composed form."""
-    for name, letters in SCRIPTS.items():
-        if len(letters) != 26 or unicodedata.normalize("NFC", letters) != letters:
-            raise ValueError(f"script {name}: 26 composed letters expected, got {len(letters)}")

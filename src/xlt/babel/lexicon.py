@@ -59,10 +59,10 @@ ADJECTIVES = (
     "sick|ill healthy, safe lost.a"
 )
 # adjectives that describe somebody's state; the others describe things
-STATES = "happy sad rich poor strong weak tired awake famous unknown angry calm sick healthy safe lost.a".split()
+STATES = "happy sad rich poor strong weak tired awake famous unknown angry calm sick healthy safe lost.a"
 
 TIMES = "morning evening|dusk night winter summer spring autumn noon monday friday sunday tuesday"
-WEEKDAYS = "monday friday sunday tuesday".split()
+WEEKDAYS = ("monday", "friday", "sunday", "tuesday")
 NUMBERS = "two three four five six seven eight nine"
 ADVERBS = "quickly|swiftly slowly often|frequently again early late secretly quietly suddenly together"
 ADPOSITIONS = "in near|by behind under to from with at on of for"
@@ -125,7 +125,7 @@ def _build() -> dict[str, Concept]:
             concepts.append(Concept(base[0] + ".v", "VERB", frame, base, past, _verb(opposite.get(base[0]))))
     opposite = _antonyms(ADJECTIVES)
     for name, words in _entries(ADJECTIVES):
-        kind = "state" if name in STATES else "quality"
+        kind = "state" if name in STATES.split() else "quality"
         concepts.append(Concept(name, "ADJ", kind, words, (), opposite[name]))
     for text, pos, category in (
         (TIMES, "NOUN", "time"),

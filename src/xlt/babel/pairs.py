@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from xlt.babel.context import Babel
-from xlt.babel.grammar import Clause, Phrase
+from xlt.babel.grammar import Clause, Phrase, with_phrase
 from xlt.babel.lexicon import CONCEPTS, members
 from xlt.babel.world import Storyteller
 
@@ -41,7 +41,7 @@ def drop(clause: Clause, rng: random.Random, keep: float) -> Clause:
     for name in PHRASES:
         phrase = getattr(clause, name)
         if phrase is not None and phrase.adjective and rng.random() > keep:
-            clause = replace(clause, **{name: replace(phrase, adjective=None)})
+            clause = with_phrase(clause, name, replace(phrase, adjective=None))
     if clause.place is not None and rng.random() > keep:
         clause = replace(clause, place=None)
     if clause.time is not None and rng.random() > keep:
@@ -51,12 +51,12 @@ def drop(clause: Clause, rng: random.Random, keep: float) -> Clause:
 
 def _generalise(clause: Clause, rng: random.Random) -> Clause | None:
     """Replace one noun by its hypernym: what follows when the clause is not negated."""
-    choices = [name for name in PHRASES if (phrase := getattr(clause, name)) is not None and _hypernym(phrase)]
+    choices = [name for name in PHRASES if (p := getattr(clause, name)) is not None and _hypernym(p)]
     if not choices:
         return None
     name = rng.choice(choices)
     phrase: Phrase = getattr(clause, name)
-    return replace(clause, **{name: replace(phrase, head=str(_hypernym(phrase)))})
+    return with_phrase(clause, name, replace(phrase, head=str(_hypernym(phrase))))
 
 
 def _antonym(clause: Clause) -> Clause | None:
@@ -72,7 +72,7 @@ def _opposite_detail(clause: Clause, rng: random.Random) -> Clause | None:
     name = rng.choice(choices)
     phrase: Phrase = getattr(clause, name)
     opposite = CONCEPTS[str(phrase.adjective)].antonym
-    return replace(clause, **{name: replace(phrase, adjective=opposite)})
+    return with_phrase(clause, name, replace(phrase, adjective=opposite))
 
 
 def _other_place(clause: Clause, teller: Storyteller) -> Clause | None:
@@ -91,17 +91,17 @@ def _other_time(clause: Clause, rng: random.Random) -> Clause | None:
 def swap(clause: Clause, rng: random.Random) -> Clause | None:
     """Exchange two participants of the same kind, or two adjectives: the same words, another meaning."""
     options: list[Clause] = []
-    person = clause.recipient or (clause.object if CONCEPTS.get(clause.verb, None) and _frame(clause) == "person" else None)
+    person = clause.recipient or (clause.object if _frame(clause) == "person" else None)
     if person is not None:
         name = "recipient" if clause.recipient is not None else "object"
-        options.append(replace(clause, subject=person, **{name: clause.subject}))
+        options.append(with_phrase(replace(clause, subject=person), name, clause.subject))
     described = [name for name in PHRASES if (p := getattr(clause, name)) is not None and not p.kind and not p.number]
     for index, left in enumerate(described):
         for right in described[index + 1 :]:
             one, two = getattr(clause, left), getattr(clause, right)
             if one.adjective != two.adjective:
-                changed = {left: replace(one, adjective=two.adjective), right: replace(two, adjective=one.adjective)}
-                options.append(replace(clause, **changed))
+                changed = with_phrase(clause, left, replace(one, adjective=two.adjective))
+                options.append(with_phrase(changed, right, replace(two, adjective=one.adjective)))
     return rng.choice(options) if options else None
 
 
@@ -150,6 +150,8 @@ def inference(teller: Storyteller, label: str) -> PairMeaning:
     while True:
         premise = teller.clause(optional=0.55)
         premise = replace(premise, time_first=rng.random() < 0.2)
+        if rng.random() < 0.2:
+            premise = _generalise(premise, rng) or premise
         if rng.random() < 0.3:
             premise = replace(drop(premise, rng, 0.6), negated=True)
         wide = None
@@ -196,15 +198,26 @@ def duplicate(teller: Storyteller, label: str) -> PairMeaning:
         first = replace(clause, ask=asked)
         if label == "1":
             return PairMeaning(first, first, label)
-        other = rng.choice((swap(clause, rng), _antonym(clause), _other_time(clause, rng), _other_place(clause, teller)))
+        other = rng.choice(
+            (swap(clause, rng), _antonym(clause), _other_time(clause, rng), _other_place(clause, teller))
+        )
         if len(slots) > 1 and rng.random() < 0.4:
             return PairMeaning(first, replace(clause, ask=rng.choice([slot for slot in slots if slot != asked])), label)
-        if other is not None and (asked != "T" or other.time == clause.time) and (asked != "P" or other.place == clause.place):
+        if (
+            other is not None
+            and (asked != "T" or other.time == clause.time)
+            and (asked != "P" or other.place == clause.place)
+        ):
             return PairMeaning(first, replace(other, ask=asked), label)
 
 
 def make(
-    babel: Babel, task: str, split: str, count: int, labels: tuple[str, ...], one: Callable[[Storyteller, str], PairMeaning]
+    babel: Babel,
+    task: str,
+    split: str,
+    count: int,
+    labels: tuple[str, ...],
+    one: Callable[[Storyteller, str], PairMeaning],
 ) -> list[PairMeaning]:
     """``count`` pairs, labels in turn (so they are balanced), then shuffled."""
     teller = babel.teller(task, split)

@@ -26,7 +26,7 @@ class PassageMeaning:
     questions: tuple[tuple[int, Clause], ...]
 
 
-def passage(teller: Storyteller, sentences: int = 4, questions: int = 3) -> PassageMeaning:
+def passage(teller: Storyteller, sentences: int = 3, questions: int = 3) -> PassageMeaning:
     """One passage; no two of its sentences share verb and subject."""
     rng = teller.rng
     while True:
@@ -34,11 +34,18 @@ def passage(teller: Storyteller, sentences: int = 4, questions: int = 3) -> Pass
         verbs = [rng.choice(members("thing", "VERB")) for _ in range(2)]
         told: list[Clause] = []
         for _ in range(sentences):
-            clause = teller.clause(rng.choice(cast), optional=0.55)
-            if clause.object is not None and not is_person(clause.object) and clause.recipient is None and rng.random() < 0.5:
+            clause = teller.clause(rng.choice(cast), optional=0.4)
+            if (
+                clause.object is not None
+                and not is_person(clause.object)
+                and clause.recipient is None
+                and rng.random() < 0.35
+            ):
                 clause = replace(clause, verb=rng.choice(verbs))
             told.append(replace(clause, adverb=None))
-        asked = [(i, slot) for i, clause in enumerate(told) for slot in SLOTS if getattr(clause, SLOTS[slot]) is not None]
+        asked = [
+            (i, slot) for i, clause in enumerate(told) for slot in SLOTS if getattr(clause, SLOTS[slot]) is not None
+        ]
         rng.shuffle(asked)
         found: list[tuple[int, Clause]] = []
         for position, slot in asked:
@@ -50,11 +57,11 @@ def passage(teller: Storyteller, sentences: int = 4, questions: int = 3) -> Pass
 
 
 def _question(clause: Clause, slot: str, teller: Storyteller) -> Clause:
-    """Ask for a slot; details that are not needed are left out half of the time."""
+    """Ask for a slot; a third of the details that are not needed are left out."""
     kept = replace(clause, ask=slot, time_first=False)
-    if slot != "P" and teller.chance(0.5):
+    if slot != "P" and teller.chance(0.35):
         kept = replace(kept, place=None)
-    if slot != "T" and teller.chance(0.5):
+    if slot != "T" and teller.chance(0.35):
         kept = replace(kept, time=None)
     return kept
 
@@ -104,7 +111,9 @@ def make(babel: Babel, task: str, split: str, questions: int, per_passage: int =
     )
 
 
-def squad(babel: Babel, meanings: Sequence[PassageMeaning], language: str, key: str, question_language: str = "") -> Any:
+def squad(
+    babel: Babel, meanings: Sequence[PassageMeaning], language: str, key: str, question_language: str = ""
+) -> Any:
     """A SQuAD 1.1 document. With ``question_language`` the questions are in another language than the passages."""
     articles = []
     for number, meaning in enumerate(meanings):
@@ -113,7 +122,9 @@ def squad(babel: Babel, meanings: Sequence[PassageMeaning], language: str, key: 
         asked = render(babel, meaning, question_language, name) if question_language else told
         entries = [
             {"id": f"{name}-{index}", "question": text, "answers": [{"text": answer, "answer_start": start}]}
-            for index, ((_, answer, start, _), (text, *_)) in enumerate(zip(told.questions, asked.questions, strict=True))
+            for index, ((_, answer, start, _), (text, *_)) in enumerate(
+                zip(told.questions, asked.questions, strict=True)
+            )
         ]
         articles.append({"title": f"Passage {number + 1}", "paragraphs": [{"context": told.context, "qas": entries}]})
     return {"version": "1.1", "data": articles}
@@ -139,5 +150,7 @@ def squad_v2(babel: Babel, meanings: Sequence[PassageMeaning], language: str, ke
     for paragraph, entry in zip(paragraphs, borrowed[1:] + borrowed[:1], strict=True):
         for answered in paragraph["qas"]:
             answered["is_impossible"] = False
-        paragraph["qas"].append({"id": entry["id"], "question": entry["question"], "answers": [], "is_impossible": True})
+        paragraph["qas"].append(
+            {"id": entry["id"], "question": entry["question"], "answers": [], "is_impossible": True}
+        )
     return document

@@ -20,8 +20,8 @@ def sentences(babel: Babel, task: str, count: int) -> list[Clause]:
 
     def draw() -> Clause:
         clause = teller.clause(optional=0.5)
-        if last and teller.chance(0.3):
-            clause = replace(last[-1], subject=clause.subject, time=clause.time)
+        if last and teller.chance(0.6):
+            clause = replace(last[-1], subject=clause.subject, time=clause.time or last[-1].time)
         last.append(clause)
         return clause
 
@@ -44,7 +44,10 @@ def bucc(babel: Babel, split: str, language: str, count: int) -> Bitext:
     rng = babel.rng("bucc", split, language)
     sides = (
         [(index, babel.say(clause, language, "bucc", index)) for index, clause in enumerate(clauses[:count])],
-        [(index, babel.say(clause, SOURCE, "bucc", index)) for index, clause in enumerate(clauses[count - shared :], count - shared)],
+        [
+            (index, babel.say(clause, SOURCE, "bucc", index))
+            for index, clause in enumerate(clauses[count - shared :], count - shared)
+        ],
     )
     ids: list[dict[int, str]] = []
     files = []
@@ -62,7 +65,11 @@ def entity_record(babel: Babel, entity: Entity, language: str) -> dict[str, Any]
     speaker = babel.speaker(language, "entity", entity.id)
     name = speaker.phrase(refer(entity, random.Random(0), full=1.0), "S")
     role = speaker.phrase(Phrase(entity.trait, article="a"), "C") if entity.kind != "ORG" else []
-    home = speaker.adpositional("from", speaker.phrase(Phrase(name=(entity.home,), kind="LOC"), "P"), "P") if entity.home else []
+    home = (
+        speaker.adpositional("from", speaker.phrase(Phrase(name=(entity.home,), kind="LOC"), "P"), "P")
+        if entity.home
+        else []
+    )
     title = text_of(name)
     description = text_of([*name, *role, *home])
     spans = [{"start": 0, "end": len(description)}]
@@ -146,4 +153,3 @@ def mentions(babel: Babel, split: str, count: int) -> list[MentionMeaning]:
 def candidate_language(languages: Sequence[str], position: int) -> str:
     """Descriptions are shared out among the languages, as in the owners' candidate set."""
     return languages[position % len(languages)]
-

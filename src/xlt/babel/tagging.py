@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from xlt.babel.context import Babel
-from xlt.babel.grammar import Clause, Token, text_of
+from xlt.babel.grammar import RARE, Clause, Token, text_of, with_phrase
 from xlt.babel.world import Storyteller, refer
+
+RARE_MODIFIERS = 0.5  # of the common nouns in UD-POS; without them English part-of-speech tagging is solved
 
 
 def tagging_clause(teller: Storyteller) -> Clause:
@@ -16,7 +18,7 @@ def tagging_clause(teller: Storyteller) -> Clause:
     rng = teller.rng
     if rng.random() < 0.15:
         return teller.state(rng.choice((teller.person(), teller.thing(0.0), teller.animal())))
-    clause = teller.clause(optional=0.5)
+    clause = rare_modifiers(teller.clause(optional=0.5), teller)
     if rng.random() < 0.2:
         return replace(clause, negated=True)
     if rng.random() < 0.15:
@@ -24,14 +26,28 @@ def tagging_clause(teller: Storyteller) -> Clause:
     return replace(clause, time_first=rng.random() < 0.25)
 
 
+def rare_modifiers(clause: Clause, teller: Storyteller) -> Clause:
+    """Put a rare word before nouns: half of the rare words are adjectives, half nouns, which only their use tells."""
+    for name in ("subject", "object", "place"):
+        phrase = getattr(clause, name)
+        if phrase is not None and not phrase.kind and teller.chance(RARE_MODIFIERS):
+            word = RARE + teller.rng.choice(teller.world.rare)
+            clause = with_phrase(clause, name, replace(phrase, adjective=word))
+    return clause
+
+
 def naming_clause(teller: Storyteller) -> Clause:
-    """A sentence with several names of all kinds."""
+    """A sentence with several names of all kinds; an organisation may go by its founder's name alone."""
     rng = teller.rng
     clause = replace(teller.clause(optional=0.6), time_first=rng.random() < 0.2)
     if rng.random() < 0.6:
         clause = replace(clause, subject=refer(rng.choice(teller.world.entities), rng))
     if clause.place is not None and rng.random() < 0.5:
         clause = replace(clause, place=refer(rng.choice(teller.world.places + teller.world.organisations), rng))
+    for name in ("subject", "place"):
+        phrase = getattr(clause, name)
+        if phrase is not None and phrase.kind == "ORG" and rng.random() < 0.3:
+            clause = with_phrase(clause, name, replace(phrase, head=""))
     return clause
 
 

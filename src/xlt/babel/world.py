@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from xlt.babel.config import WorldConfig
 from xlt.babel.grammar import RARE, Clause, Phrase, is_person
 from xlt.babel.language import stream
-from xlt.babel.lexicon import CONCEPTS, THINGS, members
+from xlt.babel.lexicon import THINGS, members
 
-GIVEN = (
+GIVEN_NAMES = (
     "Anna Boris Clara David Elena Felix Greta Hugo Irina Jonas Karla Leo Mina Nils Olga Pablo Rosa Simon Tara Ulric "
     "Vera Walter Yara Zeno Alma Bruno Celia Dario Edith Franz Gilda Henrik Ines Jakob Kira Lars Marta Nora Otto Petra"
-).split()
+)
+GIVEN = GIVEN_NAMES.split()
+ONSETS = "b br d f g h j k l m n p r s st t v w"
 ENDINGS = {"PER": ("er", "son", "ov", "ley", "mann"), "LOC": ("ton", "berg", "dale", "vik", "mar")}
 PLACES = ("in", "near", "behind", "under")
 
@@ -31,8 +33,7 @@ class Entity:
 
 
 def _root(rng: random.Random) -> str:
-    onsets = "b br d f g h j k l m n p r s st t v w".split()
-    return rng.choice(onsets) + rng.choice("aeiou") + rng.choice(("l", "n", "r", "s", "nd", "rt", "k", ""))
+    return rng.choice(ONSETS.split()) + rng.choice("aeiou") + rng.choice(("l", "n", "r", "s", "nd", "rt", "k", ""))
 
 
 def _proper(rng: random.Random, kind: str, taken: set[str]) -> str:
@@ -65,6 +66,7 @@ class World:
 
     @property
     def entities(self) -> tuple[Entity, ...]:
+        """Everybody and everything with a name."""
         return self.people + self.places + self.organisations
 
 
@@ -119,6 +121,7 @@ class Storyteller:
         self.rng = rng
 
     def chance(self, probability: float) -> bool:
+        """Whether something of this probability happens."""
         return self.rng.random() < probability
 
     def _noun(self, concepts: Sequence[str]) -> str:
@@ -150,9 +153,11 @@ class Storyteller:
         return Phrase(self._noun(members("place")), adjective=self.quality(0.15))
 
     def quality(self, probability: float) -> str | None:
+        """An adjective for a thing, or none."""
         return self.rng.choice(members("quality", "ADJ")) if self.chance(probability) else None
 
     def article(self) -> str:
+        """Mostly "the", sometimes "a"."""
         return "the" if self.chance(0.7) else "a"
 
     def subject(self) -> Phrase:
@@ -163,7 +168,9 @@ class Storyteller:
 
     def clause(self, subject: Phrase | None = None, *, optional: float = 0.5, frame: str | None = None) -> Clause:
         """One event. ``optional``: probability of each of place and time."""
-        frame = frame if frame is not None else self.rng.choice(("thing", "thing", "thing", "give", "person", "animal", ""))
+        frame = (
+            frame if frame is not None else self.rng.choice(("thing", "thing", "thing", "give", "person", "animal", ""))
+        )
         subject = subject or self.subject()
         verb = self.rng.choice(members(frame, "VERB"))
         target = {"thing": self.thing, "give": self.thing, "animal": self.animal}
@@ -193,6 +200,7 @@ class Storyteller:
         return clause
 
     def preposition(self) -> str:
+        """Mostly "in"."""
         return "in" if self.chance(0.6) else self.rng.choice(PLACES)
 
     def state(self, subject: Phrase) -> Clause:
@@ -209,11 +217,11 @@ class Storyteller:
         while len(told) < length:
             subject = self.rng.choice(cast)
             kind = self.rng.random()
-            if kind < 0.35 and length - len(told) >= 2:
+            if kind < 0.5 and length - len(told) >= 2:
                 told += self.causal(subject, thing)
-            elif kind < 0.5 and told:
+            elif kind < 0.6 and told:
                 told.append(self.state(self.rng.choice((subject, thing))))
-            elif kind < 0.75:
+            elif kind < 0.8:
                 clause = self.clause(subject, optional=0.4, frame="thing")
                 told.append(replace(clause, object=thing))
             else:
@@ -265,8 +273,3 @@ def cause_of(rule: int, subject: Phrase, thing: Phrase) -> Clause:
 def effect_of(rule: int, subject: Phrase, thing: Phrase) -> Clause:
     """The effect of a rule, for given participants."""
     return _fill(RULES[rule][1], subject, thing)
-
-
-def known(concept: str) -> bool:
-    """Whether a phrase's head is a concept of the lexicon (not a rare word)."""
-    return concept in CONCEPTS

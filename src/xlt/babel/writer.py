@@ -11,27 +11,36 @@ from typing import Any
 
 import yaml
 
-from xlt.artifacts import digest, write_atomic
+from xlt.artifacts import atomic_folder, digest, to_json, write_atomic
 from xlt.babel import choices, corpus, pairs, questions, retrieval, tagging
 from xlt.babel.config import BabelConfig
 from xlt.babel.context import SPLITS, Babel
 from xlt.babel.language import SOURCE, distance
 from xlt.babel.lexicon import CONCEPTS
+from xlt.errors import InputError
 
 STAMP = "babel.stamp.json"
+XNLI_COLUMNS = (
+    "language gold_label sentence1_binary_parse sentence2_binary_parse sentence1_parse sentence2_parse sentence1 "
+    "sentence2 promptID pairID genre label1 label2 label3 label4 label5 sentence1_tokenized sentence2_tokenized match"
+)
 MNLI_GENRES = ("chronicle", "letter", "gossip")
 
 
 def write_world(out: Path, config: BabelConfig | Mapping[str, Any]) -> None:
-    """Write the world of ``config`` below ``out``; the stamp file comes last.
+    """Write the world of ``config`` as the folder ``out``, which takes the place of an older world as a whole.
 
-    The files are a function of the config alone: two calls write the same bytes.
+    The files are a function of the config alone: two calls write the same bytes. The stamp file names the config's hash
+    and all files. Raises InputError when ``out`` holds something other than a world.
     """
+    if out.exists() and not (out / STAMP).exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError("expected an older world, an empty folder or nothing; choose another --out", out)
     settings = config if isinstance(config, BabelConfig) else BabelConfig.model_validate(config)
-    writer = Writer(out, Babel(settings))
-    writer.all()
-    stamp = {"config": digest(settings.model_dump(mode="json")), "files": sorted(writer.written)}
-    write_atomic(out / STAMP, json.dumps(stamp, indent=1) + "\n")
+    with atomic_folder(out) as new:
+        writer = Writer(new, Babel(settings))
+        writer.all()
+        stamp = {"config": digest(settings.model_dump(mode="json")), "files": sorted(writer.written)}
+        write_atomic(new / STAMP, to_json(stamp))
 
 
 def _lines(rows: Iterable[Any]) -> str:
@@ -115,12 +124,11 @@ class Writer:
 
     def inference(self) -> None:
         """XNLI (owner's files, all languages in one), MNLI, SNLI, ANLI."""
-        columns = (
-            "language gold_label sentence1_binary_parse sentence2_binary_parse sentence1_parse sentence2_parse sentence1 "
-            "sentence2 promptID pairID genre label1 label2 label3 label4 label5 sentence1_tokenized sentence2_tokenized match"
-        ).split()
+        columns = XNLI_COLUMNS.split()
         for split in ("dev", "test"):
-            meanings = pairs.make(self.babel, "xnli", split, self.babel.size("xnli", split), pairs.LABELS, pairs.inference)
+            meanings = pairs.make(
+                self.babel, "xnli", split, self.babel.size("xnli", split), pairs.LABELS, pairs.inference
+            )
             rows: list[list[str]] = [columns]
             for language in self.config.of_task("xnli"):
                 for number, pair in enumerate(meanings):
@@ -128,7 +136,9 @@ class Writer:
                     full = {**row, "language": language, "match": "True"}
                     rows.append([full.get(column, "") for column in columns])
             self.put(f"XNLI-1.0/xnli.{split}.tsv", _table(rows))
-        self._inference_json("xnli", "mnli", "multinli_1.0/multinli_1.0_{split}.jsonl", {"train": "train", "dev": "dev_matched"})
+        self._inference_json(
+            "xnli", "mnli", "multinli_1.0/multinli_1.0_{split}.jsonl", {"train": "train", "dev": "dev_matched"}
+        )
         self._inference_json("snli", "snli", "snli_1.0/snli_1.0_{split}.jsonl", {"train": "train", "dev": "dev"})
         for number in (1, 2, 3):
             for split in SPLITS:
@@ -155,25 +165,38 @@ class Writer:
         """MNLI and SNLI. MNLI shares its pool of sentences with XNLI, so that neither repeats the other's."""
         for split, written in splits.items():
             count = self.babel.size(task, split)
-            meanings = pairs.make(self.babel, pool, f"train-{split}" if pool != task else split, count, pairs.LABELS, pairs.inference)
-            rows = [self._inference_row(pair, SOURCE, f"{task}-{split}", number) for number, pair in enumerate(meanings)]
-            self.put(name.format(split=written), _lines({**row, "annotator_labels": [row["gold_label"]]} for row in rows))
+            meanings = pairs.make(
+                self.babel, pool, f"train-{split}" if pool != task else split, count, pairs.LABELS, pairs.inference
+            )
+            rows = [
+                self._inference_row(pair, SOURCE, f"{task}-{split}", number) for number, pair in enumerate(meanings)
+            ]
+            self.put(
+                name.format(split=written), _lines({**row, "annotator_labels": [row["gold_label"]]} for row in rows)
+            )
 
     def paraphrases(self) -> None:
         """PAWS-X and QQP."""
         for split, written in (("train", "train"), ("dev", "dev_2k"), ("test", "test_2k")):
-            meanings = pairs.make(self.babel, "pawsx", split, self.babel.size("pawsx", split), ("0", "1"), pairs.paraphrase)
+            meanings = pairs.make(
+                self.babel, "pawsx", split, self.babel.size("pawsx", split), ("0", "1"), pairs.paraphrase
+            )
             for language in self.config.of_task("pawsx") if split != "train" else [SOURCE]:
                 rows: list[tuple[object, ...]] = [("id", "sentence1", "sentence2", "label")]
                 for number, pair in enumerate(meanings, start=1):
-                    said = [self.babel.say(c, language, "pawsx", split, number, i) for i, c in enumerate((pair.first, pair.second))]
+                    said = [
+                        self.babel.say(c, language, "pawsx", split, number, i)
+                        for i, c in enumerate((pair.first, pair.second))
+                    ]
                     rows.append((number, *said, pair.label))
                 self.put(f"x-final/{language}/{written}.tsv", _table(rows))
         for split in ("train", "dev"):
             meanings = pairs.make(self.babel, "qqp", split, self.babel.size("qqp", split), ("0", "1"), pairs.duplicate)
             rows = [("id", "qid1", "qid2", "question1", "question2", "is_duplicate")]
             for number, pair in enumerate(meanings):
-                said = [self.babel.say(c, SOURCE, "qqp", split, number, i) for i, c in enumerate((pair.first, pair.second))]
+                said = [
+                    self.babel.say(c, SOURCE, "qqp", split, number, i) for i, c in enumerate((pair.first, pair.second))
+                ]
                 rows.append((number, 2 * number, 2 * number + 1, *said, pair.label))
             self.put(f"glue/QQP/{split}.tsv", _table(rows))
 
@@ -183,14 +206,20 @@ class Writer:
             meanings = choices.make(self.babel, "copa", split, self.babel.size("copa", split))
             for language in self.config.of_task("xcopa"):
                 rows = choices.xcopa(self.babel, meanings, language, f"copa-{split}")
-                name = f"copa/{written}.jsonl" if language == SOURCE else f"xcopa/data/{language}/{written}.{language}.jsonl"
+                name = (
+                    f"copa/{written}.jsonl"
+                    if language == SOURCE
+                    else f"xcopa/data/{language}/{written}.{language}.jsonl"
+                )
                 changed = {} if language == SOURCE else {"changed": False}
                 self.put(name, _lines({**row, **changed} for row in rows))
         train = choices.make(self.babel, "copa", "train", self.babel.size("copa", "train"))
         self.put("copa/train.jsonl", _lines(choices.xcopa(self.babel, train, SOURCE, "copa-train")))
         for split, written in (("train", "trn"), ("dev", "dev")):
             meanings = choices.make(self.babel, "siqa", split, self.babel.size("siqa", split), 3)
-            self.put(f"socialiqa/socialIQa_v1.4_{written}.jsonl", _lines(choices.siqa(self.babel, meanings, f"siqa-{split}")))
+            self.put(
+                f"socialiqa/socialIQa_v1.4_{written}.jsonl", _lines(choices.siqa(self.babel, meanings, f"siqa-{split}"))
+            )
 
     def intermediate(self) -> None:
         """HellaSwag, Cosmos QA and CommonsenseQA."""
@@ -243,7 +272,9 @@ class Writer:
             made = questions.make(self.babel, "squad", f"mlqa-{split}", 3 * passages)
             for context, question in asked:
                 name = f"mlqa/MLQA_V1/{split}/{split}-context-{context}-question-{question}.json"
-                document = questions.squad(self.babel, made, context, f"mlqa-{split}", question if question != context else "")
+                document = questions.squad(
+                    self.babel, made, context, f"mlqa-{split}", question if question != context else ""
+                )
                 self.put_json(name, document)
 
     def tydiqa(self) -> None:
@@ -307,4 +338,5 @@ class Writer:
             count = round(settings.documents * language.settings.text)
             self.put(f"raw/{code}.txt", corpus.documents(self.babel, code, count))
         self.put("raw/mixed.txt", corpus.mixed_documents(self.babel, settings.mixed_documents))
+        self.put("raw/parallel.tsv", corpus.parallel(self.babel, settings.parallel))
         self.put("raw/pairs.tsv", "".join(pair.row() for pair in corpus.pairs(self.babel, settings.pairs)))
