@@ -13,7 +13,7 @@ DATA    ?= $(if $(filter tiny,$(PROFILE)),$(OUT)/tiny/data,data)
 CACHE   ?= $(OUT)/cache
 LAUNCH  ?=
 TABLE   ?= table2
-CORES   := $(shell nproc 2>/dev/null || echo 1)
+CORES   := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)  # nproc heeds OMP_NUM_THREADS, exported below
 JOBS    ?= $(shell if command -v nvidia-smi >/dev/null 2>&1; then echo 1; else echo $$(( $(CORES) < 4 ? $(CORES) : 4 )); fi)
 THREADS ?= $(shell echo $$(( $(CORES) / $(JOBS) > 0 ? $(CORES) / $(JOBS) : 1 )))
 
