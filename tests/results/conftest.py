@@ -76,6 +76,7 @@ class Folders:
             "model": {"name": self.model, "title": f"the {self.model} encoder"},
             "profile": self.profile,
             "seed": seed,
+            "stages": [{"recipe": {"name": name}} for name in (["siqa", "copa"] if recipe == "copa" else [recipe])],
             "tasks": names,
             "languages": {task: found[task] + absent.get(task, []) for task in names},
         }

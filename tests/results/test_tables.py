@@ -331,3 +331,13 @@ def test_names_of_the_embedded_world(folders: Callable[..., Any], configs: Path,
     assert tabulate(folder, configs, "--regime", "full", "--languages", str(world)).returncode == 0
     text = (folder.root / "tables" / "regime-full.md").read_text(encoding="utf-8")
     assert markdown_row(text, "Arva (qaa)") == ["Arva (qaa)", "100", "50.0", "no value reported", "", ""]
+
+
+def test_caps_name_every_training_of_a_run(folders: Callable[..., Any], configs: Path) -> None:
+    caps = {"siqa": {"train": 800}, "copa": {"train": None}, "hellaswag": {"train": 5}, "xcopa": {"test": 40}}
+    folder = folders(caps=caps)
+    folder.regime("full")
+    folder.run("full", "copa", 1, {"xcopa": {"accuracy": {"sw": 60.0}}})
+    text = written(folder, configs, "--regime", "full")[".md"]
+    # XCOPA's run trains on Social IQa, then COPA; HellaSwag's cap is of no run here
+    assert "- Caps on examples: training: 800 (siqa), all (copa); scored, in each language: 40 (XCOPA)" in text

@@ -112,7 +112,8 @@ def _grouped(caps: Mapping[str, int | None]) -> str:
 def _caps(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> str:
     if config is None:
         return "not known before the first run is planned"
-    recipes = sorted({run.planned.recipe for regime in regimes for run in regime.runs} - {"none"})
+    configs = [run.config for regime in regimes for run in regime.runs if run.config is not None]
+    recipes = sorted({stage.recipe.name for each in configs for stage in each.stages})
     train = {name: config.profile.cap(name, "train") for name in recipes}
     test = {task.title: config.profile.cap(name, "test") for name, task in tasks.items()}
     texts = []

@@ -135,6 +135,18 @@ class RunModel(Loose):
     title: str
 
 
+class RunRecipe(Loose):
+    """The recipe of one stage of a run."""
+
+    name: str
+
+
+class RunStage(Loose):
+    """One training of a run; XCOPA's runs have two."""
+
+    recipe: RunRecipe
+
+
 class RunConfig(Loose):
     """The part of a run's resolved ``config.yaml`` that tables show."""
 
@@ -142,6 +154,7 @@ class RunConfig(Loose):
     model: RunModel
     profile: RunProfile
     seed: int
+    stages: list[RunStage] = []
     languages: dict[str, list[str]]
 
 
