@@ -173,7 +173,7 @@ class Planner:
             recipe=Named(name=recipe, title=title),
             seed=seed,
             model=self.model,
-            profile=self.summary(),
+            profile=self.summary({e.task.name for e in evaluations} | {s.recipe.name for s in stages if s is not None}),
             upstream=upstream,
             stages=[stage for stage in stages if stage is not None],
             tasks=[evaluation.task.name for evaluation in evaluations],
@@ -182,17 +182,20 @@ class Planner:
         )
         return folder
 
-    def summary(self) -> ProfileSummary:
-        """What tables say about the profile."""
+    def summary(self, used: set[str]) -> ProfileSummary:
+        """What tables say about the profile, for the tasks and recipes that a run uses.
+
+        Nothing else, so that a change elsewhere in the profile does not make the run due.
+        """
         profile = self.profile
-        splits: dict[str, str] = {name: profile.splits.get(name, "test") for name in self.tasks}
-        caps = {name: profile.cap(name) for name in (*self.tasks, *self.recipes) if profile.cap(name) != Caps()}
+        splits: dict[str, str] = {name: profile.splits.get(name, "test") for name in self.tasks if name in used}
+        caps = {name: profile.cap(name) for name in sorted(used) if profile.cap(name) != Caps()}
         return ProfileSummary(
             name=profile.name,
             title=profile.title,
             benchmark=profile.benchmark,
             splits=splits,
-            split_notes=profile.split_notes,
+            split_notes={name: note for name, note in profile.split_notes.items() if name in used},
             caps=caps,
         )
 

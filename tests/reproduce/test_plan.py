@@ -95,6 +95,18 @@ def test_a_changed_intermediate_recipe_changes_the_upstream_runs(plan: Plan, min
     assert written(root) == configs_of(*(f"{regime}/copa" for regime in regimes))  # Social IQa is a stage of these
 
 
+def test_a_changed_cap_changes_the_runs_that_use_it_only(plan: Plan, mini_configs: Path) -> None:
+    root = plan()
+    old(root)
+    profile = mini_configs / "profiles" / "mini.yaml"
+    content = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    content.setdefault("caps", {})["udpos"] = {"train": 3}
+    profile.write_text(yaml.safe_dump(content), encoding="utf-8")
+    plan()
+    regimes = ("full", "adapter", "lora", "full-itt", "adapter-itt")
+    assert written(root) == configs_of(*(f"{regime}/udpos" for regime in regimes))
+
+
 def test_a_changed_regime_changes_its_own_runs_only(plan: Plan, mini_configs: Path) -> None:
     root = plan()
     old(root)

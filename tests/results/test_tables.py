@@ -341,3 +341,15 @@ def test_caps_name_every_training_of_a_run(folders: Callable[..., Any], configs:
     text = written(folder, configs, "--regime", "full")[".md"]
     # XCOPA's run trains on Social IQa, then COPA; HellaSwag's cap is of no run here
     assert "- Caps on examples: training: 800 (siqa), all (copa); scored, in each language: 40 (XCOPA)" in text
+
+
+def test_caps_of_all_runs_are_named_together(folders: Callable[..., Any], configs: Path) -> None:
+    folder = folders()
+    folder.regime("full")
+    folder.profile["caps"] = {"mnli": {"train": 9}}  # as the planner writes it: each run has its own entries only
+    folder.run("full", "mnli", 1, {"xnli": {"accuracy": {"en": 60.0}}})
+    folder.profile["caps"] = {"tatoeba": {"test": 7}}
+    folder.run("full", "lareqa", 1, {"tatoeba": {"accuracy": {"de": 90.0}}})
+    text = written(folder, configs, "--regime", "full")[".md"]
+    expected = "training: 9 (mnli), all (lareqa); scored, in each language: 7 (Tatoeba), all (XNLI)"
+    assert f"- Caps on examples: {expected}" in text

@@ -10,7 +10,7 @@ from xlt import languages
 from xlt.config import Task
 from xlt.errors import InputError
 from xlt.results.aggregate import SCORE, Stat, TaskResult
-from xlt.results.runs import Plan, Regime, RunConfig
+from xlt.results.runs import Plan, Regime, RunConfig, merged_profile
 
 METRIC_TITLES = {
     "accuracy": "accuracy",
@@ -86,7 +86,9 @@ def language(code: str) -> str:
 
 
 def _first_config(regimes: Iterable[Regime]) -> RunConfig | None:
-    return next((run.config for regime in regimes for run in regime.runs if run.config is not None), None)
+    runs = [run for regime in regimes for run in regime.runs]
+    first = next((run.config for run in runs if run.config is not None), None)
+    return None if first is None else first.model_copy(update={"profile": merged_profile(runs)})
 
 
 def _splits(config: RunConfig | None, results: Iterable[TaskResult], tasks: Mapping[str, Task]) -> str:
@@ -115,7 +117,8 @@ def _caps(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[st
     configs = [run.config for regime in regimes for run in regime.runs if run.config is not None]
     recipes = sorted({stage.recipe.name for each in configs for stage in each.stages})
     train = {name: config.profile.cap(name, "train") for name in recipes}
-    test = {task.title: config.profile.cap(name, "test") for name, task in tasks.items()}
+    scored = {name for each in configs for name in each.languages}
+    test = {task.title: config.profile.cap(name, "test") for name, task in tasks.items() if name in scored}
     texts = []
     if any(cap is not None for cap in train.values()):
         texts.append(f"training: {_grouped(train)}")

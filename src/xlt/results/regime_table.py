@@ -16,7 +16,7 @@ from xlt.results.compare import Comparer, Comparison
 from xlt.results.cost import Cost, cost
 from xlt.results.render import Document, Grid, Section, Text
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.runs import Plan, Regime, RunProfile
+from xlt.results.runs import Plan, Regime, RunProfile, merged_profile
 
 
 class Explanations(Strict):
@@ -63,7 +63,7 @@ def build(
     ``others`` are all planned regimes, by name; their runs may share the intermediate runs of this one.
     """
     results = {name: task_result(regime, task) for name, task in tasks.items()}
-    profile = next((run.config.profile for run in regime.runs if run.config is not None), None)
+    profile = merged_profile(regime.runs)
     comparer = Comparer(reported, plan.model, regime, profile or RunProfile(name=plan.profile, title=plan.profile))
     pairs = [(results[name], metric) for name in results for metric in tasks[name].metrics]
     return RegimeTable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -166,6 +167,16 @@ class Run:
     config: RunConfig | None
     scores: Scores | None
     provenance: Provenance | None
+
+
+def merged_profile(runs: Iterable[Run]) -> RunProfile | None:
+    """The profile of several runs: each names only the splits, notes and caps of its own tasks and recipes."""
+    profiles = [run.config.profile for run in runs if run.config is not None]
+    if not profiles:
+        return None
+    parts = ("splits", "split_notes", "caps")
+    merged = {part: {k: v for profile in profiles for k, v in getattr(profile, part).items()} for part in parts}
+    return profiles[0].model_copy(update=merged)
 
 
 @dataclass(frozen=True)
