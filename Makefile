@@ -13,6 +13,7 @@ DATA    ?= $(if $(filter tiny,$(PROFILE)),$(OUT)/tiny/data,data)
 CACHE   ?= $(OUT)/cache
 LAUNCH  ?=
 TABLE   ?= table2
+ROWS    ?=
 CORES   := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)  # nproc heeds OMP_NUM_THREADS, exported below
 JOBS    ?= $(shell if command -v nvidia-smi >/dev/null 2>&1; then echo 1; else echo $$(( $(CORES) < 4 ? $(CORES) : 4 )); fi)
 THREADS ?= $(shell echo $$(( $(CORES) / $(JOBS) > 0 ? $(CORES) / $(JOBS) : 1 )))
@@ -36,10 +37,10 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
 export PYTHONPATH := src
 
-.PHONY: help smoke test plan data encoder lint clean clean-all $(GOALS)
+.PHONY: help smoke tiny-all test plan data encoder lint clean clean-all $(GOALS)
 
 help: ## this list
-	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [-n] [-j N]"
+	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
 	@echo
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "    TABLE        one of: $(TABLES) (plan, train what is missing, tabulate)"
@@ -50,6 +51,9 @@ help: ## this list
 smoke: ## everything on the generated world: CPU, no download, under 15 minutes
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data table2
 	@echo && cat $(OUT)/tiny/babel/tables/table2.md
+
+tiny-all: ## every row of every table on the generated world: CPU, under an hour
+	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data ROWS=all $(TABLES)
 
 test: $(READY) ## the tests
 	$(PYTHON) -m pytest -q
@@ -92,7 +96,8 @@ $(CACHE)/%/prepared.json: | $(READY)
 	$(PYTHON) reproduce/download.py --model $(if $(MODEL),$(MODEL),$*) --cache $(CACHE)
 
 # The planner runs at every call (also under -n: it only rewrites what changed), then make carries the plan out.
-PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)")
+PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
+	$(if $(filter all,$(ROWS)),--all-rows)
 .PHONY: FORCE
 FORCE:
 $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD))

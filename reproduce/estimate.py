@@ -24,7 +24,7 @@ ANSWER_SHARE = 0.3
 """Part of a LAReQA passage's candidate tokens that a training question is paired with: one answer sentence."""
 BYTES_PER_TOKEN = 4.0
 """Bytes of an official file per sub-word, labels and markup included."""
-PASSES = {"full": 3.0, "bottleneck": 2.0, "lora": 2.0, "frozen": 0.0}
+PASSES = {"full": 3.0, "bottleneck": 2.0, "madx": 2.0, "lora": 2.0, "head": 1.0, "frozen": 0.0}
 """Cost of a training step in forward passes: with a frozen encoder there is no gradient of its weights."""
 START_SECONDS = 12.0
 """Start-up, loading and writing of one run."""
@@ -58,21 +58,25 @@ def task_tokens(evaluation: Evaluation, data: Path) -> float:
 def run_tokens(run: RunConfig, data: Path) -> float:
     """Forward-pass equivalents of a whole run, in tokens."""
     passes = PASSES[run.regime.tuning.kind]
-    return sum(stage_tokens(s, data, passes) for s in run.stages) + sum(task_tokens(e, data) for e in run.evaluations)
+    stages = run.stages if run.weights_of is None else []
+    return sum(stage_tokens(s, data, passes) for s in stages) + sum(task_tokens(e, data) for e in run.evaluations)
 
 
-def needed(
-    target: str, runs: dict[str, RunConfig], regimes: dict[str, list[str]], tables: dict[str, Table]
-) -> list[str]:
-    """The runs behind a table or regime, upstream runs first."""
-    if target in tables:
-        folders = [folder for regime in tables[target].regimes for folder in regimes[regime]]
-    elif target in regimes:
-        folders = list(regimes[target])
-    else:
-        raise InputError(f"TABLE: expected one of {', '.join([*tables, *regimes])}, got {target}")
-    upstream = [str(runs[f].upstream) for f in folders if runs[f].upstream is not None]
-    return list(dict.fromkeys([*upstream, *folders]))
+def needed(target: str, runs: dict[str, RunConfig], listed: dict[str, list[str]]) -> list[str]:
+    """The runs behind a table or regime, those they are made from first."""
+    if target not in listed:
+        raise InputError(f"TABLE: expected one of {', '.join(listed)}, got {target}")
+    found: dict[str, None] = {}
+
+    def visit(folder: str) -> None:
+        for before in runs[folder].needs():
+            if before in runs:
+                visit(before)
+        found[folder] = None
+
+    for folder in listed[target]:
+        visit(folder)
+    return list(found)
 
 
 def recorded_rate(root: Path, runs: dict[str, RunConfig], data: Path) -> tuple[float, int]:
@@ -102,15 +106,18 @@ def report(
     target: str,
     root: Path,
     runs: dict[str, RunConfig],
-    regimes: dict[str, list[str]],
+    listed: dict[str, list[str]],
     tables: dict[str, Table],
     data: Path,
     encoder: Path,
     workers: int,
     threads: int,
 ) -> str:
-    """The plan of a table or regime as text: each run with its state and estimated minutes, and the sums."""
-    folders = needed(target, runs, regimes, tables)
+    """The plan of a table or regime as text: each run with its state and estimated minutes, and the sums.
+
+    ``listed`` are the run folders of every table and regime.
+    """
+    folders = needed(target, runs, listed)
     body, total = weights(encoder)
     rate, measured = recorded_rate(root, runs, data)
     if not measured:

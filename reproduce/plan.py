@@ -13,16 +13,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from planner import Digests, Planner
+from rows import Rows, planned_regimes, rows_of
 
 from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
-from xlt.config import Profile, Recipe, Regime, Table, Task, load, load_all
+from xlt.config import Profile, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.languages import register
 from xlt.modeling.checkpoints import resolve_model
+from xlt.regimes import Regime
 from xlt.runs import write_run
 
 
-def plan_json(planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table]) -> dict[str, object]:
+def plan_json(
+    planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table], rows: Rows
+) -> dict[str, object]:
     """The plan as tabulate reads it."""
     listed = {}
     for name, folders in regimes.items():
@@ -35,48 +39,64 @@ def plan_json(planner: Planner, regimes: dict[str, list[str]], tables: dict[str,
             }
             for f in folders
         ]
-        upstream = sorted({str(planner.runs[f].upstream) for f in folders if planner.runs[f].upstream is not None})
+        trained = [f for f in folders if planner.runs[f].weights_of is None]
+        upstream = sorted({up.folder for f in trained for up in planner.runs[f].upstream})
         listed[name] = {"title": planner.regimes[name].title, "runs": runs, "upstream": upstream}
     return {
         "profile": planner.profile.name,
         "model": planner.model.name,
         "seeds": planner.seeds,
         "regimes": listed,
-        "tables": {name: {"regimes": table.regimes, "tasks": table.tasks} for name, table in tables.items()},
+        "jobs": {folder: job.result for folder, job in planner.jobs.items()},
+        "tables": {
+            name: {"regimes": rows.shown[name], "left_out": rows.left_out[name], "tasks": table.tasks}
+            for name, table in tables.items()
+        },
     }
 
 
-def make_rules(root: Path, planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table]) -> str:
-    """The rules of ``plan.mk``: one per run, one per table, one per regime."""
-    named = (
-        ""
-        if planner.profile.languages_from is None
-        else f" --languages {planner.data / planner.profile.languages_from}"
-    )
-    lines = ["# Written by reproduce/plan.py; do not edit.", "MAKEFLAGS += --no-builtin-rules", ".DELETE_ON_ERROR:", ""]
+def behind(planner: Planner, table: Table, regimes: dict[str, list[str]], shown: list[str]) -> list[str]:
+    """The results a table is made from, as paths below the root: runs of its rows that serve its tasks, and jobs."""
+    runs = [f for regime in shown for f in regimes.get(regime, []) if set(planner.runs[f].tasks) & set(table.tasks)]
+    jobs = [f for f, job in planner.jobs.items() if any(f.split("/")[:2] == ["lexical", n] for n in table.lexical)]
+    return [f"{folder}/scores.json" for folder in runs] + [f"{folder}/{planner.jobs[folder].result}" for folder in jobs]
+
+
+def run_rules(root: Path, planner: Planner) -> list[str]:
+    """One rule per job and per run: what it reads, and the command."""
+    results = {folder: f"{root}/{folder}/{job.result}" for folder, job in planner.jobs.items()}
+    results |= {folder: f"{root}/{folder}/scores.json" for folder in planner.runs}
+    lines = []
+    for folder, job in planner.jobs.items():
+        before = [f"{root}/{folder}/config.yaml", "$(ENCODER)", *(results[need] for need in job.needs)]
+        command = f"$(LAUNCH) $(PYTHON) reproduce/{job.script} {root}/{folder} $(RUN)"
+        lines += [f"{results[folder]}: {' '.join(before)}", f"\t{command}", ""]
     for folder, run in planner.runs.items():
-        target = root / folder
-        before = [f"{target}/config.yaml", "$(ENCODER)"]
-        if run.upstream is not None:
-            before.append(f"{root / run.upstream}/scores.json")
-        lines += [
-            f"{target}/scores.json: {' '.join(before)}",
-            f"\t$(LAUNCH) $(PYTHON) reproduce/run.py {target} $(RUN)",
-            "",
-        ]
-    configs = "configs"
-    for name, folders in regimes.items():
-        table = root / "tables" / f"regime-{name}"
-        scores = [f"{root / folder}/scores.json" for folder in folders]
-        needs = " ".join([*scores, f"{root}/plan.json", "$(REPORTED)"])
-        command = f"$(PYTHON) reproduce/tabulate.py --regime {name} --root {root} --configs {configs}{named}"
-        lines += [f"{table}.md: {needs}", f"\t{command}", f".PHONY: {name}", f"{name}: {table}.md", ""]
-    for name, table_config in tables.items():
-        table = root / "tables" / name
-        scores = [f"{root / f}/scores.json" for regime in table_config.regimes for f in regimes.get(regime, [])]
-        needs = " ".join([*scores, f"{root}/plan.json", f"{configs}/tables/{name}.yaml", "$(REPORTED)"])
-        command = f"$(PYTHON) reproduce/tabulate.py --table {name} --root {root} --configs {configs}{named}"
-        lines += [f"{table}.md: {needs}", f"\t{command}", f".PHONY: {name}", f"{name}: {table}.md", ""]
+        before = [f"{root}/{folder}/config.yaml", "$(ENCODER)", *(results[need] for need in run.needs())]
+        command = f"$(LAUNCH) $(PYTHON) reproduce/run.py {root}/{folder} $(RUN)"
+        lines += [f"{results[folder]}: {' '.join(before)}", f"\t{command}", ""]
+    return lines
+
+
+def make_rules(
+    root: Path, planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table], rows: Rows
+) -> str:
+    """The rules of ``plan.mk``: one per job and run, one per table, one per regime."""
+    world = planner.profile.languages_from
+    named = "" if world is None else f" --languages {planner.data / world}"
+    lines = ["# Written by reproduce/plan.py; do not edit.", "MAKEFLAGS += --no-builtin-rules", ".DELETE_ON_ERROR:", ""]
+    lines += run_rules(root, planner)
+    made = {f"regime-{n}": (n, [f"{f}/scores.json" for f in folders], "") for n, folders in regimes.items()}
+    made |= {
+        name: (name, behind(planner, table, regimes, rows.shown[name]), f"configs/tables/{name}.yaml")
+        for name, table in tables.items()
+    }
+    for name, (goal, results, config) in made.items():
+        target = f"{root}/tables/{name}.md"
+        needs = " ".join([*(f"{root}/{result}" for result in results), f"{root}/plan.json", config, "$(REPORTED)"])
+        what = f"--table {goal}" if config else f"--regime {goal}"
+        command = f"$(PYTHON) reproduce/tabulate.py {what} --root {root} --configs configs{named}"
+        lines += [f"{target}: {needs}", f"\t{command}", f".PHONY: {goal}", f"{goal}: {target}", ""]
     return "\n".join(lines)
 
 
@@ -93,7 +113,7 @@ def world_languages(profile: Profile, data: Path) -> list[str] | None:
     return list(register(data / profile.languages_from))
 
 
-def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]], dict[str, Table]]:
+def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]], dict[str, Table], Rows]:
     """Read all configs and plan every regime."""
     configs: Path = arguments.configs
     profile = load(Profile, configs / "profiles" / f"{arguments.profile}.yaml")
@@ -101,6 +121,8 @@ def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]],
     if not data.is_dir():
         raise InputError("expected the folder of data files; give DATA=<folder> (docs/data-layout.md)", data)
     root: Path = arguments.root
+    tables = load_all(Table, configs / "tables")
+    regimes = planned_regimes(load_all(Regime, configs / "regimes"), tables, configs / "tables")
     planner = Planner(
         profile=profile,
         model=resolve_model(arguments.model or profile.model, configs),
@@ -108,28 +130,27 @@ def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]],
         seeds=seeds_of(arguments.seeds) or profile.seeds,
         tasks=load_all(Task, configs / "tasks"),
         recipes=load_all(Recipe, configs / "recipes"),
-        regimes=load_all(Regime, configs / "regimes"),
+        regimes=regimes,
         digests=Digests(root / "data-digests.json"),
         world=world_languages(profile, data),
     )
     for task in planner.tasks.values():
         if task.recipe not in planner.recipes:
             raise InputError(f"recipe: no recipe {task.recipe}", configs / "tasks" / f"{task.name}.yaml")
-    check_names(planner, configs / "profiles" / f"{profile.name}.yaml")
-    regimes = {name: planner.plan_regime(regime) for name, regime in planner.regimes.items()}
-    tables = {path.stem: load(Table, path) for path in sorted((configs / "tables").glob("*.yaml"))}
     for name, table in tables.items():
-        for regime in table.regimes:
-            if regime not in regimes:
-                raise InputError(f"regimes: no regime {regime}", configs / "tables" / f"{name}.yaml")
         for task_name in table.tasks:
             if task_name not in planner.tasks:
                 raise InputError(f"tasks: no task {task_name}", configs / "tables" / f"{name}.yaml")
-    return planner, regimes, tables
+    check_names(planner, set(tables), configs / "profiles" / f"{profile.name}.yaml")
+    rows = rows_of(tables, profile, regimes, all_rows=arguments.all_rows, path=configs / "profiles")
+    for name, table in tables.items():
+        for regime in [*rows.shown[name], *rows.left_out[name]]:
+            planner.extra.setdefault(regime, set()).update(table.tasks)
+    return planner, {name: planner.plan_regime(regime) for name, regime in planner.regimes.items()}, tables, rows
 
 
-def check_names(planner: Planner, path: Path) -> None:
-    """Refuse entries of a profile for tasks or recipes that do not exist: they would be ignored."""
+def check_names(planner: Planner, tables: set[str], path: Path) -> None:
+    """Refuse entries of a profile for tasks, recipes or tables that do not exist: they would be ignored."""
     profile, tasks, recipes = planner.profile, set(planner.tasks), set(planner.recipes)
     allowed = {
         "caps": (profile.caps, tasks | recipes | {"default"}),
@@ -137,6 +158,7 @@ def check_names(planner: Planner, path: Path) -> None:
         "sources": (profile.sources, tasks | recipes),
         "splits": (profile.splits, tasks),
         "split_notes": (profile.split_notes, tasks | recipes),
+        "rows": (profile.rows, tables),
     }
     for key, (entries, names) in allowed.items():
         for name in entries:
@@ -169,6 +191,9 @@ def main() -> None:
     )
     parser.add_argument("--data", default=None, help="folder of official files (default: the profile's)")
     parser.add_argument("--seeds", default=None, help='e.g. "1 2 3" (default: the profile\'s)')
+    parser.add_argument(
+        "--all-rows", action="store_true", help="every row of every table, also those the profile leaves out"
+    )
     parser.add_argument("--configs", type=Path, default=SOURCE_ROOT / "configs")
     parser.add_argument(
         "--show", default=None, metavar="TARGET", help="print what a table or regime would run, and its cost"
@@ -179,22 +204,36 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (for --show)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a run (for --show)")
     arguments = parser.parse_args()
-    planner, regimes, tables = build(arguments)
+    planner, regimes, tables, rows = build(arguments)
     root: Path = arguments.root
-    for folder, run in planner.runs.items():
-        write_run(run, root / folder / "config.yaml")
+    for folder, config in [*planner.runs.items(), *((folder, job.config) for folder, job in planner.jobs.items())]:
+        write_run(config, root / folder / "config.yaml")
     planner.digests.save()
-    write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables)))
-    write_if_changed(root / "plan.mk", make_rules(root, planner, regimes, tables) + "\n")
+    write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables, rows)))
+    write_if_changed(root / "plan.mk", make_rules(root, planner, regimes, tables, rows) + "\n")
     if arguments.show:
         from estimate import report  # beside this script
 
-        workers, threads = arguments.jobs, arguments.threads
+        listed = {**regimes, **{name: folders_behind(planner, t, regimes, rows, name) for name, t in tables.items()}}
         print(
             report(
-                arguments.show, root, planner.runs, regimes, tables, planner.data, arguments.encoder, workers, threads
+                arguments.show,
+                root,
+                planner.runs,
+                listed,
+                tables,
+                planner.data,
+                arguments.encoder,
+                arguments.jobs,
+                arguments.threads,
             )
         )
+
+
+def folders_behind(planner: Planner, table: Table, regimes: dict[str, list[str]], rows: Rows, name: str) -> list[str]:
+    """The run folders whose results a table is made from."""
+    results = (Path(path).parent.as_posix() for path in behind(planner, table, regimes, rows.shown[name]))
+    return [folder for folder in results if folder in planner.runs]
 
 
 if __name__ == "__main__":

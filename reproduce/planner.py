@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from xlt.artifacts import read_json, sha256_file, to_json, write_atomic
-from xlt.config import Caps, Model, Profile, Recipe, Regime, Source, Task, learning_rate_key
+from xlt.config import Caps, Model, Profile, Recipe, Source, Strict, Task
 from xlt.data.sources import locate
 from xlt.errors import InputError
-from xlt.runs import Evaluation, FileSet, Named, ProfileSummary, RunConfig, Stage, run_dir
+from xlt.regimes import Regime, learning_rate_key
+from xlt.runs import Evaluation, FileSet, Mixture, Named, ProfileSummary, RunConfig, Stage, Upstream, run_dir
 
 RETRIEVAL_WITHOUT_TRAINING = ("tatoeba", "bucc")
 """Families that an encoder without a trained head can be evaluated on."""
@@ -42,9 +43,19 @@ class Digests:
             write_atomic(self.store, to_json(self.known))
 
 
+@dataclass(frozen=True)
+class Job:
+    """Something other than a run that runs are made from: its config, the script that does it, and the file it ends with."""
+
+    config: Strict
+    script: str
+    result: str
+    needs: tuple[str, ...] = ()
+
+
 @dataclass
 class Planner:
-    """What every run of this plan shares."""
+    """What every run of this plan shares; ``runs`` and ``jobs`` by folder below the root."""
 
     profile: Profile
     model: Model
@@ -55,7 +66,11 @@ class Planner:
     regimes: dict[str, Regime]
     digests: Digests
     world: list[str] | None
+    extra: dict[str, set[str]] = field(default_factory=dict)
+    """Tasks that tables ask for beyond the benchmark's own, by regime."""
     runs: dict[str, RunConfig] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    _evaluations: dict[str, Evaluation] = field(default_factory=dict)
 
     def sources(self, name: str, split: str, own: Mapping[Any, list[Source]]) -> list[Source]:
         """Where a split may lie: the profile's own list, or the task's or recipe's."""
@@ -79,14 +94,22 @@ class Planner:
         return None
 
     def languages(self, task: Task) -> list[str]:
-        """The languages a task is evaluated on: the official list, or the generated world's."""
-        official = task.languages.get(self.profile.benchmark, [])
+        """The languages a task is evaluated on: the official list, or the generated world's.
+
+        A task that the profile's benchmark does not have (PAWS-X, BUCC) is taken from the benchmark that has it.
+        """
+        official = task.languages.get(self.profile.benchmark) or next(iter(task.languages.values()), [])
         if self.world is None or not official:
             return official
         return [code for code in self.world if code != "en" or "en" in official]
 
     def evaluation(self, task: Task) -> Evaluation:
         """One task with its files in every language that has some."""
+        if task.name not in self._evaluations:
+            self._evaluations[task.name] = self._evaluation(task)
+        return self._evaluations[task.name]
+
+    def _evaluation(self, task: Task) -> Evaluation:
         split = self.profile.splits.get(task.name, "test")
         sources = self.sources(task.name, split, task.sources)
         found = {code: self.find(sources, code, split) for code in self.languages(task)}
@@ -138,49 +161,143 @@ class Planner:
             raise InputError(f"{where}: expected one of {', '.join(self.recipes)}, got {name}")
         return self.recipes[name]
 
-    def upstream(self, regime: Regime, seed: int) -> str | None:
-        """The run whose weights a regime goes on from; planned here if no other regime has it."""
-        if regime.intermediate is None:
-            return None
-        axes = (regime.tuning, regime.robustness, regime.unfreezing)
-        plain = [
-            other
-            for other in self.regimes.values()
-            if other.intermediate is None and (other.tuning, other.robustness, other.unfreezing) == axes
-        ]
-        name = self.recipe(regime.intermediate.recipe, f"regime {regime.name}: intermediate.recipe").name
-        if plain:
-            return self.add(plain[0], name, seed, [t for t in self.tasks.values() if t.recipe == name])
-        base = regime.model_copy(update={"intermediate": None})
-        return self.add(base, name, seed, [], folder=run_dir(regime.name, f"intermediate-{name}", seed))
+    def twin(self, regime: Regime) -> Regime:
+        """The planned regime with the same axes, so that a run which serves several regimes has one folder."""
+        return next((other for other in self.regimes.values() if other.axes() == regime.axes()), regime)
 
-    def add(
-        self, regime: Regime, recipe: str, seed: int, tasks: Iterable[Task], folder: str | None = None
-    ) -> str | None:
-        """Plan one run (once) and return its folder, or None when training files of it or its upstream are absent."""
-        folder = folder or run_dir(regime.name, recipe, seed)
+    def upstream(self, regime: Regime, recipe: str, seed: int) -> list[Upstream] | None:
+        """The runs whose weights a regime goes on from, or None when one of them has no training files."""
+        before = regime.intermediate
+        if before is None:
+            return []
+        for name in before.recipes:
+            self.recipe(name, f"regime {regime.name}: intermediate.recipes")
+        if before.transfer != "fuse" and (len(before.recipes) > 1 or before.masked_text is not None):
+            folder = self.add_mixture(regime, seed)
+            return None if folder is None else [Upstream(recipe="several", folder=folder)]
+        plain = self.twin(regime.plain())
+        if plain.name == regime.name:  # no planned regime is its plain twin
+            plain = plain.model_copy(update={"name": f"{regime.name}-plain"})
+        wanted = [*before.recipes, recipe] if before.transfer == "fuse" else before.recipes
+        folders = {name: self.add(plain, name, seed) for name in dict.fromkeys(wanted)}
+        found = [Upstream(recipe=name, folder=folder) for name, folder in folders.items() if folder is not None]
+        return found if len(found) == len(folders) else None
+
+    def add_mixture(self, regime: Regime, seed: int) -> str | None:
+        """Plan the run that trains several intermediate recipes together, or one mixed with masked text."""
+        before = regime.intermediate
+        assert before is not None
+        same = [other for other in self.regimes.values() if other.intermediate == before]
+        owner = next((other for other in same if other.plain().axes() == regime.plain().axes()), regime)
+        folder = run_dir(owner.name, "intermediate", seed)
+        if folder not in self.runs:
+            stages = [self.stage(self.recipes[name], regime) for name in before.recipes]
+            text = {} if before.masked_text is None else self.raw_text()
+            if None in stages or (before.masked_text is not None and not text):
+                return None
+            self.runs[folder] = self.run_config(
+                regime.plain(),
+                Named(name="intermediate", title=" + ".join(self.recipes[name].title for name in before.recipes)),
+                seed,
+                stages=[stage for stage in stages if stage is not None],
+                mixture=Mixture(temperature=before.temperature, masked_text=before.masked_text, text=text),
+            )
+        return folder
+
+    def raw_text(self) -> dict[str, FileSet]:
+        """The raw text files of the data folder by language (docs/data-layout.md)."""
+        return {}
+
+    def add(self, regime: Regime, recipe: str, seed: int) -> str | None:
+        """Plan one run (once) and return its folder, or None when training files of it or its upstream are absent.
+
+        The run is evaluated on every task of the recipe that this plan wants of the regime.
+        """
+        folder = run_dir(regime.name, recipe, seed)
         if folder in self.runs:
             return folder
+        if regime.smoothing is not None:
+            return self.add_evaluation(regime, self.twin(regime.model_copy(update={"smoothing": None})), recipe, seed)
         stages = [self.stage(each, regime) for each in self.chain(self.recipes[recipe])] if recipe != "none" else []
-        upstream = self.upstream(regime, seed)
-        if None in stages or (regime.intermediate is not None and upstream is None):
+        upstream = self.upstream(regime, recipe, seed)
+        if None in stages or upstream is None:
             return None
-        evaluations = [self.evaluation(task) for task in tasks if self.languages(task)]
-        evaluations = [evaluation for evaluation in evaluations if evaluation.files]
-        title = self.recipes[recipe].title if recipe != "none" else "no training"
-        self.runs[folder] = RunConfig(
-            regime=regime,
-            recipe=Named(name=recipe, title=title),
-            seed=seed,
-            model=self.model,
-            profile=self.summary({e.task.name for e in evaluations} | {s.recipe.name for s in stages if s is not None}),
+        self.runs[folder] = self.run_config(
+            regime,
+            Named(name=recipe, title=self.recipes[recipe].title if recipe != "none" else "no training"),
+            seed,
             upstream=upstream,
             stages=[stage for stage in stages if stage is not None],
+            tasks=[task for task in self.wanted(regime, recipe) if not task.separate],
+        )
+        for task in self.wanted(regime, recipe):
+            if task.separate:
+                self.add_evaluation(regime, regime, recipe, seed, task)
+        return folder
+
+    def add_evaluation(
+        self, regime: Regime, trained: Regime, recipe: str, seed: int, task: Task | None = None
+    ) -> str | None:
+        """Plan a run that evaluates the weights of another one: on one more task, or with smoothed prediction."""
+        source = self.add(trained, recipe, seed)
+        if source is None:
+            return None
+        folder = run_dir(regime.name, recipe if task is None else task.name, seed)
+        tasks = [task] if task is not None else [t for t in self.wanted(regime, recipe) if not t.separate]
+        source_run = self.runs[source]
+        self.runs[folder] = self.run_config(
+            regime,
+            source_run.recipe,
+            seed,
+            stages=source_run.stages,
+            upstream=source_run.upstream,
+            weights_of=source,
+            tasks=tasks,
+        )
+        return folder
+
+    def run_config(
+        self,
+        regime: Regime,
+        recipe: Named,
+        seed: int,
+        *,
+        stages: list[Stage],
+        upstream: list[Upstream] | None = None,
+        weights_of: str | None = None,
+        mixture: Mixture | None = None,
+        tasks: Iterable[Task] = (),
+    ) -> RunConfig:
+        """A run with every value resolved; a task without any file is left out."""
+        evaluations = [evaluation for evaluation in map(self.evaluation, tasks) if evaluation.files]
+        return RunConfig(
+            regime=regime,
+            recipe=recipe,
+            seed=seed,
+            model=self.model,
+            profile=self.summary({e.task.name for e in evaluations} | {stage.recipe.name for stage in stages}),
+            upstream=upstream or [],
+            weights_of=weights_of,
+            mixture=mixture,
+            stages=stages,
             tasks=[evaluation.task.name for evaluation in evaluations],
             languages={e.task.name: [*e.files, *e.no_data] for e in evaluations},
             evaluations=evaluations,
         )
-        return folder
+
+    def wanted(self, regime: Regime, recipe: str) -> list[Task]:
+        """The tasks a run is evaluated on: those of its recipe in the benchmark, and those a table asks for."""
+        if regime.name not in self.regimes:  # only there for its weights
+            return []
+        extra = self.extra.get(regime.name, set())
+        tasks = [task for task in self.tasks.values() if self.in_benchmark(task) or task.name in extra]
+        if regime.tuning.kind == "frozen":
+            return [task for task in tasks if task.family in RETRIEVAL_WITHOUT_TRAINING]
+        return [task for task in tasks if task.recipe == recipe]
+
+    def in_benchmark(self, task: Task) -> bool:
+        """Whether a task belongs to the profile's benchmark and is evaluated in every run of its recipe."""
+        return bool(task.languages.get(self.profile.benchmark)) and not task.separate
 
     def summary(self, used: set[str]) -> ProfileSummary:
         """What tables say about the profile, for the tasks and recipes that a run uses.
@@ -202,15 +319,19 @@ class Planner:
     def plan_regime(self, regime: Regime) -> list[str]:
         """All runs of a regime for every seed; a task without any file, or without training files, has none."""
         folders: list[str] = []
-        tasks = [task for task in self.tasks.values() if self.languages(task)]
         frozen = regime.tuning.kind == "frozen"
-        recipes = ["none"] if frozen else sorted({task.recipe for task in tasks})
+        recipes = ["none"] if frozen else sorted({task.recipe for task in self.tasks.values()})
         for seed in self.seeds[:1] if frozen else self.seeds:  # nothing random happens without training
             for recipe in recipes:
-                own = [t for t in tasks if (t.family in RETRIEVAL_WITHOUT_TRAINING if frozen else t.recipe == recipe)]
-                evaluations = [task for task in own if self.evaluation(task).files]
-                if evaluations:
-                    folder = self.add(regime, recipe, seed, evaluations)
-                    if folder is not None:
-                        folders.append(folder)
+                if any(self.evaluation(task).files for task in self.wanted(regime, recipe)):
+                    folder = self.add(regime, recipe, seed)
+                    folders += [] if folder is None else [folder]
+            extra = [task for task in self.wanted_separately(regime) if run_dir(regime.name, task, seed) in self.runs]
+            folders += [run_dir(regime.name, task, seed) for task in extra]
         return folders
+
+    def wanted_separately(self, regime: Regime) -> list[str]:
+        """The tasks that tables ask of a regime and that have a run of their own."""
+        return [
+            task.name for task in self.tasks.values() if task.separate and task.name in self.extra.get(regime.name, ())
+        ]

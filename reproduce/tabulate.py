@@ -19,10 +19,11 @@ from xlt import languages
 from xlt.artifacts import write_atomic
 from xlt.config import Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
-from xlt.results import benchmark_table, export, regime_table
+from xlt.results import export, regime_table
 from xlt.results.render import Document, standalone, to_latex, to_markdown
 from xlt.results.reported import load_reported
 from xlt.results.runs import Plan, Regime, load_plan, load_regime
+from xlt.results.tables import KINDS, Inputs
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,15 +60,13 @@ def _in_table_order(configs: Path, names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: columns.index(name) if name in columns else len(columns))
 
 
-def _planned(root: Path, plan: Plan, config: Table, path: Path) -> dict[str, Regime]:
-    if not set(config.regimes) & set(plan.regimes):
-        raise InputError(
-            f"expected a regime of {config.name} in the plan, got {', '.join(plan.regimes) or 'none'}", path
-        )
-    return {
-        name: load_regime(root, plan, name) if name in plan.regimes else Regime(name, name, [])
-        for name in config.regimes
-    }
+def _rows(root: Path, plan: Plan, config: Table) -> dict[str, Regime]:
+    """The regimes a table shows, with their runs, in its order."""
+    names = plan.tables[config.name].regimes if config.name in plan.tables else config.regimes
+    if names and not set(names) & set(plan.regimes):
+        known = ", ".join(plan.regimes) or "none"
+        raise InputError(f"expected a regime of {config.name} in the plan, got {known}", root / "plan.json")
+    return {name: load_regime(root, plan, name) if name in plan.regimes else Regime(name, name, []) for name in names}
 
 
 def main() -> None:
@@ -81,10 +80,18 @@ def main() -> None:
     reported = load_reported(configs / "reported")
     if arguments.table:
         config = load(Table, configs / "tables" / f"{arguments.table}.yaml")
-        regimes = _planned(root, plan, config, root / "plan.json")
-        table = benchmark_table.build(config, plan, _tasks(configs, config.tasks), regimes)
-        page = benchmark_table.document(table)
-        _write(output, config.name, page, export.benchmark_csv(table), export.benchmark_json(table, page, reported))
+        written = KINDS[config.kind](
+            Inputs(
+                config=config,
+                plan=plan,
+                root=root,
+                tasks=_tasks(configs, config.tasks),
+                regimes=_rows(root, plan, config),
+                left_out=plan.tables[config.name].left_out if config.name in plan.tables else [],
+                reported=reported,
+            )
+        )
+        _write(output, config.name, written.document, written.csv, written.json)
     else:
         regimes = {name: load_regime(root, plan, name) for name in plan.regimes}
         if arguments.regime not in regimes:

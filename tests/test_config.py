@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import LoRA, Model, Profile, Recipe, Regime, Strict, Table, Task, learning_rate_key, load, load_all
+from xlt.config import Model, Profile, Recipe, Strict, Table, Task, load, load_all
 from xlt.errors import InputError
+from xlt.regimes import LoRA, Regime, learning_rate_key
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 LORA = """\
@@ -67,7 +68,7 @@ def test_every_table_of_the_project_loads() -> None:
             "  kind: lora",
             "  kind: loraa",
             4,
-            "tuning.kind: expected one of 'full', 'bottleneck', 'lora', 'frozen', got 'loraa'",
+            "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora', got 'loraa'",
         ),
         (
             "[q, v]",
@@ -113,8 +114,8 @@ def test_a_missing_key_an_empty_file_and_a_missing_file(tmp_path: Path, write: C
     [
         (
             "kind: lora\n  rank: 8\n  alpha: 16\n  targets: [q, v]",
-            "kind: frozen\nintermediate: {recipe: mnli}",
-            "frozen encoder",
+            "kind: frozen\nintermediate: {recipes: [mnli]}",
+            "of a frozen encoder",
         ),
         ("[q, v]", "[]", "at least 1 item"),
         ("rank: 8", "rank: 0", "greater than or equal to 1"),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import Full, Model, ModelSource, Regime
+from xlt.config import Model, ModelSource
 from xlt.errors import InputError
+from xlt.regimes import Full, Regime
 from xlt.runs import Named, ProfileSummary, RunConfig, read_run, run_dir, write_run
 
 
@@ -25,7 +26,6 @@ def config(seed: int = 1) -> RunConfig:
             parameters="-",
         ),
         profile=ProfileSummary(name="p", title="P", benchmark="xtreme-r", splits={}, split_notes={}, caps={}),
-        upstream=None,
         stages=[],
         tasks=["tatoeba"],
         languages={"tatoeba": ["de"]},

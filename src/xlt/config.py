@@ -71,6 +71,8 @@ class Task(Input):
     metrics: list[str] = Field(min_length=1)
     chance: float | None = None
     languages: dict[Benchmark, list[str]]
+    separate: bool = False
+    """Evaluated in a run of its own that loads the weights, so that what needs only the other tasks does not pay for it."""
     sources: dict[Literal["dev", "test"], list[Source]]
 
 
@@ -90,71 +92,6 @@ class Recipe(Input):
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     source: str
-
-
-class Bottleneck(Strict):
-    """A bottleneck adapter in every layer (Houlsby et al. 2019; Pfeiffer et al. 2020, MAD-X section 4)."""
-
-    kind: Literal["bottleneck"]
-    placement: Literal["pfeiffer", "houlsby", "parallel"] = "pfeiffer"
-    reduction_factor: float = Field(default=16, gt=0)
-
-
-class LoRA(Strict):
-    """Low-rank updates of weight matrices (Hu et al. 2022, section 4)."""
-
-    kind: Literal["lora"]
-    rank: int = Field(default=8, ge=1)
-    alpha: float = Field(default=16, gt=0)
-    targets: list[Literal["q", "k", "v", "intermediate", "output"]] = Field(default=["q", "v"], min_length=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-
-
-class Full(Strict):
-    """Full fine-tuning: every parameter of the encoder and the head is trained."""
-
-    kind: Literal["full"]
-
-
-class Frozen(Strict):
-    """Nothing is trained: the encoder as released, for retrieval tasks only."""
-
-    kind: Literal["frozen"]
-
-
-Tuning = Full | Bottleneck | LoRA | Frozen
-
-
-def learning_rate_key(tuning: Tuning) -> str:
-    """Which entry of a ``learning_rate`` map applies: full, adapter or lora."""
-    return {"full": "full", "bottleneck": "adapter", "lora": "lora", "frozen": "full"}[tuning.kind]
-
-
-class Intermediate(Strict):
-    """Training on another task before the target task (Phang et al. 2020), and how its weights are passed on."""
-
-    recipe: str
-    transfer: Literal["continue"] = "continue"
-
-
-class Regime(Strict):
-    """A row of table 2: one point on the four axes of the design."""
-
-    name: str
-    title: str
-    description: str
-    tuning: Tuning = Field(discriminator="kind")
-    intermediate: Intermediate | None = None
-    robustness: Literal["none"] = "none"
-    unfreezing: Literal["none"] = "none"
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> Regime:
-        if self.tuning.kind == "frozen" and self.intermediate is not None:
-            raise ValueError(
-                "intermediate: a frozen encoder cannot be trained on an intermediate task; remove one of them"
-            )
-        return self
 
 
 class Caps(Strict):
@@ -179,6 +116,8 @@ class Profile(Strict):
     split_notes: dict[str, str] = {}
     sources: dict[str, dict[Literal["train", "dev", "test"], list[Source]]] = {}
     languages_from: str | None = None
+    rows: dict[str, list[str]] = {}
+    """Rows of a table that this profile runs, by table; a table not named here has all of its rows."""
     epochs: dict[str, Annotated[int, Field(ge=1)]] = {}
 
     @field_validator("seeds")
@@ -229,13 +168,23 @@ class Model(Strict):
     parameters: str
 
 
+class Grid(Strict):
+    """Rows made by crossing: each regime as it is, and after intermediate training on each recipe (``continue``)."""
+
+    regimes: list[str] = Field(min_length=1)
+    intermediates: list[str] = Field(min_length=1)
+
+
 class Table(Strict):
-    """A table of the artifact: its rows (regimes) and columns (tasks)."""
+    """A table of the artifact: its rows (regimes, or what crossing gives) and columns (tasks)."""
 
     name: str
     title: str
-    regimes: list[str]
-    tasks: list[str]
+    kind: Literal["benchmark", "languages", "pairs", "grid", "lexical", "groups", "sizes"] = "benchmark"
+    regimes: list[str] = []
+    grid: Grid | None = None
+    lexical: list[str] = []
+    tasks: list[str] = []
     reference: str = "full"
     notes: list[str] = []
 

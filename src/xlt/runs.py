@@ -9,9 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
+from pydantic import Field
 
 from xlt.artifacts import write_atomic
-from xlt.config import Caps, Model, Recipe, Regime, Strict, Task, load_yaml, parse
+from xlt.config import Caps, Model, Recipe, Strict, Task, load_yaml, parse
+from xlt.regimes import MaskedText, Regime
+
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""libyaml where it is built in: a plan writes hundreds of configs."""
 
 
 class FileSet(Strict):
@@ -66,19 +71,49 @@ class ProfileSummary(Strict):
     caps: dict[str, Caps]
 
 
+class Upstream(Strict):
+    """A run whose trained weights this one goes on from: its recipe (or ``several``) and its folder below the root."""
+
+    recipe: str
+    folder: str
+
+
+class Mixture(Strict):
+    """The stages are trained together, not one after the other; ``text`` are raw text files by language, if any."""
+
+    temperature: float = 1.0
+    masked_text: MaskedText | None = None
+    text: dict[str, FileSet] = Field(default={})
+
+
 class RunConfig(Strict):
-    """Everything a run's result depends on."""
+    """Everything a run's result depends on.
+
+    ``encoder_from``: the lexical run whose encoder takes the place of the prepared one. ``weights_of``: the run whose
+    trained weights are evaluated here; nothing is trained then. ``language_adapters``: folders by language. All are
+    relative to the root.
+    """
 
     regime: Regime
     recipe: Named
     seed: int
     model: Model
     profile: ProfileSummary
-    upstream: str | None
+    upstream: list[Upstream] = Field(default=[])
+    encoder_from: str | None = None
+    weights_of: str | None = None
+    language_adapters: dict[str, str] = Field(default={})
+    mixture: Mixture | None = None
     stages: list[Stage]
     tasks: list[str]
     languages: dict[str, list[str]]
     evaluations: list[Evaluation]
+
+    def needs(self) -> list[str]:
+        """The folders below the root whose results this run reads."""
+        others = [up.folder for up in self.upstream]
+        others += [folder for folder in (self.encoder_from, self.weights_of) if folder is not None]
+        return [*others, *self.language_adapters.values()]
 
 
 def run_dir(regime: str, recipe: str, seed: int) -> str:
@@ -86,9 +121,9 @@ def run_dir(regime: str, recipe: str, seed: int) -> str:
     return f"runs/{regime}/{recipe}/seed-{seed}"
 
 
-def write_run(config: RunConfig, path: Path) -> bool:
+def write_run(config: Strict, path: Path) -> bool:
     """Write ``config.yaml`` if its content changes, so that make re-runs exactly what depends on it."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(config.model_dump(mode="json"), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     write_atomic(path, text)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from xlt.config import Full
 from xlt.data.features import Feature
 from xlt.data.records import Choice, Pair, Question, Tagged
 from xlt.evaluation import predict
 from xlt.evaluation.predict import MAX_ANSWER_TOKENS, N_BEST, PREDICT, best_span, outputs_of
 from xlt.modeling.model import Rows, TransferModel, build_model
+from xlt.regimes import Full
 
 WORDS = ("cat", "dog", "bird", "tree", "red", "house", "Bob", "Anna")
 

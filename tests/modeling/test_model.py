@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from xlt.config import Bottleneck, Full, LoRA, Tuning
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.rows import pad_rows, rows_of
+from xlt.regimes import Bottleneck, Full, LoRA, Tuning
 
 FULL = Full(kind="full")
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from xlt.config import Bottleneck, Frozen, Full, LoRA, Tuning
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.rows import pad_rows
+from xlt.regimes import Bottleneck, Frozen, Full, LoRA, Tuning
 
 FULL = Full(kind="full")
 FROZEN = Frozen(kind="frozen")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from xlt.config import Bottleneck, Full, LoRA, Tuning
 from xlt.data.features import Feature, pair_features
 from xlt.data.records import Pair
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel, build_model
+from xlt.regimes import Bottleneck, Full, LoRA, Tuning
 from xlt.training.loop import Settings, fit, linear_schedule, make_optimizer
 
 FULL = Full(kind="full")

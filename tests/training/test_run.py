@@ -42,14 +42,13 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[State]:
     seen: list[State] = []
 
     def fit(
-        model: TransferModel, features: Sequence[Feature], settings: Settings, evaluate: Any, *, title: str
+        model: TransferModel, features: Sequence[Feature], settings: Settings, evaluate: Any, **plugins: Any
     ) -> History:
         assert features
         seen.append(model.trained_state())
         with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.requires_grad:
-                    parameter.add_(1)
+            for parameter in model.trained_parameters().values():
+                parameter.add_(1)
         return History()
 
     monkeypatch.setattr(training, "fit", fit)
@@ -91,7 +90,7 @@ def test_continue_hands_on_the_encoder_s_tensors_and_no_head(
 ) -> None:
     context = open_run(f"{regime}/{recipe}/seed-1")
     upstream = f"runs/{regime.removesuffix('-itt')}/mnli/seed-1"
-    assert context.config.upstream == upstream
+    assert [up.folder for up in context.config.upstream] == [upstream]
     train(open_run(upstream.removeprefix("runs/")))
     train(context)
     intermediate, target = starts
@@ -108,7 +107,7 @@ def test_a_run_needs_the_intact_weights_of_its_upstream(
     open_run: Callable[[str], Context], starts: list[State]
 ) -> None:
     context, upstream = open_run("full-itt/udpos/seed-1"), open_run("full/mnli/seed-1")
-    with pytest.raises(InputError, match="expected the weights this run goes on from") as caught:
+    with pytest.raises(InputError, match="expected the weights another run needs") as caught:
         train(context)
     assert str(caught.value.path).endswith("runs/full/mnli/seed-1")
     train(upstream)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from xlt.config import Frozen, Tuning
 from xlt.errors import InputError
 from xlt.modeling.checkpoints import load_encoder
 from xlt.modeling.heads import make_head, pool
 from xlt.modeling.rows import Rows
 from xlt.modeling.tuning import attach
+from xlt.regimes import Frozen, Tuning
+
+Shift = Callable[[Tensor, Rows], Tensor]
+"""(word embeddings [rows, tokens, width], their rows) -> perturbed word embeddings of the same shape."""
 
 
 class TransferModel(nn.Module):
-    """An encoder and the head of one task family."""
+    """An encoder and the head of one task family.
+
+    ``trainable`` are the names of the parameters that tuning trains. Unfreezing may switch their gradients off for a
+    while; they are saved and counted all the same. ``shift``, while set, perturbs the word embeddings of every pass.
+    """
 
     def __init__(self, encoder: Any, head: nn.Module, family: str, pooling: str) -> None:
         super().__init__()
@@ -26,6 +33,8 @@ class TransferModel(nn.Module):
         self.head = head
         self.family = family
         self.pooling = pooling
+        self.shift: Shift | None = None
+        self.trainable = frozenset(name for name, parameter in self.named_parameters() if parameter.requires_grad)
 
     @property
     def pad_id(self) -> int:
@@ -39,8 +48,16 @@ class TransferModel(nn.Module):
 
     def hidden(self, rows: Rows) -> Tensor:
         """States of the last layer: [rows, tokens, width]."""
-        out = self.encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+        if self.shift is None:
+            out = self.encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+        else:
+            words = self.shift(self.encoder.get_input_embeddings()(rows.ids), rows)
+            out = self.encoder(inputs_embeds=words, attention_mask=rows.mask, token_type_ids=rows.types)
         return out.last_hidden_state
+
+    def trained_parameters(self) -> dict[str, nn.Parameter]:
+        """What tuning trains, by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if name in self.trainable}
 
     def scores(self, rows: Rows) -> Tensor:
         """The head's output on the last layer's states."""
@@ -55,11 +72,10 @@ class TransferModel(nn.Module):
         return nn.functional.normalize(pool(self.hidden(rows), rows.mask, self.pooling), dim=-1)
 
     def trained_state(self) -> dict[str, Tensor]:
-        """A copy on the CPU of every trainable tensor (encoder or adapter, and head), by name."""
+        """A copy on the CPU of every trained tensor (encoder or adapter, and head), by name."""
         return {
             name: parameter.detach().to("cpu", copy=True).contiguous()
-            for name, parameter in self.named_parameters()
-            if parameter.requires_grad
+            for name, parameter in self.trained_parameters().items()
         }
 
     def load_trained_state(self, state: Mapping[str, Tensor], *, with_head: bool) -> list[str]:
@@ -71,7 +87,7 @@ class TransferModel(nn.Module):
         Raises:
             InputError: a tensor has no counterpart here, or one that should be loaded is missing.
         """
-        own = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        own = self.trained_parameters()
         wanted = {name for name in own if with_head or not name.startswith("head.")}
         given = {name for name in state if with_head or not name.startswith("head.")}
         if wanted != given:
@@ -86,7 +102,7 @@ class TransferModel(nn.Module):
 
     def parameter_counts(self) -> tuple[int, int]:
         """(trainable, all) parameters, head included."""
-        trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        trainable = sum(p.numel() for p in self.trained_parameters().values())
         return trainable, sum(p.numel() for p in self.parameters())
 
 

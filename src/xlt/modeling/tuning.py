@@ -1,6 +1,6 @@
 """What of the encoder is trained: everything, bottleneck adapters, LoRA, or nothing.
 
-Adding a way of tuning is adding a config model to ``xlt.config.Tuning`` and a function to ``ATTACH``.
+Adding a way of tuning is adding a config model to ``xlt.regimes.Tuning`` and a function to ``ATTACH``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from typing import Any
 import adapters
 from torch import nn
 
-from xlt.config import Bottleneck, Frozen, Full, LoRA, Tuning
-
-ADAPTER = "task"
-"""The name of the task adapter inside the encoder; the same for every task, so that `continue` passes it on."""
+from xlt.modeling.composition import TASK
+from xlt.regimes import Bottleneck, Frozen, Full, Head, LoRA, Tuning
 
 
 def _full(encoder: nn.Module, tuning: Any) -> None:
@@ -50,8 +48,8 @@ def _lora(encoder: nn.Module, tuning: Any) -> None:
 
 def _add(encoder: Any, config: Any) -> None:
     adapters.init(encoder)
-    encoder.add_adapter(ADAPTER, config=config)
-    encoder.train_adapter(ADAPTER)  # freezes the encoder, and activates the adapter in the forward pass
+    encoder.add_adapter(TASK, config=config)
+    encoder.train_adapter(TASK)  # freezes the encoder, and activates the adapter in the forward pass
     if not any(parameter.requires_grad for parameter in encoder.parameters()):
         raise AssertionError("the adapter added no trainable parameter")
 
@@ -59,6 +57,7 @@ def _add(encoder: Any, config: Any) -> None:
 ATTACH: dict[type, Callable[[nn.Module, Any], None]] = {
     Full: _full,
     Frozen: _frozen,
+    Head: _frozen,
     Bottleneck: _bottleneck,
     LoRA: _lora,
 }

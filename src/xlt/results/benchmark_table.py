@@ -25,6 +25,7 @@ class BenchmarkTable:
     common: list[str]
     averages: dict[str, Stat | None]
     costs: dict[str, Cost | None]
+    left_out: list[str]
 
     def difference(self, regime: str) -> float | None:
         """Average of a regime minus that of the reference regime, in points; None where one of them is missing."""
@@ -32,8 +33,17 @@ class BenchmarkTable:
         return None if own is None or reference is None else own.mean - reference.mean
 
 
-def build(config: Table, plan: Plan, tasks: Mapping[str, Task], regimes: Mapping[str, Regime]) -> BenchmarkTable:
-    """Aggregate the runs of ``regimes`` (the table's rows, in order) over ``tasks`` (its columns, in order)."""
+def build(
+    config: Table,
+    plan: Plan,
+    tasks: Mapping[str, Task],
+    regimes: Mapping[str, Regime],
+    left_out: Sequence[str] = (),
+) -> BenchmarkTable:
+    """Aggregate the runs of ``regimes`` (the table's rows, in order) over ``tasks`` (its columns, in order).
+
+    ``left_out`` are rows that the profile does not run; they are named below the table.
+    """
     results = {name: {task: task_result(regime, tasks[task]) for task in tasks} for name, regime in regimes.items()}
     common = common_tasks(results, list(tasks))
     started = {name for name, by_task in results.items() if any(r.status == "ok" for r in by_task.values())}
@@ -46,6 +56,7 @@ def build(config: Table, plan: Plan, tasks: Mapping[str, Task], regimes: Mapping
         common=common,
         averages={name: average_over_tasks(results[name], common) if name in started else None for name in regimes},
         costs={name: cost(regime, regimes) for name, regime in regimes.items()},
+        left_out=list(left_out),
     )
 
 
@@ -177,5 +188,5 @@ def document(table: BenchmarkTable) -> Document:
         title=table.config.title,
         header=figures.header(table.plan, list(table.regimes.values()), results, table.tasks),
         sections=sections,
-        notes=[*notes.lines(), *_average_note(table), *general, *table.config.notes],
+        notes=[*notes.lines(), *_average_note(table), *general, *figures.left_out(table.left_out), *table.config.notes],
     )

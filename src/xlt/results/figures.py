@@ -194,3 +194,8 @@ def missing(result: TaskResult) -> str:
         "not in every seed": [code for code in result.missing if code in result.uneven],
     }
     return "; ".join(f"{reason}: {', '.join(language(c) for c in codes)}" for reason, codes in groups.items() if codes)
+
+
+def left_out(rows: Sequence[str]) -> list[str]:
+    """A note that names the rows this profile does not run; none when it runs them all."""
+    return [f"Rows this profile leaves out (ROWS=all runs them): {', '.join(rows)}."] if rows else []

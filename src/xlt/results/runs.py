@@ -39,13 +39,22 @@ class PlannedRegime(Loose):
     upstream: list[str] = []
 
 
+class PlannedTable(Loose):
+    """The rows of a table that this plan runs, and those its profile leaves out."""
+
+    regimes: list[str]
+    left_out: list[str] = []
+
+
 class Plan(Loose):
-    """``plan.json``: what is expected to exist below the root."""
+    """``plan.json``: what is expected to exist below the root; ``jobs``: folder -> the file it ends with."""
 
     profile: str
     model: str
     seeds: list[int]
     regimes: dict[str, PlannedRegime]
+    tables: dict[str, PlannedTable] = {}
+    jobs: dict[str, str] = {}
 
 
 class TaskScores(Loose):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel
-from xlt.training.objectives import loss_parts
+from xlt.training.objectives import LossPart, loss_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,20 @@ class Settings:
     max_grad_norm: float
     seed: int
     token_budget: int = 4096
+
+
+class Perturbation(Protocol):
+    """A way of robust training: how a step sees its input."""
+
+    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
+        """The loss of one micro-batch under the perturbation; its gradient is what the step follows."""
+
+
+class Schedule(Protocol):
+    """A way of unfreezing: which of the trained parameters get gradients at a step."""
+
+    def before_step(self, model: TransferModel, features: Sequence[Feature], step: int, total: int) -> None:
+        """Set ``requires_grad`` of the model's trained parameters for step ``step`` (from 0) of ``total``."""
 
 
 @dataclass(slots=True)
@@ -48,13 +62,12 @@ class History:
         return asdict(self)
 
 
-def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters only; biases and layer norms are not decayed, as in the XTREME scripts."""
+def make_optimizer(model: TransferModel, settings: Settings) -> torch.optim.AdamW:
+    """AdamW over the trained parameters only; biases and layer norms are not decayed, as in the XTREME scripts."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (plain if parameter.ndim < 2 or "LayerNorm" in name else decayed).append(parameter)
+    for name, parameter in model.trained_parameters().items():
+        (plain if parameter.ndim < 2 or "LayerNorm" in name else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, eps=1e-8, fused=True)
 
@@ -73,6 +86,8 @@ def fit(
     evaluate: Callable[[], float] | None,
     *,
     title: str,
+    perturbation: Perturbation | None = None,
+    schedule: Schedule | None = None,
 ) -> History:
     """Train ``model`` in place and leave it with the weights of its best epoch.
 
@@ -83,6 +98,8 @@ def fit(
         evaluate: gives the English development score in percent after each epoch, or None when there is no
             development data: then the last epoch is kept.
         title: shown on the progress bar.
+        perturbation: robust training, or None.
+        schedule: when the trained parameters are unfrozen, or None for all of them at once.
 
     Raises:
         InputError: there is nothing to train on, or the loss is not finite (with the step).
@@ -106,7 +123,11 @@ def fit(
             for batch in epoch_batches(len(features), settings.batch_size, settings.seed, epoch):
                 for group in optimizer.param_groups:
                     group["lr"] = settings.learning_rate * linear_schedule(history.steps, total, warmup)
-                loss = train_step(model, [features[i] for i in batch], optimizer, settings)
+                chosen = [features[i] for i in batch]
+                if schedule is not None:
+                    schedule.before_step(model, chosen, history.steps, total)
+                parts = loss_parts(model.family)(model, chosen, settings.token_budget)
+                loss = train_step(model, parts, optimizer, settings.max_grad_norm, perturbation)
                 if not math.isfinite(loss):
                     raise InputError(f"{title}: loss {loss} at step {history.steps}; try a lower learning rate")
                 epoch_loss += loss
@@ -128,15 +149,20 @@ def fit(
 
 
 def train_step(
-    model: TransferModel, features: Sequence[Feature], optimizer: torch.optim.Optimizer, settings: Settings
+    model: TransferModel,
+    parts: Iterator[LossPart],
+    optimizer: torch.optim.Optimizer,
+    max_grad_norm: float,
+    perturbation: Perturbation | None = None,
 ) -> float:
-    """One optimizer step on one batch; returns the mean loss of the batch."""
+    """One optimizer step on one batch, given as the parts of its mean loss; returns that loss."""
     optimizer.zero_grad(set_to_none=True)
-    loss = 0.0
-    for part in loss_parts(model.family)(model, features, settings.token_budget):
-        part.backward()
-        loss += float(part.detach())
+    total = 0.0
+    for part in parts:
+        loss = part() if perturbation is None else perturbation.loss(model, part)
+        loss.backward()
+        total += float(loss.detach())
     trained = [p for p in model.parameters() if p.grad is not None]
-    nn.utils.clip_grad_norm_(trained, settings.max_grad_norm)
+    nn.utils.clip_grad_norm_(trained, max_grad_norm)
     optimizer.step()
-    return loss
+    return total

@@ -7,6 +7,7 @@ batch, the gradient is that of the mean loss over the batch, as in the papers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -82,22 +83,34 @@ def count(family: str, features: Sequence[Feature]) -> int:
     return len(features)
 
 
-def supervised_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[Tensor]:
+LossPart = Callable[[], Tensor]
+"""Computes one part of the loss of a batch; called again, it runs the model again (adversarial training does)."""
+
+
+def supervised_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[LossPart]:
     """The parts of the mean loss of one batch, one per micro-batch of at most ``budget`` padded tokens."""
     total = max(1, count(model.family, features))
     costs = [len(feature.rows) for feature in features]
     widths = [feature.length for feature in features]
     for group in by_token_budget(range(len(features)), costs, widths, budget):
-        yield SUMS[model.family](model, [features[i] for i in group]) / total
+        yield partial(_part, model, [features[i] for i in group], total)
 
 
-def contrastive_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[Tensor]:
+def _part(model: TransferModel, features: Sequence[Feature], total: int) -> Tensor:
+    return SUMS[model.family](model, features) / total
+
+
+def contrastive_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[LossPart]:
     """In-batch softmax over cosine similarities times a learned scale (XTREME-R's dual encoder).
 
     Row 0 of a feature is the query, row 1 its answer; the other answers of the batch are the negatives, except those
     with the same token ids as the right answer, which are right too. The loss couples all examples of the batch, so it
     is computed in one part and ``budget`` does not apply.
     """
+    yield partial(_contrast, model, features)
+
+
+def _contrast(model: TransferModel, features: Sequence[Feature]) -> Tensor:
     queries = model.embeddings(_rows(model, features, 0))
     answers = model.embeddings(_rows(model, features, 1))
     scores = model.logit_scale() * queries @ answers.T
@@ -105,7 +118,7 @@ def contrastive_losses(model: TransferModel, features: Sequence[Feature], budget
         [[i != j and a.rows[1] == b.rows[1] for j, b in enumerate(features)] for i, a in enumerate(features)],
         device=model.device,
     )
-    yield functional.cross_entropy(
+    return functional.cross_entropy(
         scores.masked_fill(same, float("-inf")), torch.arange(len(features)).to(model.device)
     )
 
@@ -114,7 +127,7 @@ def _rows(model: TransferModel, features: Sequence[Feature], side: int) -> Any:
     return pad_rows([f.rows[side] for f in features], [f.types[side] for f in features], model.pad_id).to(model.device)
 
 
-LossParts = Callable[[TransferModel, Sequence[Feature], int], Iterator[Tensor]]
+LossParts = Callable[[TransferModel, Sequence[Feature], int], Iterator[LossPart]]
 
 
 def loss_parts(family: str) -> LossParts:

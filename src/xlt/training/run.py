@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from xlt.modeling.checkpoints import load_tokenizer
 from xlt.modeling.model import TransferModel, build_model
 from xlt.runs import Stage
 from xlt.training.loop import Settings, fit
+from xlt.training.plugins import make_perturbation, make_schedule
 
 WEIGHTS, TRAINED = "weights.safetensors", "trained.json"
 NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
@@ -97,13 +100,29 @@ def make_model(context: Context, stage: Stage | None) -> TransferModel:
     return model.to(context.device)
 
 
-def train(context: Context) -> TransferModel:
-    """Train all stages and write ``weights.safetensors`` and ``trained.json``; return the trained model.
+def settings_of(stage: Stage, context: Context) -> Settings:
+    """The hyper-parameters of a stage."""
+    return Settings(
+        epochs=stage.recipe.epochs,
+        batch_size=stage.recipe.batch_size,
+        learning_rate=stage.learning_rate,
+        warmup_steps=stage.recipe.warmup_steps,
+        weight_decay=stage.recipe.weight_decay,
+        max_grad_norm=stage.recipe.max_grad_norm,
+        seed=context.config.seed,
+        token_budget=context.training_budget,
+    )
 
-    What moves from one stage (or from the upstream run) to the next is what was trained of the encoder; the head is
+
+def train(context: Context) -> TransferModel:
+    """Train all stages of a run and write ``weights.safetensors`` and ``trained.json``.
+
+    What moves on from one stage (or from the upstream run) to the next is what was trained of the encoder; the head is
     fresh, except between two stages of one chain with the same family (Social IQa, then COPA: XTREME-R's protocol).
     """
     config = context.config
+    if config.weights_of is not None:
+        return adopt(context)
     tokenizer = load_tokenizer(context.encoder)
     state = upstream_state(context)
     same_head = False
@@ -118,20 +137,23 @@ def train(context: Context) -> TransferModel:
             model.load_trained_state(state, with_head=same_head)
         records = training_records(stage, context.data)
         features = features_of(stage, records, tokenizer, config.model.retrieval_prefix)
-        settings = Settings(
-            epochs=stage.recipe.epochs,
-            batch_size=stage.recipe.batch_size,
-            learning_rate=stage.learning_rate,
-            warmup_steps=stage.recipe.warmup_steps,
-            weight_decay=stage.recipe.weight_decay,
-            max_grad_norm=stage.recipe.max_grad_norm,
-            seed=config.seed,
-            token_budget=context.training_budget,
+        history = fit(
+            model,
+            features,
+            settings_of(stage, context),
+            development(stage, model, tokenizer, context),
+            title=f"{config.regime.name} {stage.recipe.name} seed {config.seed}",
+            perturbation=make_perturbation(config.regime, tokenizer, config.seed),
+            schedule=make_schedule(config.regime),
         )
-        title = f"{config.regime.name} {stage.recipe.name} seed {config.seed}"
-        history = fit(model, features, settings, development(stage, model, tokenizer, context), title=title)
         tokens = sum(len(row) for feature in features for row in feature.rows)
         histories[stage.recipe.name] = {"examples": len(records), "tokens": tokens, **history.as_json()}
+    finish(context, model, histories)
+    return model
+
+
+def finish(context: Context, model: TransferModel, histories: dict[str, Any]) -> None:
+    """Write the weights, then ``trained.json``, which vouches for them."""
     trainable, total = model.parameter_counts()
     save_atomic(model.trained_state(), context.folder / WEIGHTS)
     summary = {
@@ -142,7 +164,29 @@ def train(context: Context) -> TransferModel:
         "stages": histories,
     }
     write_atomic(context.folder / TRAINED, to_json(summary))
-    return model
+
+
+def adopt(context: Context) -> TransferModel:
+    """Take over the weights of the run ``weights_of`` names: the same model, evaluated on other tasks."""
+    source = context.root / str(context.config.weights_of)
+    check_weights(source)
+    temporary = context.folder / f".{WEIGHTS}.tmp"
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source / WEIGHTS, temporary)  # full fine-tuning's weights are large
+    except OSError:
+        shutil.copyfile(source / WEIGHTS, temporary)
+    temporary.replace(context.folder / WEIGHTS)
+    write_atomic(context.folder / TRAINED, to_json({**read_json(source / TRAINED), "key": training_key(context)}))
+    return load_trained(context)
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse a run whose weights are absent or damaged."""
+    if not (folder / WEIGHTS).exists() or not (folder / TRAINED).exists():
+        raise InputError("expected the weights another run needs; run reproduce/run.py on that folder first", folder)
+    if sha256_file(folder / WEIGHTS) != read_json(folder / TRAINED).get("weights_sha256"):
+        raise InputError("expected the weights named in trained.json; run that run again", folder / WEIGHTS)
 
 
 def upstream_state(context: Context) -> dict[str, torch.Tensor] | None:
@@ -151,15 +195,12 @@ def upstream_state(context: Context) -> dict[str, torch.Tensor] | None:
     Raises:
         InputError: that run is not trained yet, or its weights are damaged.
     """
-    if context.config.upstream is None:
+    intermediate = context.config.regime.intermediate
+    if intermediate is None or intermediate.transfer != "continue":
         return None
-    folder = context.root / context.config.upstream
-    if not (folder / WEIGHTS).exists() or not (folder / TRAINED).exists():
-        raise InputError(
-            "expected the weights this run goes on from; run reproduce/run.py on that folder first", folder
-        )
-    if sha256_file(folder / WEIGHTS) != read_json(folder / TRAINED).get("weights_sha256"):
-        raise InputError("expected the weights named in trained.json; run that run again", folder / WEIGHTS)
+    (upstream,) = context.config.upstream
+    folder = context.root / upstream.folder
+    check_weights(folder)
     return load_file(folder / WEIGHTS)
 
 
@@ -171,19 +212,19 @@ def save_atomic(state: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def training_key(context: Context) -> str:
-    """A hash of everything the weights of a run depend on; tasks and test caps are not part of it."""
+    """A hash of everything the weights of a run depend on; tasks, test caps and smoothed prediction are not part of it."""
     config = context.config
-    upstream = None
-    if config.upstream is not None:
-        upstream = read_json(context.root / config.upstream / TRAINED)["weights_sha256"]
+    names = {"name", "title", "description", "smoothing"}
+    made_from = [up.folder for up in config.upstream] + [folder for folder in [config.weights_of] if folder]
     return digest(
         {
-            "tuning": config.regime.model_dump(exclude={"name", "title", "description"}),
+            "regime": config.regime.model_dump(mode="json", exclude=names, exclude_none=True),
             "seed": config.seed,
             "stages": [stage.model_dump(exclude=NOT_TRAINED_ON) for stage in config.stages],
+            "mixture": None if config.mixture is None else config.mixture.model_dump(mode="json"),
             "model": config.model.model_dump(include={"name", "pooling", "retrieval_prefix"}),
             "encoder": read_json(context.encoder / "prepared.json")["sha256"],
-            "upstream": upstream,
+            "made_from": {folder: read_json(context.root / folder / TRAINED)["weights_sha256"] for folder in made_from},
         }
     )
 

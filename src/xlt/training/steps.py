@@ -33,10 +33,12 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
     if threads is not None:
         torch.set_num_threads(threads)
     config = read_run(folder)
+    root = folder.resolve().parents[3]
+    if config.encoder_from is not None:
+        encoder = root / config.encoder_from / "encoder"
     if not (encoder / "prepared.json").exists():
         raise InputError("expected a prepared encoder; run reproduce/download.py or reproduce/pretrain.py", encoder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    root = folder.resolve().parents[3]
     return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
 
 

@@ -1,0 +1,28 @@
+"""The axis values that plug into the training loop: robust training, and the schedule of unfreezing.
+
+A new value of either axis is a config class in ``xlt.regimes`` and an entry here (docs/extending.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xlt.regimes import Regime
+from xlt.training.loop import Perturbation, Schedule
+
+PERTURBATIONS: dict[type, Callable[[Any, Any, int], Perturbation]] = {}
+"""Config class -> (its values, tokenizer, seed) -> what perturbs a training step."""
+SCHEDULES: dict[str, Callable[[Any], Schedule]] = {}
+"""Kind -> its values -> when layers are unfrozen."""
+
+
+def make_perturbation(regime: Regime, tokenizer: Any, seed: int) -> Perturbation | None:
+    """What perturbs the input of each step, or None: data augmentation happens before, on the examples."""
+    make = PERTURBATIONS.get(type(regime.robustness))
+    return None if make is None else make(regime.robustness, tokenizer, seed)
+
+
+def make_schedule(regime: Regime) -> Schedule | None:
+    """When layers are unfrozen, or None for all at once."""
+    return None if regime.unfreezing is None else SCHEDULES[regime.unfreezing.kind](regime.unfreezing)
