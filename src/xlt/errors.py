@@ -26,14 +26,13 @@ class InputError(Exception):
         return where + self.message
 
 
-def exit_status(main: Callable[[], None]) -> int:
-    """Run a script's ``main`` and return its exit status: 0, 2 for an input error, 130 when interrupted."""
+def exit_status(main: Callable[[], int | None]) -> int:
+    """Run a script's ``main`` and return its exit status: its own or 0, 2 for an input error, 130 when interrupted."""
     try:
-        main()
+        return main() or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: finished runs are kept; run the same command again to go on", file=sys.stderr)
         return 130
-    return 0

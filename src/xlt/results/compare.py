@@ -48,10 +48,10 @@ class Comparer:
     def _reason(self, result: TaskResult, languages: Sequence[str], entry: Reported | None) -> str | None:
         if entry is None or entry.value is None:
             return None
-        if self.profile.name != "paper" and not self.regime.frozen:
-            return "capped profile"
+        if self.profile.name != entry.profile and not self.regime.frozen:
+            return "capped profile" if entry.profile == "paper" else f"profile {self.profile.name}"
         cap = self.profile.cap(result.task, "test")
-        if cap is not None and any(result.n[code] >= cap for code in languages):
+        if entry.profile == "paper" and cap is not None and any(result.n[code] >= cap for code in languages):
             return "capped test set"
         if result.split != entry.split:
             return f"{result.split} split scored"

@@ -66,12 +66,16 @@ class Row(Strict):
 
 
 class Group(Strict):
-    """A published table (or a part seen in one place). ``source`` says where the figures were read."""
+    """A published table (or a part seen in one place). ``source`` says where the figures were read.
+
+    ``profile`` is the profile whose runs follow its protocol: ``paper``, or ``tiny`` for this artifact's own expectations.
+    """
 
     table: str
     source: str = Field(min_length=1)
     confidence: Confidence
     scale: Literal["percent"]
+    profile: str = "paper"
     split: Literal["dev", "test"] = "test"
     note: str | None = None
     rows: list[Row]
@@ -114,6 +118,7 @@ class Reported:
     std: float | None
     seeds: int | None
     split: str
+    profile: str
     source: str
     confidence: str
     incompatible: str | None
@@ -166,6 +171,7 @@ def _entry(
         std=std,
         seeds=row.seeds,
         split=group.split,
+        profile=group.profile,
         source=group.source,
         confidence=group.confidence,
         incompatible=row.incompatible.get(language),

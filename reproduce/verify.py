@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Set every cell of a table or regime beside the number reported for it, with a verdict; docs/verification.md.
+
+    python reproduce/verify.py --table table2 --root out/paper/xlmr-base
+
+Exit status: 0 nothing failed, 1 a comparable cell is lower than reported or a run ended with an error, 2 something has
+not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate.
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
+
+from xlt import languages
+from xlt.artifacts import write_atomic
+from xlt.config import Model, Table, Task, load, load_all
+from xlt.errors import InputError, exit_status
+from xlt.results.render import to_markdown
+from xlt.results.reported import load_reported
+from xlt.results.runs import Plan, load_plan, load_regime
+from xlt.results.verdicts import counts, exit_code, verdicts
+from xlt.results.verification import as_json, document, failures
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", required=True, help="a table of configs/tables, or a planned regime")
+    parser.add_argument("--root", type=Path, required=True, help="folder of one profile and model, with plan.json")
+    parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
+    parser.add_argument("--languages", type=Path, help="languages.yaml of the embedded world, for its languages' names")
+    return parser.parse_args()
+
+
+def _rounding_error(configs: Path, root: Path, plan: Plan) -> float:
+    """The error, in points, of an encoder whose weights were rounded; 0 for one that was not."""
+    path = configs / "models" / f"{plan.model}.yaml"
+    if not path.exists():
+        return 0.0
+    rounded = load(Model, path).rounding_error
+    if rounded is None:
+        return 0.0
+    regimes = [load_regime(root, plan, name) for name in plan.regimes]
+    origins = [run.provenance.encoder or "" for regime in regimes for run in regime.runs if run.provenance is not None]
+    return rounded.points if any(rounded.origin in origin for origin in origins) else 0.0
+
+
+def main() -> int:
+    """Write ``<name>.verification.md`` and ``.json`` beside the tables and print the summary."""
+    arguments = _arguments()
+    root, configs, name = arguments.root, arguments.configs, arguments.table
+    if arguments.languages:
+        languages.register(arguments.languages)
+    plan = load_plan(root)
+    tables = load_all(Table, configs / "tables")
+    if name in tables:
+        rows = plan.tables[name].regimes if name in plan.tables else tables[name].regimes
+        tasks = list(tables[name].tasks)
+    elif name in plan.regimes:
+        rows = [name]
+        tasks = list(dict.fromkeys(task for run in plan.regimes[name].runs for task in run.tasks))
+    else:
+        raise InputError(f"TABLE: expected one of {', '.join([*tables, *plan.regimes])}, got {name}")
+    columns = {task: load(Task, configs / "tasks" / f"{task}.yaml") for task in tasks}
+    regimes = {row: load_regime(root, plan, row) for row in rows if row in plan.regimes}
+    found = verdicts(
+        plan,
+        regimes,
+        columns,
+        load_reported(configs / "reported"),
+        failures(root, plan),
+        _rounding_error(configs, root, plan),
+    )
+    title = tables[name].title if name in tables else name
+    for suffix, text in {
+        "md": to_markdown(document(title, plan, found, columns)),
+        "json": as_json(title, plan, found),
+    }.items():
+        write_atomic(root / "tables" / f"{name}.verification.{suffix}", text)
+    summary = ", ".join(f"{number} {status}" for status, number in counts(found).items())
+    print(f"{name}: {summary or 'no cells'} ({root}/tables/{name}.verification.md)")
+    return exit_code(found)
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_status(main))

@@ -1,0 +1,157 @@
+"""Intervals and tests behind verdicts and claims; docs/verification.md says which is used where, and why.
+
+All scores are percentages. Random draws come from a seeded generator, so the same files give the same interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Examples = NDArray[np.float64]
+"""Scores of single examples, [seeds, examples]: row s is the model of seed s on the same examples as every other row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval and the two-sided probability of one as far from 0 by chance."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+
+
+def prediction_scale(
+    seeds: int, std: float | None, reported_seeds: int | None, reported_std: float | None, proportion: float, n: int
+) -> tuple[float, float]:
+    """Standard error and degrees of freedom of the difference between our mean and a reported one of the same method.
+
+    Both are means of runs that differ by their seed, so the error is ``s * sqrt(1/k + 1/m)``, with ``s`` pooled over the
+    samples that have a standard deviation (a prediction interval: Hahn & Meeker 1991, Statistical Intervals, section
+    4.8). A report without its number of runs counts as one run. Where no seed variance is known at all, the error of a
+    proportion on ``n`` test examples stands in, with infinitely many degrees of freedom.
+
+    Args:
+        seeds: k, how many runs our mean is of; std: their standard deviation (None with one).
+        reported_seeds, reported_std: the same of the report, where given.
+        proportion: our score as a number from 0 to 1; n: test examples behind it.
+    """
+    others = reported_seeds or 1
+    parts = [(seeds - 1, std), (others - 1, reported_std)]
+    known = [(freedom, float(value)) for freedom, value in parts if value is not None and freedom > 0]
+    freedom = sum(weight for weight, _ in known)
+    if freedom == 0:
+        return 100 * math.sqrt(max(proportion * (1 - proportion), 1e-12) / n), math.inf
+    pooled = math.sqrt(sum(weight * value**2 for weight, value in known) / freedom)
+    return pooled * math.sqrt(1 / seeds + 1 / others), float(freedom)
+
+
+def two_sided(difference: float, error: float, freedom: float) -> float:
+    """Probability of a difference at least this large by chance (Student's t; normal for infinite freedom)."""
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * stats.t.sf(abs(difference) / error, freedom))
+
+
+def half_width(error: float, freedom: float, level: float) -> float:
+    """Half of the interval that contains the difference with probability ``level``."""
+    return float(stats.t.ppf((1 + level) / 2, freedom) * error)
+
+
+def paired_bootstrap(
+    first: Examples,
+    second: Examples,
+    *,
+    score: Callable[[NDArray[np.float64]], float] = np.mean,  # type: ignore[assignment]
+    samples: int = 2000,
+    level: float = 0.95,
+    seed: int = 1,
+) -> Interval:
+    """Difference ``first - second`` with a two-level bootstrap over seeds, then examples (percentile interval).
+
+    The seeds of each model are drawn with replacement on their own; the examples are drawn once for both, because both
+    were scored on the same ones (Koehn 2004, Statistical Significance Tests for Machine Translation Evaluation, section
+    3; over seeds as in Bouthillier et al. 2021, Accounting for Variance in Machine Learning Benchmarks, section 4).
+
+    Args:
+        first, second: [seeds, examples] each; the number of seeds may differ, the examples may not.
+        score: turns the examples' scores of one draw into a score.
+    """
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(f"expected the same examples, got {first.shape[1]} and {second.shape[1]}")
+    generator = np.random.default_rng(seed)
+    count = first.shape[1]
+    draws = np.empty(samples)
+    for number in range(samples):
+        rows = [generator.integers(0, len(side), len(side)) for side in (first, second)]
+        columns = generator.integers(0, count, count)
+        draws[number] = score(first[rows[0]][:, columns]) - score(second[rows[1]][:, columns])
+    estimate = float(score(first) - score(second))
+    return _percentile(estimate, draws, level)
+
+
+def average_bootstrap(
+    pairs: Sequence[tuple[Examples, Examples]], *, samples: int = 2000, level: float = 0.95, seed: int = 1
+) -> Interval:
+    """The mean over several test sets (languages) of the difference in mean score.
+
+    One draw takes the same seeds in every test set, because they are the same models, and new examples in each.
+    """
+    generator = np.random.default_rng(seed)
+    draws = np.zeros(samples)
+    for number in range(samples):
+        rows = [generator.integers(0, len(side), len(side)) for side in pairs[0]]
+        total = 0.0
+        for first, second in pairs:
+            columns = generator.integers(0, first.shape[1], first.shape[1])
+            total += float(first[rows[0]][:, columns].mean() - second[rows[1]][:, columns].mean())
+        draws[number] = total / len(pairs)
+    estimate = float(np.mean([first.mean() - second.mean() for first, second in pairs]))
+    return _percentile(estimate, draws, level)
+
+
+def _percentile(estimate: float, draws: NDArray[np.float64], level: float) -> Interval:
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    # the smaller tail, doubled; the +1 keeps a finite number of draws from claiming certainty
+    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return Interval(estimate, float(low), float(high), min(1.0, 2 * (tail + 1) / (len(draws) + 1)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for testing them all (Holm 1979): sorted, times the number still untested, never falling."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return adjusted
+
+
+def probability_of_improvement(first: Sequence[float], second: Sequence[float]) -> float:
+    """Chance that a run of ``first`` scores above a run of ``second``, ties counted half (Agarwal et al. 2021, section 4)."""
+    result = stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic")
+    return float(result.statistic) / (len(first) * len(second))
+
+
+def stochastic_order(first: Sequence[float], second: Sequence[float]) -> float:
+    """Violation ratio of "``first`` is stochastically larger than ``second``": 0 holds fully, 1 the reverse does.
+
+    (Almost stochastic order: del Barrio et al. 2018; Dror et al. 2019, Deep Dominance, section 4.) The squared
+    difference of the quantile functions, integrated where the order is violated, over its integral everywhere.
+    Undefined without any difference: then 0.5.
+    """
+    # both quantile functions are steps; on this grid of mid-points each is exact
+    steps = math.lcm(len(first), len(second))
+    at = (np.arange(steps) + 0.5) / steps
+    upper = np.sort(first)[np.floor(at * len(first)).astype(int)]
+    lower = np.sort(second)[np.floor(at * len(second)).astype(int)]
+    gaps = (upper - lower) ** 2
+    total = float(gaps.sum())
+    return 0.5 if total == 0 else float(gaps[upper < lower].sum()) / total

@@ -1,0 +1,131 @@
+"""A table's verification: every cell beside its reported number with a verdict, as a page and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xlt.artifacts import read_json, to_json
+from xlt.config import Task
+from xlt.results import figures
+from xlt.results.render import Document, Grid, Section, Text
+from xlt.results.reported import AVERAGE
+from xlt.results.runs import Plan
+from xlt.results.verdicts import Verdict, counts, exit_code
+
+FAILURE = "failed.json"
+MEANING = {
+    "reproduced": "within the 95 % prediction interval around the reported number",
+    "near": "outside that, within the 99 % interval",
+    "higher": "above both intervals: not a success, something differs",
+    "lower": "below both intervals",
+    "not reported": "no number for this model, regime, task and metric is known",
+    "not comparable": "a number is known, measured in another way",
+    "not run": "planned and not finished",
+    "no data": "no files to train or to evaluate on",
+    "error": "the run ended with an error",
+}
+_SHOWN = ("error", "lower", "higher", "near", "reproduced")
+
+
+def failures(root: Path, plan: Plan) -> dict[str, str]:
+    """Run folder -> message, for the planned runs that ended with an error and have not finished since."""
+    folders = [run.dir for regime in plan.regimes.values() for run in regime.runs]
+    return {
+        folder: str(read_json(root / folder / FAILURE)["message"])
+        for folder in folders
+        if (root / folder / FAILURE).exists() and not (root / folder / "scores.json").exists()
+    }
+
+
+def document(title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[str, Task]) -> Document:
+    """The verification as a page: how many cells have each verdict, then every cell that could be compared or failed."""
+    totals = counts(found)
+    summary = Grid(
+        ["Verdict", "Cells", "Meaning"],
+        [[Text(status), Text(str(number)), Text(MEANING[status])] for status, number in totals.items()],
+        "lrl",
+    )
+    sections = [Section("Verdicts", summary)]
+    shown = [verdict for verdict in found if verdict.status in _SHOWN]
+    if shown:
+        headers = [
+            "Regime",
+            "Task",
+            "Metric",
+            "Language",
+            "Score",
+            "Reported",
+            "Difference",
+            "Tolerance",
+            "Verdict",
+            "Basis",
+        ]
+        sections.append(Section("Cells", Grid(headers, [_row(each, tasks) for each in shown], "llllrrrrll")))
+    reasons = sorted({f"{v.reason}" for v in found if v.status == "not comparable"})
+    header = [("Profile", plan.profile), ("Model", plan.model), ("Exit status", str(exit_code(found)))]
+    notes = [f"Not comparable because: {'; '.join(reasons)}."] if reasons else []
+    notes.append("How a verdict is reached: docs/verification.md.")
+    return Document(f"Verification of {title}", header, sections, notes)
+
+
+def _row(verdict: Verdict, tasks: Mapping[str, Task]) -> list[Text]:
+    if verdict.measured is None or verdict.reported is None or verdict.tolerance is None:
+        where = [verdict.regime, tasks[verdict.task].title, *[""] * 6]
+        return [*map(Text, where), Text(verdict.status), Text(verdict.reason)]
+    language = "average" if verdict.language == AVERAGE else figures.language(verdict.language)
+    cells = [
+        verdict.regime,
+        tasks[verdict.task].title,
+        figures.METRIC_TITLES.get(verdict.metric, verdict.metric),
+        language,
+        f"{verdict.measured:.1f}",
+        f"{verdict.reported:.1f}",
+        figures.difference(verdict.measured - verdict.reported),
+        f"± {verdict.tolerance:.1f}",
+        verdict.status,
+        verdict.basis,
+    ]
+    return [Text(cell) for cell in cells]
+
+
+def as_json(title: str, plan: Plan, found: Sequence[Verdict]) -> str:
+    """The verification as data: counts, exit status and every verdict with the source of its reported number."""
+    return to_json(
+        {
+            "title": title,
+            "profile": plan.profile,
+            "model": plan.model,
+            "counts": counts(found),
+            "exit_status": exit_code(found),
+            "verdicts": [_plain(verdict) for verdict in found],
+        }
+    )
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    keys = (
+        "regime",
+        "task",
+        "metric",
+        "language",
+        "status",
+        "measured",
+        "reported",
+        "tolerance",
+        "p",
+        "basis",
+        "reason",
+    )
+    plain = {key: getattr(verdict, key) for key in keys}
+    entry = verdict.entry
+    if entry is not None:
+        plain["source"] = {
+            "paper": entry.paper,
+            "table": entry.table,
+            "method": entry.method,
+            "seen": entry.source,
+            "confidence": entry.confidence,
+        }
+    return plain
