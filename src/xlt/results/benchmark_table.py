@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from xlt.config import Table, Task
 from xlt.results import figures
 from xlt.results.aggregate import SCORE, Stat, TaskResult, average_over_tasks, common_tasks, summarize, task_result
 from xlt.results.cost import Cost, cost
+from xlt.results.differences import difference
 from xlt.results.render import Document, Grid, Section, Text, rank_column
 from xlt.results.runs import Plan, Regime
+from xlt.results.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class BenchmarkTable:
     averages: dict[str, Stat | None]
     costs: dict[str, Cost | None]
     left_out: list[str]
+    intervals: dict[str, Interval | None]
 
     def difference(self, regime: str) -> float | None:
         """Average of a regime minus that of the reference regime, in points; None where one of them is missing."""
@@ -39,10 +43,12 @@ def build(
     tasks: Mapping[str, Task],
     regimes: Mapping[str, Regime],
     left_out: Sequence[str] = (),
+    root: Path | None = None,
 ) -> BenchmarkTable:
     """Aggregate the runs of ``regimes`` (the table's rows, in order) over ``tasks`` (its columns, in order).
 
-    ``left_out`` are rows that the profile does not run; they are named below the table.
+    ``left_out`` are rows that the profile does not run; they are named below the table. ``root``: where the runs lie, for
+    the confidence intervals of the differences; None for none.
     """
     results = {name: {task: task_result(regime, tasks[task]) for task in tasks} for name, regime in regimes.items()}
     common = common_tasks(results, list(tasks))
@@ -57,7 +63,26 @@ def build(
         averages={name: average_over_tasks(results[name], common) if name in started else None for name in regimes},
         costs={name: cost(regime, regimes) for name, regime in regimes.items()},
         left_out=list(left_out),
+        intervals={name: _interval(config, root, name, regimes, results, tasks, common) for name in regimes},
     )
+
+
+def _interval(
+    config: Table,
+    root: Path | None,
+    name: str,
+    regimes: Mapping[str, Regime],
+    results: Mapping[str, Mapping[str, TaskResult]],
+    tasks: Mapping[str, Task],
+    common: Sequence[str],
+) -> Interval | None:
+    """The difference of a regime to the reference over the tasks and languages that both have."""
+    if root is None or name == config.reference or config.reference not in regimes or not common:
+        return None
+    chosen = [(tasks[task], results[name][task].languages) for task in common]
+    if any(results[config.reference][task.name].languages != languages for task, languages in chosen):
+        return None
+    return difference(root, regimes[name], regimes[config.reference], chosen)
 
 
 def _task_notes(table: BenchmarkTable, regime: str, result: TaskResult) -> list[str]:
@@ -132,7 +157,7 @@ def _score_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
     reference = table.config.reference
     gaps = [table.difference(name) for name in names]
     shown = [
-        "" if gap is None or name == reference else figures.difference(gap)
+        "" if gap is None or name == reference else figures.with_interval(gap, table.intervals[name])
         for name, gap in zip(names, gaps, strict=True)
     ]
     columns.append([Text(text) for text in shown])
@@ -174,6 +199,15 @@ def _cost_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
     return Section("Cost (wall time per seed)", Grid(headers, rows, "l" + "r" * 6))
 
 
+def _interval_note(table: BenchmarkTable) -> list[str]:
+    if not any(table.intervals.values()):
+        return []
+    return [
+        "In brackets: 95 % confidence interval of the difference, bootstrap over seeds and test examples "
+        "(docs/verification.md); with one seed it does not know how much seeds differ."
+    ]
+
+
 def document(table: BenchmarkTable) -> Document:
     """The table as a page."""
     notes = figures.Footnotes()
@@ -181,6 +215,7 @@ def document(table: BenchmarkTable) -> Document:
     results = [result for by_task in table.results.values() for result in by_task.values()]
     general = [
         "Each task is the average over its languages with data; question answering: the mean of F1 and exact match.",
+        *_interval_note(table),
         "Bold: best of the column; underlined: second best; figures that print alike are tied.",
         "Trained parameters are those of the largest run, head included; times are summed over the tasks of one seed.",
     ]

@@ -11,12 +11,15 @@ from xlt.config import Task
 from xlt.errors import InputError
 from xlt.results.aggregate import SCORE, Stat, TaskResult
 from xlt.results.runs import Plan, Regime, RunConfig, merged_profile
+from xlt.results.statistics import Interval
 
 METRIC_TITLES = {
     "accuracy": "accuracy",
+    "accuracy_into_english": "accuracy into English",
     "f1": "F1",
     "exact_match": "exact match",
     "map@20": "mAP@20",
+    "map": "mAP",
     SCORE: "mean of F1 and exact match",
 }
 
@@ -48,6 +51,14 @@ def difference(value: float) -> str:
     """A difference in points with its sign; the minus is the typographic one: ``−1.2``, and ``0.0`` has none."""
     text = f"{value:+.1f}"
     return "0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "−")
+
+
+def with_interval(value: float, interval: Interval | None) -> str:
+    """A difference with its confidence interval, ``+1.2 [−0.3, 2.7]``; without one, the difference alone."""
+    if interval is None:
+        return difference(value)
+    low, high = (f"{bound:.1f}".replace("-", "−") for bound in (interval.low, interval.high))
+    return f"{difference(value)} [{low}, {high}]"
 
 
 def count(number: int) -> str:

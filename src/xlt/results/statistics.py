@@ -6,15 +6,19 @@ All scores are percentages. Random draws come from a seeded generator, so the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Examples = NDArray[np.float64]
-"""Scores of single examples, [seeds, examples]: row s is the model of seed s on the same examples as every other row."""
+Examples = NDArray[np.floating]
+"""Scores of single examples, row s those of the model of seed s on the same examples as every other row.
+
+[seeds, examples] from 0 to 1, whose mean is the score; or [seeds, examples, 3] counts of right, predicted and gold spans,
+whose F1 is the score.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,55 +68,46 @@ def half_width(error: float, freedom: float, level: float) -> float:
     return float(stats.t.ppf((1 + level) / 2, freedom) * error)
 
 
-def paired_bootstrap(
-    first: Examples,
-    second: Examples,
+def percent(totals: NDArray[np.floating], count: int) -> NDArray[np.floating]:
+    """Scores in percent from sums over ``count`` examples: [..., 1] sums of scores, or [..., 3] sums of span counts."""
+    if totals.shape[-1] == 1:
+        return 100 * totals[..., 0] / count
+    return 200 * totals[..., 0] / np.maximum(totals[..., 1] + totals[..., 2], 1)
+
+
+def bootstrap_difference(
+    pairs: Sequence[tuple[Examples, Examples]],
+    weights: Sequence[float] | None = None,
     *,
-    score: Callable[[NDArray[np.float64]], float] = np.mean,  # type: ignore[assignment]
     samples: int = 2000,
     level: float = 0.95,
     seed: int = 1,
 ) -> Interval:
-    """Difference ``first - second`` with a two-level bootstrap over seeds, then examples (percentile interval).
+    """Mean over test sets of the difference ``first - second`` in points, with a two-level percentile bootstrap.
 
-    The seeds of each model are drawn with replacement on their own; the examples are drawn once for both, because both
-    were scored on the same ones (Koehn 2004, Statistical Significance Tests for Machine Translation Evaluation, section
-    3; over seeds as in Bouthillier et al. 2021, Accounting for Variance in Machine Learning Benchmarks, section 4).
+    One draw takes seeds with replacement, for each side on its own and the same in every test set, because they are the
+    same models; then new examples in each test set, the same for both sides, because both were scored on them (Koehn
+    2004, Statistical Significance Tests for Machine Translation Evaluation, section 3; over seeds as in Bouthillier et
+    al. 2021, Accounting for Variance in Machine Learning Benchmarks, section 4).
 
     Args:
-        first, second: [seeds, examples] each; the number of seeds may differ, the examples may not.
-        score: turns the examples' scores of one draw into a score.
-    """
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(f"expected the same examples, got {first.shape[1]} and {second.shape[1]}")
-    generator = np.random.default_rng(seed)
-    count = first.shape[1]
-    draws = np.empty(samples)
-    for number in range(samples):
-        rows = [generator.integers(0, len(side), len(side)) for side in (first, second)]
-        columns = generator.integers(0, count, count)
-        draws[number] = score(first[rows[0]][:, columns]) - score(second[rows[1]][:, columns])
-    estimate = float(score(first) - score(second))
-    return _percentile(estimate, draws, level)
-
-
-def average_bootstrap(
-    pairs: Sequence[tuple[Examples, Examples]], *, samples: int = 2000, level: float = 0.95, seed: int = 1
-) -> Interval:
-    """The mean over several test sets (languages) of the difference in mean score.
-
-    One draw takes the same seeds in every test set, because they are the same models, and new examples in each.
+        pairs: (first, second) for each test set; seeds may differ in number between the sides, examples may not.
+        weights: of the test sets in the mean, adding up to 1; None for equal ones.
     """
     generator = np.random.default_rng(seed)
-    draws = np.zeros(samples)
-    for number in range(samples):
-        rows = [generator.integers(0, len(side), len(side)) for side in pairs[0]]
-        total = 0.0
-        for first, second in pairs:
-            columns = generator.integers(0, first.shape[1], first.shape[1])
-            total += float(first[rows[0]][:, columns].mean() - second[rows[1]][:, columns].mean())
-        draws[number] = total / len(pairs)
-    estimate = float(np.mean([first.mean() - second.mean() for first, second in pairs]))
+    draws, estimate = np.zeros(samples), 0.0
+    rows = {count: generator.integers(0, count, (samples, count)) for count in {len(s) for pair in pairs for s in pair}}
+    other = {count: generator.integers(0, count, (samples, count)) for count in rows}
+    for (first, second), weight in zip(pairs, weights or [1 / len(pairs)] * len(pairs), strict=True):
+        count = first.shape[1]
+        if second.shape[1] != count:
+            raise ValueError(f"expected the same examples, got {count} and {second.shape[1]}")
+        drawn = generator.multinomial(count, np.full(count, 1 / count), size=samples).astype(np.float64)
+        for side, seeds, sign in ((first, rows[len(first)], 1), (second, other[len(second)], -1)):
+            values = np.asarray(side, dtype=np.float64).reshape(len(side), count, -1)
+            scores = percent(np.einsum("dn,snk->dsk", drawn, values, optimize=True), count)
+            draws += sign * weight * np.take_along_axis(scores, seeds, axis=1).mean(axis=1)
+            estimate += sign * weight * float(percent(values.sum(axis=1), count).mean())
     return _percentile(estimate, draws, level)
 
 

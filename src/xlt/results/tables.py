@@ -44,7 +44,9 @@ class Written:
 
 def benchmark(inputs: Inputs) -> Written:
     """Regimes by tasks (table 2)."""
-    table = benchmark_table.build(inputs.config, inputs.plan, inputs.tasks, inputs.regimes, inputs.left_out)
+    table = benchmark_table.build(
+        inputs.config, inputs.plan, inputs.tasks, inputs.regimes, inputs.left_out, inputs.root
+    )
     page = benchmark_table.document(table)
     return Written(page, export.benchmark_csv(table), export.benchmark_json(table, page, inputs.reported))
 

@@ -14,8 +14,10 @@ from xlt.artifacts import peak_memory_bytes, provenance, read_json, to_json, wri
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.evaluate import PREDICTED, is_predicted, predict, score
+from xlt.evaluation.examples import write_examples
 from xlt.modeling.checkpoints import load_tokenizer
 from xlt.modeling.model import TransferModel
+from xlt.modeling.tuning import merged
 from xlt.runs import read_run
 from xlt.training.run import TRAINED, is_trained, load_trained, train
 
@@ -61,13 +63,16 @@ def predict_step(context: Context, model: TransferModel | None) -> None:
     (context.folder / SCORES).unlink(missing_ok=True)
     model = model or load_trained(context)
     started = time.perf_counter()
-    predict(context, model, load_tokenizer(context.encoder), weights)
+    with merged(model.encoder):
+        predict(context, model, load_tokenizer(context.encoder), weights)
     _record(context, "predict", time.perf_counter() - started)
 
 
 def score_step(context: Context) -> dict[str, Any]:
-    """Score the predictions and write ``provenance.json`` and, last of all, ``scores.json``."""
+    """Score the predictions and write ``examples.npz``, ``provenance.json`` and, last of all, ``scores.json``."""
     tasks = score(context)
+    predicted = read_json(context.folder / PREDICTED)
+    write_examples(context.folder, {task: predicted[task]["languages"] for task in tasks})
     trained = read_json(context.folder / TRAINED)
     dev = {name: stage["dev_scores"] for name, stage in trained["stages"].items()}
     cost = read_json(context.folder / COST) if (context.folder / COST).exists() else {}
