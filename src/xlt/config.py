@@ -84,6 +84,9 @@ class Task(Input):
     """Family bucc: null stands for XTREME's rule."""
     separate: bool = False
     """Evaluated in a run of its own that loads the weights, so that what needs only the other tasks does not pay for it."""
+    pairs: bool = False
+    """Scored on ordered pairs of its languages ("de-fr"): an example's first text (for questions the passage) is in one
+    language, the second in the other."""
     sources: dict[Literal["dev", "test"], list[Source]]
 
     @model_validator(mode="after")
@@ -91,6 +94,14 @@ class Task(Input):
         for key, value, family in (("normalization", self.normalization, "span"), ("mining", self.mining, "bucc")):
             if value is not None and self.family != family:
                 raise ValueError(f"expected {key} for the family {family} only, not for {self.family}")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_apart(self) -> Task:
+        if self.pairs and not self.separate:
+            raise ValueError("separate: expected true for a task with pairs: its many files would slow every run down")
+        if self.pairs and self.family not in ("classification", "span", "lareqa"):
+            raise ValueError(f"pairs: expected a family of classification, span, lareqa, got {self.family}")
         return self
 
 
@@ -170,7 +181,7 @@ class ModelSource(Strict):
 
 
 class Rounding(Strict):
-    """What rounded weights do to a score: standard deviation in ``points``, for encoders whose origin has ``origin`` in it."""
+    """What rounded weights do to a score: a standard deviation in points, for encoders whose origin has ``origin`` in it."""
 
     origin: str
     points: float = Field(gt=0)
@@ -281,7 +292,14 @@ def parse(model: type[ConfigModel], value: Any, path: Path) -> ConfigModel:
     except ValidationError as error:
         errors = error.errors()
         first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])  # a misspelt key first
-        raise InputError(_message(first), path, _line_of(path, first["loc"])) from None
+        raise InputError(_message(first), path, _line_of(path, _location(first))) from None
+
+
+def _location(error: ErrorDetails) -> tuple[int | str, ...]:
+    """The keys that lead to an error. A validator of several keys names the one at fault before a colon."""
+    if error["type"] != "value_error":
+        return error["loc"]
+    return (*error["loc"], *error["msg"].removeprefix("Value error, ").partition(":")[0].split("."))
 
 
 def _message(error: ErrorDetails) -> str:

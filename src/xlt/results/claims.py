@@ -1,0 +1,219 @@
+"""The papers' claims, each with the effect found here, its interval and a verdict (``configs/claims``)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from xlt.artifacts import to_json
+from xlt.config import Strict, Task
+from xlt.results import figures
+from xlt.results.aggregate import task_result
+from xlt.results.differences import examples_of
+from xlt.results.render import Document, Grid, Section, Text
+from xlt.results.runs import Plan, Regime
+from xlt.results.statistics import Examples, Interval, bootstrap_difference
+
+Status = Literal["supported", "contradicted", "not shown", "not run", "no data", "not covered"]
+MEANING: dict[Status, str] = {
+    "supported": "the whole 95 % interval lies on the claimed side of zero",
+    "contradicted": "the whole interval lies on the other side",
+    "not shown": "the interval contains zero",
+    "not run": "a run it rests on has not finished",
+    "no data": "there are no files for a task it rests on",
+    "not covered": "this artifact cannot test it; the reason stands beside it",
+}
+
+
+class Where(Strict):
+    """Where a claim was read: the paper (a name of ``configs/reported``), the place in it, and how well it was seen."""
+
+    paper: str
+    place: str
+    confidence: Literal["seen", "seen-secondhand", "not found"]
+
+
+class Contrast(Strict):
+    """Two regimes whose difference in score, first minus second, the claim is about."""
+
+    first: str
+    second: str
+
+
+class Cells(Strict):
+    """The tasks and languages an effect is averaged over; task by task, each over its languages."""
+
+    tasks: list[str] = Field(min_length=1)
+    languages: Literal["all", "without-en", "mixed-pairs", "same-language"] = "without-en"
+
+    def chosen(self, languages: Sequence[str]) -> list[str]:
+        """Those of a task's languages (or pairs such as ``de-fr``) that are meant."""
+        sides = {code: code.split("-") for code in languages}
+        if self.languages == "without-en":
+            return [code for code in languages if set(sides[code]) != {"en"}]
+        if self.languages == "mixed-pairs":
+            return [code for code in languages if len(set(sides[code])) > 1]
+        if self.languages == "same-language":
+            return [code for code in languages if len(set(sides[code])) == 1]
+        return list(languages)
+
+
+class Claim(Strict):
+    """One claim. ``claimed``: the effect in points as printed, null for a direction only.
+
+    ``less``: cells whose effect is taken off (a claim that the effect is larger here than there). ``not_covered``: why the
+    claim cannot be tested here, in place of contrasts.
+    """
+
+    name: str
+    claim: str
+    source: Where
+    claimed: float | None = None
+    contrasts: list[Contrast] = Field(default=[])
+    cells: Cells | None = None
+    less: Cells | None = None
+    not_covered: str | None = None
+    command: str | None = None
+
+    @model_validator(mode="after")
+    def _says_how(self) -> Claim:
+        if (self.cells is None) != (not self.contrasts) or (self.cells is None) != (self.not_covered is not None):
+            raise ValueError("expected contrasts and cells, or not_covered with the reason")
+        if self.cells is not None and self.command is None:
+            raise ValueError("expected command: what makes the runs it rests on")
+        return self
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found for a claim; ``seeds`` are those of the runs it rests on."""
+
+    claim: Claim
+    status: Status
+    effect: Interval | None = None
+    seeds: tuple[int, ...] = ()
+    reason: str = ""
+
+
+Pairs = list[tuple[Examples, Examples]]
+
+
+class _Unavailable(Exception):
+    """A claim cannot be assessed now."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+def assess(claim: Claim, root: Path, regimes: Mapping[str, Regime], tasks: Mapping[str, Task]) -> Finding:
+    """The finding on one claim from the runs of this plan."""
+    if claim.cells is None:
+        return Finding(claim, "not covered", reason=claim.not_covered or "")
+    pairs: Pairs = []
+    weights: list[float] = []
+    seeds: set[int] = set()
+    try:
+        parts = [(claim.cells, 1.0)] + ([] if claim.less is None else [(claim.less, -1.0)])
+        for cells, sign in parts:
+            for contrast, name in itertools.product(claim.contrasts, cells.tasks):
+                own, ran = _cell(root, regimes, contrast, tasks[name], cells)
+                seeds |= ran
+                pairs += own
+                weights += [sign / (len(claim.contrasts) * len(cells.tasks) * len(own))] * len(own)
+    except _Unavailable as why:
+        return Finding(claim, why.status, reason=why.reason)
+    effect = bootstrap_difference(pairs, weights)
+    status: Status = "supported" if effect.low > 0 else "contradicted" if effect.high < 0 else "not shown"
+    return Finding(claim, status, effect, tuple(sorted(seeds)))
+
+
+def _cell(
+    root: Path, regimes: Mapping[str, Regime], contrast: Contrast, task: Task, cells: Cells
+) -> tuple[Pairs, set[int]]:
+    """The examples of both regimes in every language meant, and the seeds; raises when there are none."""
+    results = {}
+    for name in (contrast.first, contrast.second):
+        if name not in regimes:
+            raise _Unavailable("not run", f"{name} is not planned")
+        results[name] = task_result(regimes[name], task)
+        if results[name].status != "ok":
+            raise _Unavailable("no data" if results[name].status == "no data" else "not run", f"{task.title}, {name}")
+    shared = [c for c in results[contrast.first].languages if c in results[contrast.second].languages]
+    pairs: Pairs = []
+    for language in cells.chosen(shared):
+        first, second = (examples_of(root, regimes[name], task, language) for name in (contrast.first, contrast.second))
+        if first is None or second is None:
+            raise _Unavailable("not run", f"{task.title}, {language}: no scores of single examples")
+        pairs.append((first, second))
+    if not pairs:
+        raise _Unavailable("no data", f"{task.title}: no language of the kind meant")
+    return pairs, {seed for result in results.values() for seed in result.seeds}
+
+
+def document(plan: Plan, findings: Sequence[Finding]) -> Document:
+    """The claims as a page."""
+    headers = ["Claim", "Source", "Claimed", "Found", "Verdict", "Seeds", "Command"]
+    rows = [[Text(cell) for cell in _cells(finding)] for finding in findings]
+    used = list(dict.fromkeys(finding.status for finding in findings))
+    return Document(
+        "Claims",
+        [("Profile", plan.profile), ("Model", plan.model)],
+        [Section("Claims and what was found", Grid(headers, rows, "lllllll"))],
+        [
+            "Found: mean difference in points over tasks and languages, with its 95 % bootstrap interval over seeds and test "
+            "examples (docs/verification.md). It holds for this profile and model, not for those of the paper.",
+            *(f"{status}: {MEANING[status]}." for status in used),
+        ],
+    )
+
+
+def _cells(finding: Finding) -> list[str]:
+    claim = finding.claim
+    found = "" if finding.effect is None else figures.with_interval(finding.effect.estimate, finding.effect)
+    verdict = finding.status + (f" ({finding.reason})" if finding.reason else "")
+    claimed = "direction only" if claim.claimed is None else figures.difference(claim.claimed)
+    source = f"{claim.source.paper}, {claim.source.place} ({claim.source.confidence})"
+    seeds = ", ".join(str(seed) for seed in finding.seeds)
+    return [claim.claim, source, claimed, found, verdict, seeds, claim.command or ""]
+
+
+def as_csv(findings: Sequence[Finding]) -> str:
+    """One line per claim, in full precision."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["claim", "paper", "claimed", "estimate", "low", "high", "p", "status", "reason", "seeds"])
+    for f in findings:
+        effect = [f.effect.estimate, f.effect.low, f.effect.high, f.effect.p] if f.effect else [""] * 4
+        seeds = " ".join(str(seed) for seed in f.seeds)
+        writer.writerow([f.claim.name, f.claim.source.paper, f.claim.claimed, *effect, f.status, f.reason, seeds])
+    return out.getvalue()
+
+
+def as_json(plan: Plan, findings: Sequence[Finding]) -> str:
+    """The findings as data."""
+    return to_json(
+        {
+            "profile": plan.profile,
+            "model": plan.model,
+            "claims": [
+                {
+                    **f.claim.model_dump(mode="json"),
+                    "status": f.status,
+                    "reason": f.reason,
+                    "seeds": list(f.seeds),
+                    "effect": None
+                    if f.effect is None
+                    else {"estimate": f.effect.estimate, "low": f.effect.low, "high": f.effect.high, "p": f.effect.p},
+                }
+                for f in findings
+            ],
+        }
+    )

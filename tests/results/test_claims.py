@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from xlt.config import Task, load, load_all, parse
+from xlt.errors import InputError
+from xlt.regimes import Regime
+from xlt.results.claims import Cells, Claim, assess
+from xlt.results.reported import load_reported
+from xlt.results.runs import load_plan, load_regime
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "configs"
+XNLI = {"xnli": load(Task, CONFIGS / "tasks" / "xnli.yaml")}
+SOURCE = {"paper": "p", "place": "abstract", "confidence": "seen"}
+
+
+def claim(**values: Any) -> Claim:
+    base: dict[str, Any] = {
+        "name": "c",
+        "claim": "A helps.",
+        "source": SOURCE,
+        "contrasts": [{"first": "adapter", "second": "full"}],
+        "cells": {"tasks": ["xnli"]},
+        "command": "make table2",
+    }
+    return parse(Claim, base | values, Path("c.yaml"))
+
+
+@pytest.fixture
+def ran(folders: Callable[..., Any]) -> Callable[..., tuple[Path, dict[str, Any]]]:
+    """Runs of full fine-tuning and adapters on XNLI; ``right[regime][language]`` is the share of 200 right examples."""
+
+    def make(right: dict[str, dict[str, float]], *, finished: bool = True) -> tuple[Path, dict[str, Any]]:
+        made = folders()
+        for regime, shares in right.items():
+            made.regime(regime)
+            scores = {"xnli": {"accuracy": {code: 100 * share for code, share in shares.items()}}}
+            folder = made.run(regime, "mnli", 1, scores if finished else None, tasks=["xnli"])
+            kept = {f"xnli/accuracy/{c}": (np.arange(200) < 200 * share).astype(float) for c, share in shares.items()}
+            np.savez(folder / "examples.npz", **kept)
+        plan = load_plan(made.root)
+        return made.root, {name: load_regime(made.root, plan, name) for name in plan.regimes}
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("adapter", "status"), [(0.8, "supported"), (0.4, "contradicted"), (0.6, "not shown"), (0.605, "not shown")]
+)
+def test_the_verdict_follows_the_interval(ran: Any, adapter: float, status: str) -> None:
+    root, regimes = ran({"full": {"en": 0.1, "de": 0.6}, "adapter": {"en": 0.9, "de": adapter}})
+    found = assess(claim(), root, regimes, XNLI)
+    assert found.status == status
+    assert found.effect is not None
+    assert found.effect.estimate == pytest.approx(100 * (adapter - 0.6), abs=1e-4)  # without English
+    assert found.seeds == (1,)
+
+
+def test_a_claim_of_more_here_than_there_takes_the_other_effect_off(ran: Any) -> None:
+    shares = {"full": {"de-de": 0.5, "de-fr": 0.4}, "adapter": {"de-de": 0.6, "de-fr": 0.7}}
+    root, regimes = ran(shares)
+    more = claim(
+        cells={"tasks": ["xnli"], "languages": "mixed-pairs"}, less={"tasks": ["xnli"], "languages": "same-language"}
+    )
+    found = assess(more, root, regimes, XNLI)
+    assert found.effect is not None
+    assert found.effect.estimate == pytest.approx(30 - 10, abs=1e-4)
+    assert found.status == "supported"
+
+
+def test_what_has_not_run_or_has_no_files_says_so(ran: Any) -> None:
+    root, regimes = ran({"full": {"de": 0.5}, "adapter": {"de": 0.5}}, finished=False)
+    assert assess(claim(), root, regimes, XNLI).status == "not run"
+    root, regimes = ran({"full": {"en": 0.5}, "adapter": {"en": 0.5}})
+    assert assess(claim(), root, regimes, XNLI).status == "no data"  # only English was scored
+    assert assess(claim(contrasts=[{"first": "madx", "second": "full"}]), root, regimes, XNLI).status == "not run"
+    (root / "runs/full/mnli/seed-1/examples.npz").unlink()
+    everywhere = claim(cells={"tasks": ["xnli"], "languages": "all"})
+    assert "no scores of single examples" in assess(everywhere, root, regimes, XNLI).reason
+
+
+def test_languages_of_an_effect() -> None:
+    codes = ["en", "de", "en-en", "en-de", "de-de", "de-fr"]
+    kinds = {kind: Cells(tasks=["xnli"], languages=kind) for kind in ("all", "without-en", "mixed-pairs")}  # type: ignore[arg-type]
+    assert kinds["all"].chosen(codes) == codes
+    assert kinds["without-en"].chosen(codes) == ["de", "en-de", "de-de", "de-fr"]
+    assert kinds["mixed-pairs"].chosen(codes) == ["en-de", "de-fr"]
+    assert Cells(tasks=["xnli"], languages="same-language").chosen(codes) == ["en", "de", "en-en", "de-de"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"cells": None}, {"contrasts": []}, {"not_covered": "no"}, {"command": None}, {"claimd": 1.0}]
+)
+def test_a_claim_says_how_it_is_tested_or_why_not(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(claim().model_dump(mode="json") | change), encoding="utf-8")
+    with pytest.raises(InputError, match=r"expected contrasts and cells|expected command|unknown key claimd"):
+        load(Claim, path)
+
+
+def test_the_project_s_claims_name_regimes_tasks_and_papers_that_exist() -> None:
+    regimes, tasks = load_all(Regime, CONFIGS / "regimes"), load_all(Task, CONFIGS / "tasks")
+    papers = {entry.paper for entry in load_reported(CONFIGS / "reported")} | {"ngugi2025_tli"}
+    claims = load_all(Claim, CONFIGS / "claims")
+    assert len(claims) >= 8
+    for each in claims.values():
+        assert each.source.paper in papers, each.name
+        assert {name for c in each.contrasts for name in (c.first, c.second)} <= set(regimes), each.name
+        for cells in (each.cells, each.less):
+            assert cells is None or set(cells.tasks) <= set(tasks), each.name
+
+
+def test_the_script_prints_every_claim(ran: Any) -> None:
+    root, _ = ran({"full": {"de": 0.5}, "adapter": {"de": 0.8}})
+    command = [sys.executable, str(ROOT / "reproduce" / "claims.py"), "--root", str(root), "--configs", str(CONFIGS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    claims = load_all(Claim, CONFIGS / "claims")
+    written = json.loads((root / "tables" / "claims.json").read_text(encoding="utf-8"))["claims"]
+    assert [each["name"] for each in written] == list(claims)
+    assert {each["status"] for each in written} <= {"not run", "no data", "not covered"}  # one task of ten has run
+    rows = list(csv.DictReader(io.StringIO((root / "tables" / "claims.csv").read_text(encoding="utf-8"))))
+    assert [row["claim"] for row in rows] == list(claims)
+    assert all(each.claim[:30] in done.stdout for each in claims.values())
