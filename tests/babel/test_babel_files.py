@@ -62,7 +62,13 @@ def test_a_world_too_small_for_its_sizes_says_so(config: BabelConfig) -> None:
 
 
 def test_every_file_of_the_layout_is_there(world: Path, config: BabelConfig) -> None:
-    expected = ["languages.yaml", "synonyms/en.json", "raw/mixed.txt", "raw/pairs.tsv", "raw/parallel.tsv"]
+    expected = [
+        "languages.yaml",
+        "robust/counterfitted_neighbors.json",
+        "raw/mixed.txt",
+        "raw/pairs.tsv",
+        "raw/parallel.tsv",
+    ]
     expected += [f"XNLI-1.0/xnli.{split}.tsv" for split in ("dev", "test")]
     expected += [f"multinli_1.0/multinli_1.0_{split}.jsonl" for split in ("train", "dev_matched")]
     expected += [f"snli_1.0/snli_1.0_{split}.jsonl" for split in ("train", "dev")]
@@ -82,7 +88,7 @@ def test_every_file_of_the_layout_is_there(world: Path, config: BabelConfig) -> 
         expected += [f"raw/{code}.txt", f"{name}-dev.conllu", f"{name}-test.conllu", f"wikiann/{code}/test"]
         expected += [f"xquad/xquad.{code}.json", f"lareqa/xquad-r/{code}.json"]
         if code != "en":
-            expected += [f"dictionaries/en-{code}.tsv", f"xcopa/data/{code}/test.{code}.jsonl"]
+            expected += [f"lexicon/en-{code}.tsv", f"xcopa/data/{code}/test.{code}.jsonl"]
             expected += [f"tatoeba/v1/tatoeba.{code}-eng.{end}" for end in (code, "eng")]
     expected += [f"x-final/{code}/test_2k.tsv" for code in config.of_task("pawsx")]
     expected += [f"mlqa/MLQA_V1/test/test-context-{code}-question-{code}.json" for code in config.of_task("mlqa")]

@@ -1,7 +1,8 @@
 """Choosing what follows or why: XCOPA and COPA, and the English intermediate tasks SIQA, HellaSwag, Cosmos QA, CommonsenseQA.
 
-Every task turns on the world's causes and effects (``world.RULES``). Right and wrong options speak of the same people and
-things, so that an option cannot be told by the words it shares with the prompt.
+Every task turns on the world's causes and effects (``world.RULES``), of which some are good and some bad turns: the wrong
+options come from the other sort. Right and wrong options speak of the same people and things, so that an option cannot be
+told by the words it shares with the prompt; good and bad ones are right equally often.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from xlt.babel.context import Babel
 from xlt.babel.grammar import Clause
 from xlt.babel.language import SOURCE
 from xlt.babel.lexicon import CONCEPTS, THINGS, members
-from xlt.babel.world import RULES, Storyteller, cause_of, effect_of
+from xlt.babel.world import Storyteller, cause_of, effect_of, opposite_rules, turn
 
 NONE_OF_THEM = "None of the above choices ."
 
@@ -31,25 +32,14 @@ class ChoiceMeaning:
     label: int
 
 
-def _other_rules(rule: int, count: int, rng: random.Random) -> list[int]:
-    """Rules with other causes and other effects than ``rule`` and than each other."""
-    chosen = [rule]
-    candidates = list(range(len(RULES)))
-    rng.shuffle(candidates)
-    for other in candidates:
-        if all(RULES[other][0] != RULES[one][0] and RULES[other][1] != RULES[one][1] for one in chosen):
-            chosen.append(other)
-    return chosen[1 : count + 1]
-
-
 def causal(teller: Storyteller, question: str, label: int, options: int) -> ChoiceMeaning:
     """One question with the right option at position ``label``."""
     rng = teller.rng
-    rule = rng.randrange(len(RULES))
+    rule = turn(rng)
     subject = replace(teller.person(), adjective=None)
     thing = replace(teller.thing(0.0), article="the", number=None)
     premise_of, option_of = (effect_of, cause_of) if question == "cause" else (cause_of, effect_of)
-    wrong = [option_of(other, subject, thing) for other in _other_rules(rule, options - 1, rng)]
+    wrong = [option_of(other, subject, thing) for other in opposite_rules(rule, options - 1, rng)]
     wrong.insert(label, option_of(rule, subject, thing))
     premise = (
         teller.details(premise_of(rule, subject, thing), 0.4)

@@ -22,8 +22,10 @@ class LanguageConfig(Strict):
 
     ``cognates``: share of words that come from the source word by regular sound changes; ``family_words``: share of the
     other words that come from the family's own roots; ``synonyms``: share of English synonyms that have a word of their
-    own. ``shared_names``: share of proper names kept verbatim. ``changes``: sound changes of Latin letters, in order.
-    ``capitals``: sentences begin with a capital. ``past``, ``plural``, ``accusative``: endings, in Latin letters.
+    own; ``rarer_synonyms``: share of the concepts with synonyms whose everyday word goes with an English synonym other
+    than the everyday one. ``shared_names``: share of proper names kept verbatim. ``changes``: sound changes of Latin
+    letters, in order. ``capitals``: sentences begin with a capital. ``past``, ``plural``, ``accusative``: endings, in
+    Latin letters.
     ``mixed``, ``parallel`` and ``text`` weigh the language in the code-switched, paired and monolingual text of the
     pre-training corpus.
     """
@@ -33,7 +35,8 @@ class LanguageConfig(Strict):
     script: Literal["latin", "cyrillic", "greek", "armenian", "georgian", "devanagari"] = "latin"
     cognates: float = Field(ge=0, le=1)
     family_words: float = Field(default=0.8, ge=0, le=1)
-    synonyms: float = Field(default=0.35, ge=0, le=1)
+    synonyms: float = Field(default=1.0, ge=0, le=1)
+    rarer_synonyms: float = Field(default=0.0, ge=0, le=1)
     shared_names: float = Field(ge=0, le=1)
     changes: dict[str, str] = {}
     order: Literal["SVO", "SOV", "VSO"] = "SVO"
@@ -52,13 +55,17 @@ class LanguageConfig(Strict):
 
 
 class WorldConfig(Strict):
-    """Number of named entities, and the share of names and rare words that training data never shows."""
+    """Number of named entities and rare words; ``rare_share``: how often a rare word stands in for a common noun.
+
+    ``everyday``: how often the task files say a thing by its everyday word rather than by a rarer synonym.
+    """
 
     people: int = Field(ge=20)
     places: int = Field(ge=10)
     organisations: int = Field(ge=10)
     rare_words: int = Field(ge=0)
     rare_share: float = Field(ge=0, le=0.5)
+    everyday: float = Field(ge=0, le=1)
 
 
 class SizesConfig(Strict):
@@ -71,10 +78,11 @@ class SizesConfig(Strict):
 
 
 class CorpusConfig(Strict):
-    """Sizes of the pre-training corpus: documents per language, code-switched documents, sentence pairs.
+    """Sizes of the pre-training corpus: documents per language, code-switched documents, sentence pairs, translations.
 
-    ``switch``: share of words replaced in a code-switched sentence. ``corrupted``: share of pairs whose second
-    sentence was changed (words substituted, inserted, swapped).
+    ``switch``: share of words replaced in a code-switched sentence. Shares of the pairs: ``long_pairs``, whose
+    second side is a story, ``questions``, whose first side is a question, and ``corrupted``, whose second sentence was
+    changed (words substituted, inserted, swapped).
     """
 
     documents: int = Field(ge=2)

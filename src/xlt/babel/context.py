@@ -41,8 +41,13 @@ class Babel:
         return worlds.Storyteller(self.world.part(hidden=split == "test"), self.rng(task, split))
 
     def speaker(self, language: str, *names: object) -> Speaker:
-        """A speaker whose choice among synonyms depends on what it is used for."""
-        return Speaker(self.languages[language], self.rng(language, *names))
+        """A speaker of task files: mostly everyday words, the rest drawn by what it is used for."""
+        rng, share = self.rng(language, *names), self.config.world.everyday
+
+        def choose(spoken: Language, concept: str) -> int:
+            return spoken.everyday[concept] if rng.random() < share else rng.randrange(len(spoken.forms[concept]))
+
+        return Speaker(self.languages[language], choose)
 
     def say(self, clause: Clause, language: str, *names: object) -> str:
         """A clause as text."""

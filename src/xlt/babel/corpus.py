@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from xlt.babel.context import Babel
-from xlt.babel.grammar import NAME, RARE, Clause, Phrase, Speaker, Token, join, text_of, with_phrase
-from xlt.babel.language import SOURCE
+from xlt.babel.grammar import NAME, RARE, Choose, Clause, Phrase, Speaker, Token, join, text_of, with_phrase
+from xlt.babel.language import SOURCE, Language
 from xlt.babel.lexicon import CONCEPTS, members
 from xlt.babel.pairs import PHRASES, drop, swap
 from xlt.babel.world import Storyteller
@@ -38,10 +38,27 @@ class CorpusPair:
         return "\t".join((*self.languages, self.first, self.second, self.marks)) + "\n"
 
 
+def any_synonym(rng: random.Random) -> Choose:
+    """Every synonym alike: the raw text knows no everyday words."""
+    return lambda language, concept: rng.randrange(len(language.forms[concept]))
+
+
+def translators(babel: Babel, first: str, second: str, rng: random.Random) -> tuple[Speaker, Speaker]:
+    """Speakers of the two sides of a translation, which keeps the synonym, or of a paraphrase, which need not."""
+    chosen: dict[str, int] = {}
+    free = any_synonym(rng)
+
+    def same(language: Language, concept: str) -> int:
+        return chosen.setdefault(concept, free(language, concept))
+
+    choose = free if first == second else same
+    return Speaker(babel.languages[first], choose), Speaker(babel.languages[second], choose)
+
+
 def documents(babel: Babel, language: str, count: int) -> str:
     """Stories, a sentence per line, a blank line after each."""
     teller = babel.teller("raw-" + language, "train")
-    speaker = babel.speaker(language, "raw")
+    speaker = Speaker(babel.languages[language], any_synonym(babel.rng(language, "raw")))
     blocks = []
     for _ in range(count):
         lines = [text_of(speaker.sentence(clause)) for clause in with_questions(teller)]
@@ -71,7 +88,7 @@ def mixed_documents(babel: Babel, count: int) -> str:
     rng = teller.rng
     codes = list(babel.languages)
     weights = [babel.languages[code].settings.mixed for code in codes]
-    speakers = {code: Speaker(babel.languages[code], rng) for code in codes}
+    speakers = {code: Speaker(babel.languages[code], any_synonym(rng)) for code in codes}
     blocks = []
     for _ in range(count):
         lines = []
@@ -92,7 +109,8 @@ def _switched(
     code = rng.choices(codes, weights)[0]
     if token.concept.startswith(NAME):
         return token._replace(text=babel.languages[code].name(token.concept[1:]))
-    word = speakers[code].word(token.concept, token.tag, token.slot, past=token.tag == "VERB")
+    past = token.tag == "VERB"
+    word = speakers[code].word(token.concept, token.tag, token.slot, past=past, synonym=token.synonym)
     return token._replace(text=babel.languages[code].capital(word.text) if token.tag == "PROPN" else word.text)
 
 
@@ -102,7 +120,6 @@ def parallel(babel: Babel, count: int) -> str:
     rng = teller.rng
     codes = list(babel.languages)
     weights = [babel.languages[code].settings.parallel for code in codes]
-    speakers = {code: Speaker(babel.languages[code], rng) for code in codes}
     rows = []
     for _ in range(count):
         first = SOURCE if rng.random() < 1 / 3 else rng.choices(codes, weights)[0]
@@ -111,7 +128,8 @@ def parallel(babel: Babel, count: int) -> str:
         if clause.verb != "be" and rng.random() < 0.2:
             clause = asked(clause, teller)
         said = [replace(clause, time_first=rng.random() < 0.2) for _ in range(2)]
-        texts = [text_of(speakers[code].sentence(one)) for code, one in zip((first, second), said, strict=True)]
+        speakers = translators(babel, first, second, rng)
+        texts = [text_of(speaker.sentence(one)) for speaker, one in zip(speakers, said, strict=True)]
         rows.append("\t".join((first, second, *texts)) + "\n")
     return "".join(rows)
 
@@ -125,12 +143,12 @@ def pairs(babel: Babel, count: int) -> list[CorpusPair]:
     rng = teller.rng
     codes = list(babel.languages)
     weights = [babel.languages[code].settings.parallel for code in codes]
-    speakers = {code: Speaker(babel.languages[code], rng) for code in codes}
     settings = babel.config.corpus
     found = []
     for _ in range(count):
         first = SOURCE if rng.random() < 0.3 else rng.choices(codes, weights)[0]
         second = first if rng.random() < 0.25 else rng.choices(codes, weights)[0]
+        speakers = translators(babel, first, second, rng)
         story = teller.story(3) if rng.random() < settings.long_pairs else [teller.clause(optional=0.5)]
         position = rng.randrange(len(story))
         known = other = story[position]
@@ -143,10 +161,10 @@ def pairs(babel: Babel, count: int) -> list[CorpusPair]:
         marks = ""
         for index, clause in enumerate(story):
             told = replace(other if index == position else clause, time_first=rng.random() < 0.3)
-            tokens = speakers[second].sentence(told)
+            tokens = speakers[1].sentence(told)
             words.append(text_of(tokens))
             marks += mark(tokens, known, other) if index == position else ELSEWHERE * len(text_of(tokens).split())
-        text = text_of(speakers[first].sentence(replace(known, time_first=rng.random() < 0.3)))
+        text = text_of(speakers[0].sentence(replace(known, time_first=rng.random() < 0.3)))
         found.append(CorpusPair((first, second), text, " ".join(words), marks))
     return found
 

@@ -7,8 +7,7 @@ corrupted words and translations are found again without aligning anything.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -54,34 +53,46 @@ class Clause:
 
 
 class Token(NamedTuple):
-    """A word: text, universal part of speech, BIO name tag, slot, concept ("@Anna" for a name)."""
+    """A word: text, universal part of speech, BIO name tag, slot, concept ("@Anna" for a name), which synonym."""
 
     text: str
     tag: str
     name: str
     slot: str
     concept: str
+    synonym: int = 0
+
+
+Choose = Callable[[Language, str], int]
+"""Which synonym of a concept a language's speaker says: a position in the language's forms of it."""
+
+
+def everyday(language: Language, concept: str) -> int:
+    """Always the everyday word."""
+    return language.everyday[concept]
 
 
 class Speaker:
-    """Renders clauses in one language. ``rng`` picks among synonyms; without it the first word is taken."""
+    """Renders clauses in one language; ``choose`` picks among synonyms."""
 
-    def __init__(self, language: Language, rng: random.Random | None = None) -> None:
+    def __init__(self, language: Language, choose: Choose = everyday) -> None:
         self.language = language
         self.settings = language.settings
-        self.rng = rng
+        self.choose = choose
 
-    def word(self, concept: str, tag: str, slot: str, ending: str = "", past: bool = False) -> Token:
-        """One common word with an ending (already in Latin letters)."""
+    def word(
+        self, concept: str, tag: str, slot: str, ending: str = "", past: bool = False, synonym: int | None = None
+    ) -> Token:
+        """One common word with an ending (already in Latin letters); ``synonym`` overrides the speaker's choice."""
         if concept.startswith(RARE):
             return Token(self._rare(concept[1:], tag, ending, past), tag, "O", slot, concept)
         forms = self.language.forms[concept]
-        index = self.rng.randrange(len(forms)) if self.rng is not None and len(forms) > 1 else 0
+        index = synonym if synonym is not None else self.choose(self.language, concept)
         if past and self.language.code == SOURCE:
             text = CONCEPTS[concept].past[index]
         else:
             text = forms[index] + self.language.write(self.settings.past if past else ending)
-        return Token(text, tag, "O", slot, concept)
+        return Token(text, tag, "O", slot, concept, index)
 
     def _rare(self, word: str, tag: str, ending: str, past: bool) -> str:
         if self.language.code == SOURCE:

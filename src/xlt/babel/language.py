@@ -39,27 +39,42 @@ def _invent(rng: random.Random) -> str:
 
 @dataclass
 class Language:
-    """The words of one language. ``forms[concept][i]`` translates the i-th English synonym of the concept."""
+    """The words of one language.
+
+    ``forms[concept][i]`` translates the i-th English synonym of the concept; ``everyday[concept]`` is the position of the
+    synonym this language prefers.
+    """
 
     code: str
     settings: LanguageConfig
     seed: int
     forms: dict[str, tuple[str, ...]] = field(init=False)
+    everyday: dict[str, int] = field(init=False)
     _verbatim: dict[str, bool] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         taken: set[str] = set()
+        self.everyday = {name: self._everyday(name) for name in CONCEPTS}
         self.forms = {name: self._forms(name, taken) for name in CONCEPTS}
+
+    def _everyday(self, concept: str) -> int:
+        """0, the everyday synonym of English, or by the language's share another one (one draw for the whole world)."""
+        synonyms = len(CONCEPTS[concept].words)
+        draw = stream(self.seed, "everyday", concept)
+        rarer = draw.random() < self.settings.rarer_synonyms
+        return draw.randrange(1, synonyms) if rarer and synonyms > 1 else 0
 
     def _forms(self, concept: str, taken: set[str]) -> tuple[str, ...]:
         english = CONCEPTS[concept].words
         if self.code == SOURCE:
             return english
-        words = [self._word(f"{concept}/0", english[0], taken)]
-        for index, word in enumerate(english[1:], start=1):
+        usual = self.everyday[concept]
+        words = dict.fromkeys(range(len(english)), self._word(f"{concept}/{usual}", english[usual], taken))
+        for index, word in enumerate(english):
             own = stream(self.seed, "synonym", self.code, concept, index).random() < self.settings.synonyms
-            words.append(self._word(f"{concept}/{index}", word, taken) if own else words[0])
-        return tuple(words)
+            if own and index != usual:
+                words[index] = self._word(f"{concept}/{index}", word, taken)
+        return tuple(words.values())
 
     def _word(self, key: str, english: str, taken: set[str]) -> str:
         rng = stream(self.seed, "word", self.code, key)

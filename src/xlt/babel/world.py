@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from xlt.babel.config import WorldConfig
 from xlt.babel.grammar import RARE, Clause, Phrase, is_person
@@ -210,41 +211,59 @@ class Storyteller:
         return Clause("be", replace(subject, adjective=None), state=adjective, negated=self.chance(0.15))
 
     def story(self, length: int) -> list[Clause]:
-        """A coherent document: the same people and things come back, causes are followed by effects."""
+        """A coherent document: the same people and things come back, causes are followed by effects.
+
+        All that is caused in one story is good or all is bad, so that it shows which events and states go together.
+        """
+        good = self.chance(0.5)
         cast = [self.person(named=0.75) for _ in range(2)]
         thing = self.thing()
         told: list[Clause] = []
         while len(told) < length:
             subject = self.rng.choice(cast)
             kind = self.rng.random()
-            if kind < 0.5 and length - len(told) >= 2:
-                told += self.causal(subject, thing)
-            elif kind < 0.6 and told:
+            if kind < 0.6 and length - len(told) >= 2:
+                told += self.causal(subject, thing, good)
+            elif kind < 0.68 and told:
                 told.append(self.state(self.rng.choice((subject, thing))))
-            elif kind < 0.8:
+            elif kind < 0.84:
                 clause = self.clause(subject, optional=0.4, frame="thing")
                 told.append(replace(clause, object=thing))
             else:
                 told.append(self.clause(subject, optional=0.4))
         return told[:length]
 
-    def causal(self, subject: Phrase, thing: Phrase) -> list[Clause]:
+    def causal(self, subject: Phrase, thing: Phrase, good: bool) -> list[Clause]:
         """A cause and its effect, with the details stories have."""
-        cause, effect = self.rng.choice(RULES)
-        return [self.details(_fill(cause, subject, thing), 0.25), _fill(effect, subject, thing)]
+        rule = self.rng.choice([rule for rule in RULES if rule.good == good])
+        return [self.details(_fill(rule.cause, subject, thing), 0.25), _fill(rule.effect, subject, thing)]
 
 
 # causes and effects: verb or "be:state"; "x" is the person, "y" the thing ("y:" opens a clause about the thing)
-CAUSAL = """
-lose.v y > x be sad; find.v y > x be happy; work.v > x be tired; rest.v > x be awake; win.v > x be famous;
-fail.v > x be angry; buy.v y > x be poor; sell.v y > x be rich; steal.v y > x hide.v y; fall.v > x be sick;
-drop.v y > y be broken; clean.v y > y be clean.a; push.v y > y be lost.a; break.v y > x cry.v; repair.v y > y be whole;
-swim.v > x be wet; sleep.v > x be strong; sing.v > x laugh.v; wait.v > x be calm; dance.v > x rest.v;
-paint.v y > y be new; carry.v y > x be weak; hold.v y > x be safe; take.v y > x arrive.v; draw.v y > x be healthy
+GOOD = """
+find.v y > x be happy; rest.v > x be awake; win.v > x be famous; sell.v y > x be rich; clean.v y > y be clean.a;
+repair.v y > y be whole; sleep.v > x be strong; sing.v > x laugh.v; wait.v > x be calm; dance.v > x rest.v;
+paint.v y > y be new; hold.v y > x be safe; take.v y > x arrive.v; draw.v y > x be healthy
+"""
+BAD = """
+lose.v y > x be sad; work.v > x be tired; fail.v > x be angry; buy.v y > x be poor; steal.v y > x hide.v y;
+fall.v > x be sick; drop.v y > y be broken; push.v y > y be lost.a; break.v y > x cry.v; swim.v > x be wet;
+carry.v y > x be weak
 """
 
+Pattern = tuple[str, str, str]
+"""Subject ("x" or "y"), verb, object or state."""
 
-def _parse(text: str) -> tuple[str, str, str]:
+
+class Rule(NamedTuple):
+    """What follows from what, and whether it is a good or a bad turn."""
+
+    cause: Pattern
+    effect: Pattern
+    good: bool
+
+
+def _parse(text: str) -> Pattern:
     """``"lose.v y"`` -> (subject, verb, object or state)."""
     parts = text.split()
     subject = parts.pop(0) if parts[0] in ("x", "y") else "x"
@@ -252,12 +271,21 @@ def _parse(text: str) -> tuple[str, str, str]:
     return subject, verb, parts[0] if parts else ""
 
 
-RULES = tuple(
-    (_parse(cause), _parse(effect)) for cause, effect in (rule.split(">") for rule in CAUSAL.strip().split(";"))
-)
+def _rules(text: str, good: bool) -> list[Rule]:
+    sides = [[_parse(side) for side in rule.split(">")] for rule in text.strip().split(";")]
+    return [Rule(cause, effect, good) for cause, effect in sides]
 
 
-def _fill(pattern: tuple[str, str, str], subject: Phrase, thing: Phrase) -> Clause:
+RULES = (*_rules(GOOD, True), *_rules(BAD, False))
+
+
+def turn(rng: random.Random) -> int:
+    """A rule, good or bad alike."""
+    good = rng.random() < 0.5
+    return rng.choice([number for number, rule in enumerate(RULES) if rule.good == good])
+
+
+def _fill(pattern: Pattern, subject: Phrase, thing: Phrase) -> Clause:
     who, verb, rest = pattern
     topic = subject if who == "x" else replace(thing, adjective=None, article="the")
     if verb == "be":
@@ -267,9 +295,20 @@ def _fill(pattern: tuple[str, str, str], subject: Phrase, thing: Phrase) -> Clau
 
 def cause_of(rule: int, subject: Phrase, thing: Phrase) -> Clause:
     """The cause of a rule, for given participants."""
-    return _fill(RULES[rule][0], subject, thing)
+    return _fill(RULES[rule].cause, subject, thing)
 
 
 def effect_of(rule: int, subject: Phrase, thing: Phrase) -> Clause:
     """The effect of a rule, for given participants."""
-    return _fill(RULES[rule][1], subject, thing)
+    return _fill(RULES[rule].effect, subject, thing)
+
+
+def opposite_rules(rule: int, count: int, rng: random.Random) -> list[int]:
+    """Bad turns for a good one and good ones for a bad one, with causes and effects of their own."""
+    found: list[int] = []
+    candidates = [number for number, other in enumerate(RULES) if other.good != RULES[rule].good]
+    rng.shuffle(candidates)
+    for other in candidates:
+        if all(RULES[other].cause != RULES[one].cause and RULES[other].effect != RULES[one].effect for one in found):
+            found.append(other)
+    return found[:count]

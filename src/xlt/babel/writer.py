@@ -12,11 +12,10 @@ from typing import Any
 import yaml
 
 from xlt.artifacts import atomic_folder, digest, to_json, write_atomic
-from xlt.babel import choices, corpus, pairs, questions, retrieval, tagging
+from xlt.babel import choices, corpus, pairs, questions, retrieval, tagging, wordlists
 from xlt.babel.config import BabelConfig
 from xlt.babel.context import SPLITS, Babel
 from xlt.babel.language import SOURCE, distance
-from xlt.babel.lexicon import CONCEPTS
 from xlt.errors import InputError
 
 STAMP = "babel.stamp.json"
@@ -78,7 +77,7 @@ class Writer:
             part()
 
     def lexicon(self) -> None:
-        """``languages.yaml``, the dictionaries and the synonyms."""
+        """``languages.yaml``, the dictionaries, and the synonyms in the form of Robust-XLT's file."""
         languages = self.babel.languages
         source = languages[SOURCE].settings
         entries = {
@@ -96,19 +95,8 @@ class Writer:
         for code, language in languages.items():
             if code == SOURCE:
                 continue
-            rows = [
-                (word, form)
-                for concept in CONCEPTS.values()
-                for word, form in zip(concept.words, language.forms[concept.id], strict=True)
-            ]
-            self.put(f"dictionaries/{SOURCE}-{code}.tsv", _table(rows))
-        synonyms: dict[str, list[str]] = {}
-        for concept in CONCEPTS.values():
-            for forms in (concept.words, concept.past):
-                for word in forms:
-                    synonyms.setdefault(word, []).extend(other for other in forms if other != word)
-        kept = {word: list(dict.fromkeys(others)) for word, others in synonyms.items() if others}
-        self.put("synonyms/en.json", json.dumps(kept, ensure_ascii=False, indent=0) + "\n")
+            self.put(f"lexicon/{SOURCE}-{code}.tsv", _table(wordlists.dictionary(language)))
+        self.put_json("robust/counterfitted_neighbors.json", wordlists.neighbours())
 
     def _inference_row(self, pair: pairs.PairMeaning, language: str, key: str, number: int) -> dict[str, str]:
         first = self.babel.say(pair.first, language, key, number, "a")
