@@ -1,0 +1,43 @@
+"""Randomized smoothing by random perturbation, RS-RP (Huang et al. 2021, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xlt.modeling.embeddings import marker_ids, uniform_in_ball, unit, words_of
+from xlt.modeling.model import TransferModel
+from xlt.modeling.rows import Rows
+from xlt.regimes import RandomPerturbation
+from xlt.training.objectives import LossPart
+
+
+class RandomNoise:
+    """Adds to each token's word embedding a uniform draw from a ball; padding and special tokens stay as they are.
+
+    Draws come from a generator of their own on the CPU, so that they depend on the seed alone and not on the device.
+    """
+
+    def __init__(self, values: RandomPerturbation, tokenizer: Any, seed: int) -> None:
+        self.values = values
+        self.markers = marker_ids(tokenizer)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.radius: float | None = None
+
+    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
+        """The loss of one micro-batch under fresh noise."""
+        if self.radius is None:  # of the encoder as it starts; its embeddings may be trained
+            self.radius = self.values.radius * unit(model, self.values.norm)
+        model.shift = self.shift
+        try:
+            return part()
+        finally:
+            model.shift = None
+
+    def shift(self, words: Tensor, rows: Rows) -> Tensor:
+        """[rows, tokens, width] word embeddings with noise."""
+        assert self.radius is not None
+        noise = uniform_in_ball(words.shape, self.values.norm, self.radius, self.generator)
+        return words + noise.to(words) * words_of(rows, self.markers).to(words)
