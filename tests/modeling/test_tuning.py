@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from xlt.errors import InputError
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.rows import pad_rows
-from xlt.regimes import Bottleneck, Frozen, Full, LoRA, Tuning
+from xlt.modeling.tuning import merged
+from xlt.regimes import Bottleneck, Frozen, Full, Head, LoRA, Tuning
 
 FULL = Full(kind="full")
 FROZEN = Frozen(kind="frozen")
@@ -125,3 +127,111 @@ def test_the_seed_draws_adapter_and_head(mini_encoder: Path, tuning: Tuning) -> 
     assert all(torch.equal(first[name], again[name]) for name in first)
     for part in ("encoder.", "head."):
         assert any(not torch.equal(first[name], other[name]) for name in first if name.startswith(part))
+
+
+HEAD_NAMES = {f"head.{part}.{kind}" for part in ("dense", "out") for kind in ("weight", "bias")}
+ATTENTION = "attention.self.{}"
+WHERE = {  # target: (module of a layer, inputs, outputs)
+    "q": (ATTENTION.format("query"), WIDTH, WIDTH),
+    "k": (ATTENTION.format("key"), WIDTH, WIDTH),
+    "v": (ATTENTION.format("value"), WIDTH, WIDTH),
+    "intermediate": ("intermediate.dense", WIDTH, INNER),
+    "output": ("output.dense", INNER, WIDTH),
+}
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+@pytest.mark.parametrize("layers", [None, [0], [1], [1, 0]], ids=str)
+@pytest.mark.parametrize("targets", [["q", "v"], ["k"], ["intermediate"], ["output", "q"], list(WHERE)], ids=str)
+def test_lora_adds_exactly_these_tensors(mini_encoder: Path, rank: int, layers: Any, targets: Any) -> None:
+    model = build(mini_encoder, LoRA(kind="lora", rank=rank, alpha=4, targets=targets, layers=layers))
+    expected = {}
+    for number in layers or range(LAYERS):
+        for target in targets:
+            module, inputs, outputs = WHERE[target]
+            start = f"encoder.encoder.layer.{number}.{module}.loras.task.lora_"
+            expected[f"{start}A"], expected[f"{start}B"] = (rank, inputs), (outputs, rank)
+    given = {name: tuple(parameter.shape) for name, parameter in trainable(model).items()}
+    assert {name: shape for name, shape in given.items() if name not in HEAD_NAMES} == expected
+    assert set(given) - set(expected) == HEAD_NAMES
+    assert not [name for name, _ in model.named_parameters() if "lora_" in name and name not in expected]
+
+
+def test_a_layer_the_encoder_does_not_have_is_an_input_error(mini_encoder: Path) -> None:
+    message = "tuning.layers: expected numbers from 0 to 1, got 2; the encoder has 2 layers"
+    with pytest.raises(InputError, match=message):
+        build(mini_encoder, LoRA(kind="lora", rank=2, alpha=4, layers=[0, 2]))
+
+
+def trained_lora(path: Path, targets: Any, layers: Any = None) -> TransferModel:
+    """A model whose updates are as large as those of a trained one, with dropout in them."""
+    model = build(path, LoRA(kind="lora", rank=3, alpha=6, targets=targets, layers=layers, dropout=0.3))
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for name, parameter in trainable(model).items():
+            if "lora_" in name:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return model.eval()
+
+
+@pytest.mark.parametrize("targets", [["q", "v"], list(WHERE)], ids=str)
+@pytest.mark.parametrize("layers", [None, [1]], ids=str)
+def test_merged_lora_predicts_the_same_and_leaves_no_trace(mini_encoder: Path, targets: Any, layers: Any) -> None:
+    model = trained_lora(mini_encoder, targets, layers)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.inference_mode():
+        apart = model.scores(rows())
+    with merged(model.encoder), torch.inference_mode():
+        together = model.scores(rows())
+        changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+        expected = {
+            f"encoder.encoder.layer.{number}.{WHERE[target][0]}.weight"
+            for number in layers or range(LAYERS)
+            for target in targets
+        }
+        assert changed == expected
+        assert model.trained_state().keys() == model.trainable
+    assert torch.allclose(apart, together, atol=1e-5)
+    assert torch.equal(apart.argmax(-1), together.argmax(-1))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    with torch.inference_mode():
+        assert torch.equal(model.scores(rows()), apart)
+    bare = hidden(build(mini_encoder, FULL))
+    assert (hidden(model) - bare).abs().max() > 0.01  # the updates do something
+
+
+def test_a_merged_matrix_by_hand(mini_encoder: Path) -> None:
+    model = trained_lora(mini_encoder, ["v"])
+    parameters = dict(model.named_parameters())
+    name = "encoder.encoder.layer.1.attention.self.value"
+    released = parameters[f"{name}.weight"].detach().clone()
+    update = parameters[f"{name}.loras.task.lora_B"] @ parameters[f"{name}.loras.task.lora_A"]
+    with merged(model.encoder):
+        assert torch.allclose(parameters[f"{name}.weight"], released + 6 / 3 * update, atol=1e-6)  # alpha / rank
+
+
+def test_what_is_merged_comes_apart_after_an_error(mini_encoder: Path) -> None:
+    model = trained_lora(mini_encoder, ["q"])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(KeyError), merged(model.encoder):
+        raise KeyError
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("tuning", [FULL, FROZEN, PFEIFFER], ids=["full", "frozen", "bottleneck"])
+def test_without_lora_there_is_nothing_to_merge(mini_encoder: Path, tuning: Tuning) -> None:
+    model = build(mini_encoder, tuning)
+    before = hidden(model)
+    with merged(model.encoder):
+        assert torch.equal(hidden(model), before)
+
+
+@pytest.mark.parametrize("family", ["classification", "choice", "tagging", "span"])
+def test_head_only_trains_the_head_and_runs_the_encoder_without_a_graph(mini_encoder: Path, family: str) -> None:
+    model = build(mini_encoder, Head(kind="head"), family=family)
+    assert set(trainable(model)) == {name for name, _ in model.named_parameters() if name.startswith("head.")}
+    assert model.trained_state().keys() == model.trainable
+    states = model.train().hidden(rows())
+    assert states.grad_fn is None and not states.requires_grad
+    model.head(states).sum().backward()
+    assert all((p.grad is not None) == name.startswith("head.") for name, p in model.named_parameters())
