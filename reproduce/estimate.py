@@ -7,6 +7,7 @@ from pathlib import Path
 from xlt.artifacts import read_json
 from xlt.config import Table, Task
 from xlt.errors import InputError
+from xlt.regimes import Adversarial
 from xlt.runs import Evaluation, FileSet, RunConfig, Stage
 
 TOKENS_PER_EXAMPLE = {
@@ -45,6 +46,8 @@ def stage_tokens(stage: Stage, data: Path, passes: float) -> float:
     train = tokens(stage.train, data, stage.caps.train, recipe.family, recipe.options) * passes
     if recipe.family == "lareqa":
         train *= ANSWER_SHARE
+    if stage.augmentation is not None:
+        train *= stage.augmentation.copies
     dev = tokens(stage.dev, data, stage.caps.dev, recipe.family, recipe.options) if stage.dev else 0.0
     return recipe.epochs * (train + dev)
 
@@ -58,8 +61,13 @@ def task_tokens(evaluation: Evaluation, data: Path) -> float:
 def run_tokens(run: RunConfig, data: Path) -> float:
     """Forward-pass equivalents of a whole run, in tokens."""
     passes = PASSES[run.regime.tuning.kind]
+    if isinstance(run.regime.robustness, Adversarial):
+        passes += 2.0 * run.regime.robustness.steps  # forward and back to the embeddings, no gradient of weights
+    smoothing = run.regime.smoothing
+    copies = 1 if smoothing is None else smoothing.votes + smoothing.selection
     stages = run.stages if run.weights_of is None else []
-    return sum(stage_tokens(s, data, passes) for s in stages) + sum(task_tokens(e, data) for e in run.evaluations)
+    scored = sum(task_tokens(e, data) for e in run.evaluations)
+    return sum(stage_tokens(s, data, passes) for s in stages) + copies * scored
 
 
 def needed(target: str, runs: dict[str, RunConfig], listed: dict[str, list[str]]) -> list[str]:

@@ -12,13 +12,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from planner import Digests, Planner
+from digests import Digests
+from language_adapter_plan import NO_ADAPTERS, language_adapter_jobs, settings_of
+from lexical_plan import add_lexical, job_seeds
+from planner import Planner
 from rows import Rows, planned_regimes, rows_of
 
 from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
 from xlt.config import Profile, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.languages import register
+from xlt.lexical import LexicalConfig
 from xlt.modeling.checkpoints import resolve_model
 from xlt.regimes import Regime
 from xlt.runs import write_run
@@ -47,6 +51,7 @@ def plan_json(
         "model": planner.model.name,
         "seeds": planner.seeds,
         "regimes": listed,
+        "recipes": {name: {"title": r.title, "family": r.family} for name, r in planner.recipes.items()},
         "jobs": {folder: job.result for folder, job in planner.jobs.items()},
         "tables": {
             name: {"regimes": rows.shown[name], "left_out": rows.left_out[name], "tasks": table.tasks}
@@ -60,6 +65,11 @@ def behind(planner: Planner, table: Table, regimes: dict[str, list[str]], shown:
     runs = [f for regime in shown for f in regimes.get(regime, []) if set(planner.runs[f].tasks) & set(table.tasks)]
     jobs = [f for f, job in planner.jobs.items() if any(f.split("/")[:2] == ["lexical", n] for n in table.lexical)]
     return [f"{folder}/scores.json" for folder in runs] + [f"{folder}/{planner.jobs[folder].result}" for folder in jobs]
+
+
+def own_runs(planner: Planner, folders: list[str]) -> list[str]:
+    """The runs that a regime's own page shows: all but those of tasks that only some tables pay for."""
+    return [f for f in folders if not any(each.task.separate for each in planner.runs[f].evaluations)]
 
 
 def run_rules(root: Path, planner: Planner) -> list[str]:
@@ -78,6 +88,14 @@ def run_rules(root: Path, planner: Planner) -> list[str]:
     return lines
 
 
+def language_adapter_rule(root: Path, planner: Planner) -> list[str]:
+    """The goal that makes every language adapter of this profile and model."""
+    folders = language_adapter_jobs(planner).values()
+    needs = " ".join(f"{root}/{folder}/{planner.jobs[folder].result}" for folder in folders)
+    command = [] if folders else [f"\t@echo 'error: {NO_ADAPTERS}' >&2; exit 2"]
+    return [".PHONY: language-adapters", f"language-adapters: {needs}", *command, ""]
+
+
 def make_rules(
     root: Path, planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table], rows: Rows
 ) -> str:
@@ -85,8 +103,11 @@ def make_rules(
     world = planner.profile.languages_from
     named = "" if world is None else f" --languages {planner.data / world}"
     lines = ["# Written by reproduce/plan.py; do not edit.", "MAKEFLAGS += --no-builtin-rules", ".DELETE_ON_ERROR:", ""]
-    lines += run_rules(root, planner)
-    made = {f"regime-{n}": (n, [f"{f}/scores.json" for f in folders], "") for n, folders in regimes.items()}
+    lines += [*run_rules(root, planner), *language_adapter_rule(root, planner)]
+    made = {
+        f"regime-{n}": (n, [f"{f}/scores.json" for f in own_runs(planner, folders)], "")
+        for n, folders in regimes.items()
+    }
     made |= {
         name: (name, behind(planner, table, regimes, rows.shown[name]), f"configs/tables/{name}.yaml")
         for name, table in tables.items()
@@ -95,8 +116,12 @@ def make_rules(
         target = f"{root}/tables/{name}.md"
         needs = " ".join([*(f"{root}/{result}" for result in results), f"{root}/plan.json", config, "$(REPORTED)"])
         what = f"--table {goal}" if config else f"--regime {goal}"
-        command = f"$(PYTHON) reproduce/tabulate.py {what} --root {root} --configs configs{named}"
-        lines += [f"{target}: {needs}", f"\t{command}", f".PHONY: {goal}", f"{goal}: {target}", ""]
+        counting = f" --data {planner.data}" if name in tables and tables[name].kind == "sizes" else ""
+        command = f"$(PYTHON) reproduce/tabulate.py {what} --root {root} --configs configs{named}{counting}"
+        phony = (
+            f"{goal} {target}" if counting else goal
+        )  # sizes are counted anew: no file says what the data folder holds
+        lines += [f"{target}: {needs}", f"\t{command}", f".PHONY: {phony}", f"{goal}: {target}", ""]
     return "\n".join(lines)
 
 
@@ -123,9 +148,10 @@ def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]],
     root: Path = arguments.root
     tables = load_all(Table, configs / "tables")
     regimes = planned_regimes(load_all(Regime, configs / "regimes"), tables, configs / "tables")
+    model = resolve_model(arguments.model or profile.model, configs)
     planner = Planner(
         profile=profile,
-        model=resolve_model(arguments.model or profile.model, configs),
+        model=model,
         data=data,
         seeds=seeds_of(arguments.seeds) or profile.seeds,
         tasks=load_all(Task, configs / "tasks"),
@@ -133,6 +159,8 @@ def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]],
         regimes=regimes,
         digests=Digests(root / "data-digests.json"),
         world=world_languages(profile, data),
+        lexical=load_all(LexicalConfig, configs / "lexical"),
+        language_adapters=settings_of(configs, model.name),
     )
     for task in planner.tasks.values():
         if task.recipe not in planner.recipes:
@@ -146,7 +174,16 @@ def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]],
     for name, table in tables.items():
         for regime in [*rows.shown[name], *rows.left_out[name]]:
             planner.extra.setdefault(regime, set()).update(table.tasks)
+        plan_lexical(planner, table)
     return planner, {name: planner.plan_regime(regime) for name, regime in planner.regimes.items()}, tables, rows
+
+
+def plan_lexical(planner: Planner, table: Table) -> None:
+    """Plan the lexical injections a table shows, with as many seeds as each asks for."""
+    for name in table.lexical:
+        least = planner.lexical[name].seeds if name in planner.lexical else 1
+        for seed in job_seeds(planner.seeds, least):
+            add_lexical(planner, name, seed, f"table {table.name}")
 
 
 def check_names(planner: Planner, tables: set[str], path: Path) -> None:
@@ -214,7 +251,8 @@ def main() -> None:
     if arguments.show:
         from estimate import report  # beside this script
 
-        listed = {**regimes, **{name: folders_behind(planner, t, regimes, rows, name) for name, t in tables.items()}}
+        shown = {name: own_runs(planner, folders) for name, folders in regimes.items()}
+        listed = {**shown, **{name: folders_behind(planner, t, regimes, rows, name) for name, t in tables.items()}}
         print(
             report(
                 arguments.show,
@@ -228,6 +266,9 @@ def main() -> None:
                 arguments.threads,
             )
         )
+        for regime in rows.shown.get(arguments.show, [arguments.show]):
+            if regime in planner.without_runs:
+                print(f"no runs: {regime}: {planner.without_runs[regime]}")
 
 
 def folders_behind(planner: Planner, table: Table, regimes: dict[str, list[str]], rows: Rows, name: str) -> list[str]:

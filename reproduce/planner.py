@@ -7,50 +7,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import read_json, sha256_file, to_json, write_atomic
-from xlt.config import Caps, Model, Profile, Recipe, Source, Strict, Task
+from digests import Digests
+from evaluations import evaluation_of
+from jobs import Job
+from language_adapter_plan import raw_text, why_no_adapters, with_language_adapters
+from lexical_plan import add_lexical
+from mixture_plan import add_mixture
+from rates import learning_rate
+
+from xlt.config import Caps, ForRecipe, Model, Profile, Recipe, Source, Task
 from xlt.data.sources import locate
 from xlt.errors import InputError
-from xlt.regimes import Regime, learning_rate_key
-from xlt.runs import Evaluation, FileSet, Mixture, Named, ProfileSummary, RunConfig, Stage, Upstream, run_dir
+from xlt.lexical import LexicalConfig, job_dir
+from xlt.regimes import SMOOTHED, Regime, Robustness, Synonyms
+from xlt.runs import (
+    Augmentation,
+    Evaluation,
+    FileSet,
+    LanguageAdapterSettings,
+    Mixture,
+    Named,
+    ProfileSummary,
+    RunConfig,
+    Stage,
+    Upstream,
+    run_dir,
+)
 
 RETRIEVAL_WITHOUT_TRAINING = ("tatoeba", "bucc")
 """Families that an encoder without a trained head can be evaluated on."""
-
-
-class Digests:
-    """SHA-256 of data files, computed again only when a file's size or time changes."""
-
-    def __init__(self, store: Path) -> None:
-        self.store = store
-        self.known: dict[str, list[object]] = read_json(store) if store.exists() else {}
-        self.changed = False
-
-    def __call__(self, path: Path) -> str:
-        """The hash of one file."""
-        status = path.stat()
-        key, sign = str(path.resolve()), [status.st_size, status.st_mtime_ns]
-        entry = self.known.get(key)
-        if entry is None or entry[:2] != sign:
-            entry = [*sign, sha256_file(path)]
-            self.known[key] = entry
-            self.changed = True
-        return str(entry[2])
-
-    def save(self) -> None:
-        """Keep what was computed for the next plan."""
-        if self.changed:
-            write_atomic(self.store, to_json(self.known))
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something other than a run that runs are made from: its config, the script that does it, and the file it ends with."""
-
-    config: Strict
-    script: str
-    result: str
-    needs: tuple[str, ...] = ()
 
 
 @dataclass
@@ -66,6 +51,10 @@ class Planner:
     regimes: dict[str, Regime]
     digests: Digests
     world: list[str] | None
+    lexical: dict[str, LexicalConfig] = field(default_factory=dict)
+    language_adapters: LanguageAdapterSettings | None = None
+    without_runs: dict[str, str] = field(default_factory=dict)
+    """Why a regime has no runs, where the data folder does not explain it."""
     extra: dict[str, set[str]] = field(default_factory=dict)
     """Tasks that tables ask for beyond the benchmark's own, by regime."""
     runs: dict[str, RunConfig] = field(default_factory=dict)
@@ -77,12 +66,14 @@ class Planner:
         override: Mapping[Any, list[Source]] = self.profile.sources.get(name, {})
         return list(override.get(split, own.get(split, [])))
 
-    def find(self, sources: Sequence[Source], language: str, split: str) -> FileSet | None:
-        """The files of one split in one language, or None when there are none."""
+    def find(
+        self, sources: Sequence[Source], language: str, split: str, question_language: str | None = None
+    ) -> FileSet | None:
+        """The files of one split in one language (of passages with questions in another), or None without any."""
         for source in sources:
             if source.languages is not None and language not in source.languages:
                 continue
-            located = locate(self.data, [source], language=language, split=split)
+            located = locate(self.data, [source], language=language, split=split, question_language=question_language)
             if located is not None:
                 return FileSet(
                     format=located.format,
@@ -106,49 +97,39 @@ class Planner:
     def evaluation(self, task: Task) -> Evaluation:
         """One task with its files in every language that has some."""
         if task.name not in self._evaluations:
-            self._evaluations[task.name] = self._evaluation(task)
+            self._evaluations[task.name] = evaluation_of(self, task)
         return self._evaluations[task.name]
 
-    def _evaluation(self, task: Task) -> Evaluation:
-        split = self.profile.splits.get(task.name, "test")
-        sources = self.sources(task.name, split, task.sources)
-        found = {code: self.find(sources, code, split) for code in self.languages(task)}
-        if self.world is not None:  # a generated world has no official list; what it wrote is what there is
-            found = {code: files for code, files in found.items() if files is not None}
-        tuning: dict[str, FileSet | None] = {}
-        if task.family == "bucc" and split == "test":  # the threshold is tuned on the training split
-            dev = self.sources(task.name, "dev", task.sources)
-            tuning = {code: self.find(dev, code, "dev") for code in found}
-        return Evaluation(
-            task=task,
-            split=split,
-            caps=self.profile.cap(task.name),
-            files={code: files for code, files in found.items() if files is not None},
-            tuning_files={code: files for code, files in tuning.items() if files is not None},
-            no_data=[code for code, files in found.items() if files is None],
-        )
-
-    def stage(self, recipe: Recipe, regime: Regime) -> Stage | None:
-        """One training with every value resolved, or None when its training files are absent."""
+    def stage(self, recipe: Recipe, regime: Regime, seed: int) -> Stage | None:
+        """One training with every value resolved, or None when its training files or its neighbours' file are absent."""
         train = self.find(self.sources(recipe.name, "train", recipe.sources), recipe.language, "train")
-        if train is None:
+        augmentation = self.augmentation(recipe, regime.robustness, seed)
+        if train is None or (isinstance(regime.robustness, Synonyms) and augmentation is None):
             return None
         dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
-        key = learning_rate_key(regime.tuning)
-        rates = {**recipe.learning_rate, **(self.model.learning_rate or {})}
-        if key not in rates:
-            raise InputError(
-                f"recipe {recipe.name}: no learning_rate for {key}; add one to configs/recipes/{recipe.name}.yaml"
-            )
+        own = self.model.recipes.get(recipe.name, ForRecipe())
         resolved = recipe.model_copy(
             update={
                 "epochs": self.profile.epochs.get(recipe.name, self.profile.epochs.get("default", recipe.epochs)),
-                "batch_size": self.model.batch_size or recipe.batch_size,
+                "batch_size": own.batch_size or self.model.batch_size or recipe.batch_size,
             }
         )
         return Stage(
-            recipe=resolved, learning_rate=rates[key], caps=self.profile.cap(recipe.name), train=train, dev=dev
+            recipe=resolved,
+            learning_rate=learning_rate(recipe, regime, self.model),
+            caps=self.profile.cap(recipe.name),
+            train=train,
+            dev=dev,
+            augmentation=augmentation,
         )
+
+    def augmentation(self, recipe: Recipe, noise: Robustness | None, seed: int) -> Augmentation | None:
+        """The noisy copies of a recipe's training set that RS-DA asks for; None without the file of neighbours."""
+        if not isinstance(noise, Synonyms) or not (self.data / noise.neighbours).is_file():
+            return None
+        digest = self.digests(self.data / noise.neighbours)
+        files = FileSet(format="neighbours", files=[noise.neighbours], sha256={noise.neighbours: digest})
+        return Augmentation(neighbours=files, copies=noise.copies_of(recipe.name), seed=seed)
 
     def chain(self, recipe: Recipe) -> list[Recipe]:
         """A recipe and those that must be trained before it, in order."""
@@ -173,40 +154,21 @@ class Planner:
         for name in before.recipes:
             self.recipe(name, f"regime {regime.name}: intermediate.recipes")
         if before.transfer != "fuse" and (len(before.recipes) > 1 or before.masked_text is not None):
-            folder = self.add_mixture(regime, seed)
+            folder = add_mixture(self, regime, before, seed)
             return None if folder is None else [Upstream(recipe="several", folder=folder)]
         plain = self.twin(regime.plain())
         if plain.name == regime.name:  # no planned regime is its plain twin
             plain = plain.model_copy(update={"name": f"{regime.name}-plain"})
-        wanted = [*before.recipes, recipe] if before.transfer == "fuse" else before.recipes
+        wanted = before.recipes
+        if before.transfer == "fuse":  # the target's own adapter last
+            wanted = [*(name for name in before.recipes if name != recipe), recipe]
         folders = {name: self.add(plain, name, seed) for name in dict.fromkeys(wanted)}
         found = [Upstream(recipe=name, folder=folder) for name, folder in folders.items() if folder is not None]
         return found if len(found) == len(folders) else None
 
-    def add_mixture(self, regime: Regime, seed: int) -> str | None:
-        """Plan the run that trains several intermediate recipes together, or one mixed with masked text."""
-        before = regime.intermediate
-        assert before is not None
-        same = [other for other in self.regimes.values() if other.intermediate == before]
-        owner = next((other for other in same if other.plain().axes() == regime.plain().axes()), regime)
-        folder = run_dir(owner.name, "intermediate", seed)
-        if folder not in self.runs:
-            stages = [self.stage(self.recipes[name], regime) for name in before.recipes]
-            text = {} if before.masked_text is None else self.raw_text()
-            if None in stages or (before.masked_text is not None and not text):
-                return None
-            self.runs[folder] = self.run_config(
-                regime.plain(),
-                Named(name="intermediate", title=" + ".join(self.recipes[name].title for name in before.recipes)),
-                seed,
-                stages=[stage for stage in stages if stage is not None],
-                mixture=Mixture(temperature=before.temperature, masked_text=before.masked_text, text=text),
-            )
-        return folder
-
     def raw_text(self) -> dict[str, FileSet]:
         """The raw text files of the data folder by language (docs/data-layout.md)."""
-        return {}
+        return raw_text(self)
 
     def add(self, regime: Regime, recipe: str, seed: int) -> str | None:
         """Plan one run (once) and return its folder, or None when training files of it or its upstream are absent.
@@ -217,8 +179,12 @@ class Planner:
         if folder in self.runs:
             return folder
         if regime.smoothing is not None:
-            return self.add_evaluation(regime, self.twin(regime.model_copy(update={"smoothing": None})), recipe, seed)
-        stages = [self.stage(each, regime) for each in self.chain(self.recipes[recipe])] if recipe != "none" else []
+            plain = self.twin(regime.model_copy(update={"name": f"{regime.name}-plain", "smoothing": None}))
+            made = self.add_evaluation(regime, plain, recipe, seed)
+            self.add_separate(regime, plain, recipe, seed)
+            return made
+        chain = self.chain(self.recipes[recipe]) if recipe != "none" else []
+        stages = [self.stage(each, regime, seed) for each in chain]
         upstream = self.upstream(regime, recipe, seed)
         if None in stages or upstream is None:
             return None
@@ -230,10 +196,14 @@ class Planner:
             stages=[stage for stage in stages if stage is not None],
             tasks=[task for task in self.wanted(regime, recipe) if not task.separate],
         )
-        for task in self.wanted(regime, recipe):
-            if task.separate:
-                self.add_evaluation(regime, regime, recipe, seed, task)
+        self.add_separate(regime, regime, recipe, seed)
         return folder
+
+    def add_separate(self, regime: Regime, trained: Regime, recipe: str, seed: int) -> None:
+        """Plan the runs of the tasks that are evaluated in runs of their own."""
+        for task in self.wanted(regime, recipe):
+            if task.separate and self.evaluation(task).files:
+                self.add_evaluation(regime, trained, recipe, seed, task)
 
     def add_evaluation(
         self, regime: Regime, trained: Regime, recipe: str, seed: int, task: Task | None = None
@@ -270,20 +240,22 @@ class Planner:
     ) -> RunConfig:
         """A run with every value resolved; a task without any file is left out."""
         evaluations = [evaluation for evaluation in map(self.evaluation, tasks) if evaluation.files]
-        return RunConfig(
+        run = RunConfig(
             regime=regime,
             recipe=recipe,
             seed=seed,
             model=self.model,
             profile=self.summary({e.task.name for e in evaluations} | {stage.recipe.name for stage in stages}),
             upstream=upstream or [],
+            encoder_from=None if regime.lexical is None else job_dir(self.lexical[regime.lexical], seed),
             weights_of=weights_of,
             mixture=mixture,
             stages=stages,
             tasks=[evaluation.task.name for evaluation in evaluations],
-            languages={e.task.name: [*e.files, *e.no_data] for e in evaluations},
+            languages={e.task.name: e.expected for e in evaluations},
             evaluations=evaluations,
         )
+        return with_language_adapters(self, run)
 
     def wanted(self, regime: Regime, recipe: str) -> list[Task]:
         """The tasks a run is evaluated on: those of its recipe in the benchmark, and those a table asks for."""
@@ -293,7 +265,10 @@ class Planner:
         tasks = [task for task in self.tasks.values() if self.in_benchmark(task) or task.name in extra]
         if regime.tuning.kind == "frozen":
             return [task for task in tasks if task.family in RETRIEVAL_WITHOUT_TRAINING]
-        return [task for task in tasks if task.recipe == recipe]
+        if regime.tuning.kind == "head":  # theirs is one factor on all similarities, which changes no ranking
+            tasks = [task for task in tasks if self.recipes[task.recipe].family not in ("lareqa", "mewslix")]
+        voted = regime.smoothing is not None  # answers and rankings cannot be voted on
+        return [task for task in tasks if task.recipe == recipe and (task.family in SMOOTHED or not voted)]
 
     def in_benchmark(self, task: Task) -> bool:
         """Whether a task belongs to the profile's benchmark and is evaluated in every run of its recipe."""
@@ -319,9 +294,17 @@ class Planner:
     def plan_regime(self, regime: Regime) -> list[str]:
         """All runs of a regime for every seed; a task without any file, or without training files, has none."""
         folders: list[str] = []
+        if self.model.decoder is not None:  # for lexical injection alone
+            return folders
+        if (reason := why_no_adapters(self, regime)) is not None:
+            self.without_runs[regime.name] = reason
+            return folders
         frozen = regime.tuning.kind == "frozen"
         recipes = ["none"] if frozen else sorted({task.recipe for task in self.tasks.values()})
         for seed in self.seeds[:1] if frozen else self.seeds:  # nothing random happens without training
+            name = regime.lexical
+            if name is not None and add_lexical(self, name, seed, f"regime {regime.name}") is None:
+                continue
             for recipe in recipes:
                 if any(self.evaluation(task).files for task in self.wanted(regime, recipe)):
                     folder = self.add(regime, recipe, seed)

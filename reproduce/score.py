@@ -31,6 +31,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="the JSON report to write")
     parser.add_argument("--strict", action="store_true", help="a missing language is an error, as in XTREME's script")
     parser.add_argument(
+        "--any-language", action="store_true", help="every language with labels, official or not (the generated world)"
+    )
+    parser.add_argument(
         "--configs", type=Path, default=CONFIGS, help="folder of tasks/*.yaml (default: the artifact's)"
     )
     return parser.parse_args()
@@ -83,7 +86,12 @@ def main() -> None:
     options = arguments()
     official, others = languages_of(options.configs, options.benchmark)
     report = score_folder(
-        options.predictions, options.labels, options.benchmark, official, strict=options.strict, left_out=others
+        options.predictions,
+        options.labels,
+        options.benchmark,
+        None if options.any_language else official,
+        strict=options.strict,
+        left_out=others,
     )
     print(render(report))
     try:

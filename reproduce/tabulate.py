@@ -2,6 +2,7 @@
 
     python reproduce/tabulate.py --table table2 --root out/pilot/e5-small
     python reproduce/tabulate.py --regime adapter-itt --root out/pilot/e5-small
+    python reproduce/tabulate.py --table table1 --root out/pilot/e5-small --data data
 
 Runs that are not there are shown as "not run", tasks and languages without files as "no data".
 """
@@ -10,20 +11,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 # In place of this script's own folder, where its name would hide the package tabulate.
 sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
 from xlt import languages
 from xlt.artifacts import write_atomic
-from xlt.config import Table, Task, load, load_all
+from xlt.config import Recipe, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
-from xlt.results import export, regime_table
 from xlt.results.render import Document, standalone, to_latex, to_markdown
 from xlt.results.reported import load_reported
 from xlt.results.runs import Plan, Regime, load_plan, load_regime
-from xlt.results.tables import KINDS, Inputs
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,11 +36,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True, help="folder of one profile and model, with plan.json")
     parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
     parser.add_argument("--output", type=Path, help="folder to write to; default: <root>/tables")
+    parser.add_argument("--data", type=Path, help="folder of official files; read for a table of sizes only")
     parser.add_argument("--languages", type=Path, help="languages.yaml of the embedded world, for its languages' names")
     return parser.parse_args()
 
 
-def _write(folder: Path, name: str, document: Document, csv: str, json: str) -> None:
+def _write(
+    folder: Path, name: str, document: Document, csv: str, json: str, files: Mapping[str, bytes] | None = None
+) -> None:
+    _replace(folder / name, files or {})
     for suffix, text in {
         ".csv": csv,
         ".json": json,
@@ -48,6 +54,15 @@ def _write(folder: Path, name: str, document: Document, csv: str, json: str) -> 
     }.items():
         write_atomic(folder / f"{name}{suffix}", text)
     print(f"wrote {folder / name}.{{md,tex,csv,json}}")
+
+
+def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the further files of a table into its own folder; those that an earlier table left there go."""
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    for path in folder.glob("*.*"):
+        if path.name not in files and path.suffix in (".csv", ".svg", ".pdf"):
+            path.unlink()
 
 
 def _tasks(configs: Path, names: list[str]) -> dict[str, Task]:
@@ -69,29 +84,56 @@ def _rows(root: Path, plan: Plan, config: Table) -> dict[str, Regime]:
     return {name: load_regime(root, plan, name) if name in plan.regimes else Regime(name, name, []) for name in names}
 
 
+def _sizes(data: Path | None, configs: Path, tasks: dict[str, Task], world: list[str] | None) -> Mapping[str, Any]:
+    """The sizes found in the data folder: in all official languages, or in the generated world's that have files."""
+    from xlt.data.sizes import count_all
+
+    if data is None:
+        raise InputError("expected --data, the folder that a table of sizes counts")
+    recipes = load_all(Recipe, configs / "recipes")
+    trained = {task.recipe for task in tasks.values()}
+    trained |= {after for name in trained if (after := recipes[name].after) is not None}
+    recipes = {name: recipe for name, recipe in recipes.items() if name in trained}
+    official = {name: list(dict.fromkeys(chain(*task.languages.values()))) for name, task in tasks.items()}
+    if world is None:
+        return count_all(data, tasks, recipes, official)
+    found = count_all(data, tasks, recipes, dict.fromkeys(tasks, world))
+    return {
+        name: {split: {code: n for code, n in own.items() if n is not None} for split, own in by_split.items()}
+        for name, by_split in found.items()
+        if any(n is not None for own in by_split.values() for n in own.values())
+    }
+
+
 def main() -> None:
     """Read the plan and the runs, and write one table."""
     arguments = _arguments()
+    from xlt.results import export, regime_table
+    from xlt.results.tables import KINDS, Inputs
+
     root, configs = arguments.root, arguments.configs
     output = arguments.output or root / "tables"
-    if arguments.languages:
-        languages.register(arguments.languages)
+    world = list(languages.register(arguments.languages)) if arguments.languages else None
     plan = load_plan(root)
     reported = load_reported(configs / "reported")
     if arguments.table:
         config = load(Table, configs / "tables" / f"{arguments.table}.yaml")
+        tasks = _tasks(configs, config.tasks)
         written = KINDS[config.kind](
             Inputs(
                 config=config,
                 plan=plan,
                 root=root,
-                tasks=_tasks(configs, config.tasks),
+                tasks=tasks,
                 regimes=_rows(root, plan, config),
                 left_out=plan.tables[config.name].left_out if config.name in plan.tables else [],
                 reported=reported,
+                configs=configs,
+                sizes=_sizes(arguments.data, configs, tasks, world) if config.kind == "sizes" else None,
+                world=world is not None,
             )
         )
-        _write(output, config.name, written.document, written.csv, written.json)
+        _write(output, config.name, written.document, written.csv, written.json, written.files)
     else:
         regimes = {name: load_regime(root, plan, name) for name in plan.regimes}
         if arguments.regime not in regimes:
@@ -102,6 +144,8 @@ def main() -> None:
         regime = regimes[arguments.regime]
         explanations = regime_table.load_explanations(configs / "tables" / "notes" / "differences.yaml")
         tasks = _tasks(configs, _in_table_order(configs, regime.tasks))
+        tasks = {name: task for name, task in tasks.items() if not task.separate}
+        regime = regime.serving(tasks)
         own = regime_table.build(plan, regime, regimes, tasks, reported, explanations)
         page = regime_table.document(own)
         _write(output, f"regime-{regime.name}", page, export.regime_csv(own), export.regime_json(own, page))

@@ -23,8 +23,6 @@ from xlt.errors import InputError, exit_status
 from xlt.results.render import to_markdown
 from xlt.results.reported import load_reported
 from xlt.results.runs import Plan, load_plan, load_regime
-from xlt.results.verdicts import counts, exit_code, verdicts
-from xlt.results.verification import as_json, document, failures
 
 
 def _arguments() -> argparse.Namespace:
@@ -52,6 +50,9 @@ def _rounding_error(configs: Path, root: Path, plan: Plan) -> float:
 def main() -> int:
     """Write ``<name>.verification.md`` and ``.json`` beside the tables and print the summary."""
     arguments = _arguments()
+    from xlt.results.verdicts import counts, exit_code, verdicts  # scipy: slow import
+    from xlt.results.verification import as_json, document, failures
+
     root, configs, name = arguments.root, arguments.configs, arguments.table
     if arguments.languages:
         languages.register(arguments.languages)

@@ -94,6 +94,34 @@ def tokenizer(mini_encoder: Path) -> Any:
     return load_tokenizer(mini_encoder)
 
 
+@pytest.fixture(scope="session")
+def mini_decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """A prepared folder with a Llama of 3 layers and width 16; texts begin with <s> and have no padding token."""
+    import torch
+    from tokenizers import Tokenizer, processors
+    from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
+
+    from xlt.config import ModelSource
+    from xlt.modeling.checkpoints import stamp_folder
+
+    folder = tmp_path_factory.mktemp("decoder") / "mini-llama"
+    raw = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    )
+    torch.manual_seed(0)
+    LlamaModel(config).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
+    stamp_folder(folder, name=folder.name, source=ModelSource(pretrained=True), origin="drawn at random for the tests")
+    return folder
+
+
 def mini_world() -> dict[str, Any]:
     """Settings of a world of three languages (the source, a near and a far one) with a handful of examples a file."""
     settings = yaml.safe_load((CONFIGS / "babel.yaml").read_text(encoding="utf-8"))
@@ -147,6 +175,9 @@ def write_mini_configs(folder: Path) -> Path:
         "sources": {"tydiqa": {"train": [{**questions, "take": 12}], "dev": [{**questions, "skip": 12}]}},
     }
     (folder / "profiles" / "mini.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    adapters = yaml.safe_load((folder / "language_adapters" / "babel.yaml").read_text(encoding="utf-8"))
+    mini = {**adapters, "name": "mini", "steps": 3, "batch_size": 4, "learning_rate": 0.01}
+    (folder / "language_adapters" / "mini.yaml").write_text(yaml.safe_dump(mini), encoding="utf-8")
     return folder
 
 

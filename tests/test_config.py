@@ -48,7 +48,8 @@ def test_every_table_of_the_project_loads() -> None:
     assert paths
     for path in paths:
         table = load(Table, path)
-        assert table.reference in table.regimes
+        rows = [*table.regimes, *(table.grid.regimes if table.grid is not None else [])]
+        assert table.reference in rows or not rows
 
 
 @pytest.mark.parametrize(
@@ -156,3 +157,11 @@ def test_a_profile_falls_back_to_its_default_caps() -> None:
     pilot = load(Profile, CONFIGS / "profiles" / "pilot.yaml")
     assert pilot.cap("no-such-task") == pilot.caps["default"]
     assert pilot.cap("xquad") == pilot.caps["xquad"] != pilot.caps["default"]
+
+
+@pytest.mark.parametrize(("name", "line"), [("xnli", "normalization: mlqa"), ("tatoeba", "mining: {score: cosine}")])
+def test_a_task_says_nothing_that_its_family_does_not_use(tmp_path: Path, name: str, line: str) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(f"{(CONFIGS / 'tasks' / path.name).read_text(encoding='utf-8')}{line}\n", encoding="utf-8")
+    with pytest.raises(InputError, match="expected normalization with the family span only, and mining with"):
+        load(Task, path)

@@ -56,9 +56,7 @@ class Input(Strict):
         if self.family == "span" and self.doc_stride is None:
             raise ValueError("expected doc_stride for the family span")
         if self.family == "span" and self.max_length <= LONGEST_QUESTION + 4:  # 4 special tokens
-            raise ValueError(
-                f"expected max_length above {LONGEST_QUESTION + 4}, so that a passage fits, got {self.max_length}"
-            )
+            raise ValueError(f"expected max_length above {LONGEST_QUESTION + 4} for a passage, got {self.max_length}")
         return self
 
 
@@ -78,10 +76,8 @@ class Task(Input):
     metrics: list[str] = Field(min_length=1)
     chance: float | None = None
     languages: dict[Benchmark, list[str]]
-    normalization: Literal["squad", "mlqa"] | None = None
-    """Family span: the rules that answers are compared by; null stands for the owner's."""
-    mining: MiningRule | None = None
-    """Family bucc: null stands for XTREME's rule."""
+    normalization: Literal["squad", "mlqa"] | None = None  # family span: whose rules compare answers; null: the owner's
+    mining: MiningRule | None = None  # family bucc; null: XTREME's rule
     separate: bool = False
     """Evaluated in a run of its own that loads the weights, so that what needs only the other tasks does not pay for it."""
     pairs: bool = False
@@ -90,14 +86,9 @@ class Task(Input):
     sources: dict[Literal["dev", "test"], list[Source]]
 
     @model_validator(mode="after")
-    def _scored_as_its_family(self) -> Task:
-        for key, value, family in (("normalization", self.normalization, "span"), ("mining", self.mining, "bucc")):
-            if value is not None and self.family != family:
-                raise ValueError(f"expected {key} for the family {family} only, not for {self.family}")
-        return self
-
-    @model_validator(mode="after")
-    def _pairs_apart(self) -> Task:
+    def _keys_fit(self) -> Task:
+        if (self.normalization and self.family != "span") or (self.mining and self.family != "bucc"):
+            raise ValueError("expected normalization with the family span only, and mining with the family bucc only")
         if self.pairs and not self.separate:
             raise ValueError("separate: expected true for a task with pairs: its many files would slow every run down")
         if self.pairs and self.family not in ("classification", "span", "lareqa"):
@@ -194,6 +185,13 @@ class Decoder(Strict):
     quantisation: Literal["nf4"] | None = None
 
 
+class ForRecipe(Strict):
+    """What an encoder does otherwise in one recipe than the recipe says."""
+
+    learning_rate: dict[Literal["full", "adapter", "lora", "fusion"], Rate] = {}
+    batch_size: int | None = Field(default=None, ge=1)
+
+
 class Model(Strict):
     """An encoder: where it comes from, how it embeds sentences, and its learning rates where they differ.
 
@@ -207,8 +205,9 @@ class Model(Strict):
     retrieval_prefix: str = ""
     retrieval_layer: int | None = None
     tokenizer_from: str | None = None
-    learning_rate: dict[Literal["full", "adapter", "lora"], Rate] | None = None
+    learning_rate: dict[Literal["full", "adapter", "lora", "fusion"], Rate] | None = None
     batch_size: int | None = Field(default=None, ge=1)
+    recipes: dict[str, ForRecipe] = {}
     rounding_error: Rounding | None = None
     decoder: Decoder | None = None
     licence: str
@@ -234,7 +233,16 @@ class Table(Strict):
     lexical: list[str] = []
     tasks: list[str] = []
     reference: str = "full"
+    differences: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    """Kind pairs: regimes compared cell by cell, [regime, what it is compared with]."""
     notes: list[str] = []
+
+    @model_validator(mode="after")
+    def _rows_compared(self) -> Table:
+        for name in (name for pair in self.differences for name in pair):
+            if name not in self.regimes:
+                raise ValueError(f"differences: expected one of {', '.join(self.regimes)}, got {name}")
+        return self
 
 
 ConfigModel = TypeVar("ConfigModel", bound=BaseModel)

@@ -18,13 +18,17 @@ from xlt.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language. ``tatoeba`` is the three-letter (ISO 639-3) code under which Tatoeba's files name it."""
+    """One language. ``tatoeba`` is the three-letter (ISO 639-3) code under which Tatoeba's files name it.
+
+    ``distance`` from the source language is known of a generated world's languages only.
+    """
 
     code: str
     name: str
     family: str
     script: str
     tatoeba: str
+    distance: float | None = None
 
 
 # code | English name | family | script | three-letter code
@@ -86,8 +90,8 @@ rw | Kinyarwanda    | Niger-Congo    | Latin      | kin
 
 
 def _parse(table: str) -> dict[str, Language]:
-    rows = (Language(*(cell.strip() for cell in line.split("|"))) for line in table.strip().splitlines())
-    return {language.code: language for language in rows}
+    rows = ([cell.strip() for cell in line.split("|")] for line in table.strip().splitlines())
+    return {row[0]: Language(row[0], row[1], row[2], row[3], row[4]) for row in rows}
 
 
 _KNOWN = _parse(_TABLE)
@@ -100,7 +104,8 @@ XTREME_R = tuple(sorted(set(_KNOWN) - {"gn", "ha", "rw"}))
 def register(path: Path) -> tuple[str, ...]:
     """Add the languages of a world's ``languages.yaml`` and return their codes.
 
-    The file holds ``languages: {code: {name: ..., family: ..., script: ...}}``; further keys are the world's own. A
+    The file holds ``languages: {code: {name: ..., family: ..., script: ..., distance: ...}}``; ``distance`` (from the
+    source language) may be absent, further keys are the world's own. A
     code that is already an official one keeps its official entry. Raises InputError when the file has another shape.
     """
     try:
@@ -119,8 +124,17 @@ def register(path: Path) -> tuple[str, ...]:
         missing = {"name", "family", "script"} - set(entry if isinstance(entry, dict) else ())
         if missing:
             raise InputError(f"language {code!r} lacks {', '.join(sorted(missing))}; add them", path)
-        _registered[str(code)] = Language(str(code), entry["name"], entry["family"], entry["script"], str(code))
+        _registered[str(code)] = Language(
+            str(code), entry["name"], entry["family"], entry["script"], str(code), _distance(entry, code, path)
+        )
     return tuple(str(code) for code in entries)
+
+
+def _distance(entry: dict[str, object], code: object, path: Path) -> float | None:
+    value = entry.get("distance")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise InputError(f"language {code!r}: expected distance to be a number, got {value!r}; fix the file", path)
+    return None if value is None else float(value)
 
 
 def language(code: str) -> Language:

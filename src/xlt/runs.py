@@ -13,10 +13,14 @@ from pydantic import Field
 
 from xlt.artifacts import write_atomic
 from xlt.config import Caps, Model, Recipe, Strict, Task, load_yaml, parse
-from xlt.regimes import MaskedText, Regime
+from xlt.regimes import MadX, MaskedText, Regime
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """libyaml where it is built in: a plan writes hundreds of configs."""
+
+
+ENGLISH_SIDE = ("tatoeba", "bucc")
+"""Families whose files by language have an English side too."""
 
 
 class FileSet(Strict):
@@ -32,6 +36,14 @@ class FileSet(Strict):
     take: int | None = None
 
 
+class Augmentation(Strict):
+    """RS-DA: every training example becomes ``copies`` noisy copies; ``neighbours`` is the file that words are drawn from."""
+
+    neighbours: FileSet
+    copies: int
+    seed: int
+
+
 class Stage(Strict):
     """One training of a run: a recipe with every value resolved, its files, and the caps that apply."""
 
@@ -40,17 +52,28 @@ class Stage(Strict):
     caps: Caps
     train: FileSet
     dev: FileSet | None
+    augmentation: Augmentation | None = None
 
 
 class Evaluation(Strict):
-    """One task a run is evaluated on: which split of which languages, and the languages without files."""
+    """One task a run is evaluated on: which split of which languages, and the languages without files.
+
+    ``pairs`` are the language pairs of a pair task; ``files`` then has the files of each language, and those of a pair
+    whose owner publishes its own. ``no_data`` are pairs there.
+    """
 
     task: Task
     split: str
     caps: Caps
     files: dict[str, FileSet]
     tuning_files: dict[str, FileSet]
+    pairs: list[str] = Field(default=[])
     no_data: list[str]
+
+    @property
+    def expected(self) -> list[str]:
+        """The languages, or language pairs, that have files, then those that have none."""
+        return [*(self.pairs if self.task.pairs else self.files), *self.no_data]
 
 
 class Named(Strict):
@@ -109,11 +132,65 @@ class RunConfig(Strict):
     languages: dict[str, list[str]]
     evaluations: list[Evaluation]
 
+    def text_languages(self) -> list[str]:
+        """The languages of its training and test data, in order; of a pair ("de-fr") both."""
+        trained = [stage.recipe.language for stage in self.stages] or ["en"]
+        tested = [code for codes in self.languages.values() for pair in codes for code in pair.split("-")]
+        english = ["en"] if any(e.task.family in ENGLISH_SIDE for e in self.evaluations) else []
+        return list(dict.fromkeys([*trained, *english, *tested]))
+
+    def fallbacks(self) -> dict[str, str]:
+        """By language that has no adapter of its own: what serves it, the source language or ``none``. MAD-X only."""
+        tuning = self.regime.tuning
+        if not isinstance(tuning, MadX):
+            return {}
+        served = self.stages[0].recipe.language if tuning.missing == "source" and self.stages else "none"
+        return {code: served for code in self.text_languages() if code not in self.language_adapters}
+
     def needs(self) -> list[str]:
         """The folders below the root whose results this run reads."""
         others = [up.folder for up in self.upstream]
         others += [folder for folder in (self.encoder_from, self.weights_of) if folder is not None]
         return [*others, *self.language_adapters.values()]
+
+
+ADAPTER = "adapter.json"
+"""Written last into the folder of a language adapter."""
+
+
+class HubAdapter(Strict):
+    """A ready-made language adapter on the hub; without a ``revision`` the newest is taken and its commit recorded."""
+
+    hub: str
+    revision: str | None = None
+
+
+class LanguageAdapterSettings(Strict):
+    """How the language adapters of a model are trained (configs/language_adapters), and the ready-made ones by language."""
+
+    name: str
+    reduction_factor: float = Field(gt=0)
+    invertible_reduction_factor: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    max_length: int = Field(ge=8)
+    mask: float = Field(default=0.15, gt=0, lt=1)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    held_out: float = Field(default=0.05, gt=0, lt=1)
+    seed: int = 1
+    ready_made: dict[str, HubAdapter] = Field(default={})
+
+
+class LanguageAdapterConfig(Strict):
+    """One language adapter to be made: trained on ``text``, or taken from the hub."""
+
+    language: str
+    model: Model
+    settings: LanguageAdapterSettings
+    text: FileSet | None = None
+    ready_made: HubAdapter | None = None
 
 
 def run_dir(regime: str, recipe: str, seed: int) -> str:

@@ -75,18 +75,26 @@ def test_tatoeba_is_aligned_line_by_line(tmp_path: Path) -> None:
 def test_xtremes_tatoeba_needs_its_gold_order(tmp_path: Path) -> None:
     folder = tmp_path / "xtreme" / "tatoeba"
     folder.mkdir(parents=True)
-    (folder / "de-en.de").write_text("Zwei.\nEins.\n")
-    (folder / "de-en.en").write_text("One.\nTwo.\n")
+    (folder / "de-en.de").write_text("Zwei.\nEins.\nDrei.\n")
+    (folder / "de-en.en").write_text("One.\nThree.\nTwo.\n")  # sorted
     with pytest.raises(
         InputError, match=r"test-de\.tsv: expected the gold order .*; or put LASER's files into tatoeba/v1"
     ):
         retrieval.tatoeba_xtreme(folder / "de-en.de", "de")
     labels = tmp_path / "xtreme" / "labels" / "tatoeba" / "test-de.tsv"
     labels.parent.mkdir(parents=True)
-    labels.write_text("1\n0\n")
-    assert retrieval.tatoeba_xtreme(folder / "de-en.de", "de").gold == (1, 0)
+    labels.write_text("1\n2\n0\n")  # One. is line 1 of the German file, Three. line 2, Two. line 0
+    bitext = retrieval.tatoeba_xtreme(folder / "de-en.de", "de")
+    assert [bitext.target[i] for i in bitext.gold] == ["Two.", "One.", "Three."]
+    assert bitext.gold_source == (1, 2, 0)
     labels.write_text("1\n2\n")
-    with pytest.raises(InputError, match=r"test-de\.tsv:2: expected a line number from 0 to 1, got '2'"):
+    with pytest.raises(InputError, match=r"test-de\.tsv: expected 3 lines as in de-en\.en, got 2"):
+        retrieval.tatoeba_xtreme(folder / "de-en.de", "de")
+    labels.write_text("1\n1\n")
+    with pytest.raises(InputError, match=r"test-de\.tsv:2: expected each line number once, got 1 twice"):
+        retrieval.tatoeba_xtreme(folder / "de-en.de", "de")
+    labels.write_text("1\n3\n")
+    with pytest.raises(InputError, match=r"test-de\.tsv:2: expected a line number from 0 to 2, got '3'"):
         retrieval.tatoeba_xtreme(folder / "de-en.de", "de")
 
 

@@ -1,4 +1,4 @@
-"""The readers on the owners' real files: every file of the manifest is read, and its examples are counted.
+"""The readers on the owners' real files: every file is read, its examples are counted, and every warning is explained.
 
 Needs the folder with MANIFEST.tsv (columns file, examples, ...) in the environment variable XLT_REALDATA.
 """
@@ -8,18 +8,19 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from xlt.config import Recipe, Task, load_all
-from xlt.data.readers import BITEXT, LABELLED, MINING, READERS
+from xlt.data.lexicon import FORMATS as WORD_LISTS
+from xlt.data.readers import BITEXT, COMPANIONS, LABELLED, MINING, READERS
+from xlt.data.readers.files import lines
 from xlt.data.records import Bitext, Passage
 from xlt.data.sources import has_gold, locate, read
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-TASKS = load_all(Task, CONFIGS / "tasks")
+TASKS = {name: task for name, task in load_all(Task, CONFIGS / "tasks").items() if not task.separate}
 FOLDER = os.environ.get("XLT_REALDATA")
 pytestmark = pytest.mark.skipif(FOLDER is None, reason="XLT_REALDATA names no folder of real files")
 
@@ -63,24 +64,49 @@ FILES: list[tuple[str, str, list[str] | None, bool]] = [
     (r"squad_v2_sample/sample\.json", "squad-rows", None, True),
     (r"mewsli_x/.*mentions\.(?P<lang>..)\.jsonl", "mewslix-mentions", None, True),
 ]
-# Files that are read together with another one, and folders that hold no task data.
-BESIDE = re.compile(r"tatoeba/v1/.*\.eng|xtreme/bucc2018/.*\.(en|gold)|lexicon/.*|udhr2/.*")
+# Word lists, by the readers of lexical injection.
+WORDS = {r"lexicon/freedict-eng-...\.tsv": "freedict-from-en", r"lexicon/freedict-...-eng\.tsv": "freedict-to-en"}
+# Files that a reader opens by itself, beside the one it is given.
+BESIDE = r"tatoeba/v1/tatoeba\.(?P<lang3>...)-eng\.eng|xtreme/bucc2018/(?P<lang>..)-en\.dev\.(en|gold)"
+# Raw text: no format of a task; its lines are read and counted.
+TEXT = r"lexicon/panlex_swadesh207/.*\.txt|udhr2/.*\.txt"
+# What readers may warn of, by format, with the words of docs/data-layout.md that explain it.
+EXPLAINED = {
+    "pawsx-tsv": ('with the placeholder "NS"', "Rows in which a sentence is `NS` (not translated) are left out")
+}
+LAYOUT = (Path(__file__).resolve().parents[2] / "docs" / "data-layout.md").read_text(encoding="utf-8")
 
 
-def manifest() -> Iterator[tuple[str, str]]:
+def manifest() -> dict[str, str]:
+    """Every file of the manifest, with what it says of its size."""
     if FOLDER is None:
-        return
+        return {}
     with (Path(FOLDER) / "MANIFEST.tsv").open(encoding="utf-8", newline="") as handle:
-        for row in csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE):
-            if not BESIDE.fullmatch(row["file"]):
-                yield row["file"], row["examples"]
+        return {row["file"]: row["examples"] for row in csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)}
 
 
-@pytest.mark.parametrize(("name", "examples"), list(manifest()))
-def test_every_file_is_read_and_counted(name: str, examples: str) -> None:
-    kinds = [entry for entry in FILES if re.fullmatch(entry[0], name)]
-    assert len(kinds) == 1, f"{name} is not described above"
-    pattern, kind, labels, gold = kinds[0]
+def kinds(name: str) -> list[str]:
+    """The ways of reading, of those above, that a file falls under."""
+    found = [pattern for pattern, *_ in FILES if re.fullmatch(pattern, name)]
+    return found + [pattern for pattern in (*WORDS, BESIDE, TEXT) if re.fullmatch(pattern, name)]
+
+
+def test_every_file_is_in_the_manifest_and_is_read_in_one_way() -> None:
+    root = Path(str(FOLDER))
+    there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} - {"MANIFEST.tsv"}
+    assert there == set(manifest())
+    assert {name: kinds(name) for name in there if len(kinds(name)) != 1} == {}
+
+
+def task_files() -> list[tuple[str, str]]:
+    return [item for item in manifest().items() if any(re.fullmatch(pattern, item[0]) for pattern, *_ in FILES)]
+
+
+@pytest.mark.parametrize(("name", "examples"), task_files())
+def test_every_file_of_a_task_is_read_and_counted(
+    name: str, examples: str, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    pattern, kind, labels, gold = next(entry for entry in FILES if re.fullmatch(entry[0], name))
     match = re.fullmatch(pattern, name)
     language = match.groupdict().get("lang", "en") if match else "en"
     path = Path(str(FOLDER)) / name
@@ -101,6 +127,28 @@ def test_every_file_is_read_and_counted(name: str, examples: str) -> None:
             assert len(records) == wanted[0] - 5  # five placeholder rows in this file
         else:
             assert len(records) == wanted[0]
+    words, explanation = EXPLAINED.get(kind, ("", ""))
+    assert explanation in LAYOUT
+    assert [message for message in caplog.messages if not words or words not in message] == []
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_every_other_file_is_read_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    root, left = Path(str(FOLDER)), []
+    for name, examples in manifest().items():
+        path, wanted = root / name, int(examples.split()[0])
+        if formats := [kind for pattern, kind in WORDS.items() if re.fullmatch(pattern, name)]:
+            assert len(WORD_LISTS[formats[0]](path)) == wanted, name
+        elif re.fullmatch(TEXT, name):
+            assert len(list(lines(path))) == wanted, name
+        elif match := re.fullmatch(BESIDE, name):
+            foreign = path.with_suffix("." + (match["lang3"] or match["lang"]))
+            assert path in [find(foreign) for find in COMPANIONS["tatoeba" if match["lang3"] else "bucc"]], name
+            assert len(list(lines(path))) == wanted, name
+        else:
+            left.append(name)
+    assert left == [name for name, _ in task_files()]
+    assert caplog.messages == []
 
 
 def test_every_language_of_tatoeba_is_there_and_aligned() -> None:

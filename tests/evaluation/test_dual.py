@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from xlt.config import MiningRule
 from xlt.data.records import Bitext, Entity, Mention, Mining, Passage
 from xlt.evaluation.dual import (
     DEPTH,
@@ -20,10 +21,11 @@ from xlt.evaluation.dual import (
     mine_bucc,
     rank_lareqa,
     rank_mewslix,
+    retrieve_lareqa,
     split_pairs,
     with_prefix,
 )
-from xlt.evaluation.submission import lareqa_gold
+from xlt.evaluation.gold import lareqa_gold
 
 EN = [
     Passage(
@@ -43,7 +45,7 @@ class Table:
         self.vectors = vectors
         self.calls: list[tuple[list[Any], int]] = []
 
-    def __call__(self, texts: Sequence[Any], max_length: int, title: str) -> Any:
+    def __call__(self, texts: Sequence[Any], max_length: int, title: str, languages: Sequence[str]) -> Any:
         self.calls.append((list(texts), max_length))
         rows = np.array([self.vectors[text] for text in texts], dtype=np.float32)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -95,6 +97,9 @@ def test_lareqa_ranks_the_sentences_of_all_languages() -> None:
     assert found["de"]["q1_de"][0] == "de_1_0"
     assert all(len(row) == 5 for own in found.values() for row in own.values())
     assert [length for _, length in embed.calls] == [352 - QUERY_TOKENS, QUERY_TOKENS, QUERY_TOKENS]
+    ranks = retrieve_lareqa(Table(vectors), {"en": EN, "de": DE}, 352)["lareqa_ranks"]
+    assert ranks["en"] == {"q1_en": {"en_1_0": 1, "de_1_0": 2}, "q2_en": {"en_1_1": 1}, "q3_en": {"en_2_0": 1}}
+    assert ranks["de"] == {"q1_de": {"en_1_0": 3, "de_1_0": 1}}  # cosines to the pool: 0.8, 0.6, 0.1, 1, 0.96
 
 
 def mention(text: str, name: str, entity: str | None = "Q1", id: str = "m1") -> Mention:
@@ -167,14 +172,18 @@ def test_tatoeba_matches_within_the_language_s_own_file() -> None:
         "three": (-1, 0),
     }
     bitexts = {
-        "de": Bitext(("eins", "zwei", "eins"), ("two", "one"), (1, 0, 1)),
-        "fr": Bitext(("un",), ("three", "first"), (1,)),  # "one" would be nearer, but it is in the German file
+        "de": Bitext(("eins", "zwei", "eins"), ("two", "one", "first"), (1, 0, 2)),
+        "fr": Bitext(("un", "zwei"), ("three", "first"), (1, 0)),  # "one" would be nearer, but it is in the German file
     }
     embed = Table(vectors)
-    assert match_tatoeba(embed, bitexts, 50) == {"de": [1, 0, 1], "fr": [1]}
+    found = match_tatoeba(embed, bitexts, 50)
+    # English to foreign: two is nearest to zwei, one and first to eins (first of its two lines); "three" points away
+    # from both, least from zwei: cosines -0.99 and 0; first: 0.78 to un, 0.71 to zwei
+    assert found["tatoeba"] == {"de": [1, 0, 0], "fr": [1, 0]}
+    assert found["tatoeba_into_english"] == {"de": [1, 0, 1], "fr": [1, 1]}
     (texts, length), *others = embed.calls
     assert not others  # all languages at once,
-    assert len(texts) == len(set(texts)) == 7  # and each text once
+    assert len(texts) == 8 and len(set(texts)) == 7  # each text once in each language: "zwei" is German and French
     assert length == 50
 
 
@@ -193,12 +202,12 @@ def test_bucc_takes_its_threshold_from_the_training_split() -> None:
     }
     train = Mining({"a": "s1", "b": "s2"}, {"c": "t1", "d": "t2"}, frozenset({("a", "c")}))
     test = Mining({"e": "s3", "f": "s4"}, {"g": "t3", "h": "t4"}, frozenset({("e", "g"), ("f", "h")}))
-    strict = mine_bucc(Table(vectors), test, train, 50, "t")
-    own = mine_bucc(Table(vectors), test, None, 50, "t")
+    strict = mine_bucc(Table(vectors), test, train, 50, "t", MiningRule())
+    own = mine_bucc(Table(vectors), test, None, 50, "t", MiningRule())
     assert strict == {("e", "g")}
     assert own == {("e", "g"), ("f", "h")}
     with pytest.raises(ValueError, match="gold"):
-        mine_bucc(Table(vectors), Mining(test.source, test.target, None), None, 50, "t")
+        mine_bucc(Table(vectors), Mining(test.source, test.target, None), None, 50, "t", MiningRule())
 
 
 def test_contrastive_features_hold_query_and_answer(tokenizer: Any) -> None:
@@ -218,3 +227,18 @@ def test_contrastive_features_hold_query_and_answer(tokenizer: Any) -> None:
 def test_a_prefix_goes_before_a_text_or_the_first_of_a_pair() -> None:
     assert with_prefix("a", "query: ") == "query: a"
     assert with_prefix(("a", "b"), "query: ") == ("query: a", "b")
+
+
+def test_bucc_by_cosine_and_with_one_neighbour() -> None:
+    # Cosines: s1 t1 0.9, s1 t2 0.52, s2 t1 0, s2 t2 0.8: (s1, t1) at 0.9 and (s2, t2) at 0.8; the threshold lies between.
+    # With one neighbour every margin is x / ((x + x) / 2) = 1, so both pairs have one score and are kept together.
+    vectors: dict[Any, Sequence[float]] = {
+        "s1": (1, 0, 0),
+        "s2": (0, 1, 0),
+        "t1": (0.9, 0, (1 - 0.81) ** 0.5),
+        "t2": (0.52, 0.8, (1 - 0.2704 - 0.64) ** 0.5),
+    }
+    test = Mining({"a": "s1", "b": "s2"}, {"c": "t1", "d": "t2"}, frozenset({("a", "c")}))
+    assert mine_bucc(Table(vectors), test, None, 50, "t", MiningRule(score="cosine")) == {("a", "c")}
+    both = mine_bucc(Table(vectors), test, None, 50, "t", MiningRule(score="ratio", neighbours=1))
+    assert both == {("a", "c"), ("b", "d")}

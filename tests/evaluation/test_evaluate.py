@@ -154,7 +154,8 @@ def test_only_an_untuned_encoder_stops_at_its_retrieval_layer(open_run: OpenRun)
         context = replace(context, config=context.config.model_copy(update={"model": given}))
         stages = context.config.stages
         model = make_model(context, stages[-1] if stages else None)
-        return embedder(model, load_tokenizer(context.encoder), context)(["the cat sat", "a dog"], 50, "t")
+        embed = embedder(model, load_tokenizer(context.encoder), context)
+        return embed(["the cat sat", "a dog"], 50, "t", ["en", "en"])
 
     untuned, trained = open_run("untuned/none/seed-1"), open_run("full/lareqa/seed-1")
     whole = vectors(untuned, None)

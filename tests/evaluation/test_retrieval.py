@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from xlt.evaluation import retrieval
 from xlt.evaluation.retrieval import (
     best_threshold,
     distinct_sentences,
@@ -34,7 +35,7 @@ def test_nearest_is_a_stable_sort_of_all_products(
 ) -> None:
     products = queries @ candidates.T
     expected = np.argsort(-products, axis=1, kind="stable")[:, :k]
-    indices, scores = nearest(queries, candidates, k, block_bytes=block_bytes)
+    indices, scores = nearest(queries, candidates, k, tile_bytes=block_bytes)
     assert np.array_equal(indices, expected)
     assert np.array_equal(scores, np.take_along_axis(products, expected, axis=1))
 
@@ -165,3 +166,29 @@ def test_no_other_threshold_is_better(pairs: dict[tuple[str, str], float], gold:
         return 2 * len(kept & gold) / (len(kept) + len(gold))
 
     assert f1(best_threshold(pairs, gold)) == max(f1(score) for score in pairs.values())
+
+
+@pytest.mark.parametrize("columns", [1, 3, 7, 64])
+def test_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Small whole numbers: products are exact, ties and repeated rows are many, and order by index decides."""
+    monkeypatch.setattr(retrieval, "TILE_COLUMNS", columns)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        candidates = rng.integers(-2, 3, (40, 3)).astype(np.float32)
+        queries = rng.integers(-2, 3, (6, 3)).astype(np.float32)
+        products = queries @ candidates.T
+        expected = np.lexsort((np.broadcast_to(np.arange(40), products.shape), -products), axis=1)
+        for k in (1, 5, 40, 50):
+            found, scores = nearest(queries, candidates, k, tile_bytes=4 * columns * 2)
+            assert found.tolist() == expected[:, :k].tolist()
+            assert scores.tolist() == np.take_along_axis(products, expected[:, :k], axis=1).tolist()
+        places = retrieval.ranks(queries, candidates, [list(range(40))] * 6, block_bytes=4 * 40 * 4)
+        assert [[row.index(i) + 1 for i in range(40)] for row in expected.tolist()] == places
+
+
+def test_rows_that_share_their_first_values_are_told_apart() -> None:
+    rows = np.array([[1, 2, 3], [1, 2, 4], [1, 2, 3], [0, 0, 0], [1, 2, 4]], dtype=np.float32)
+    first, group = retrieval._distinct(rows)
+    assert first.tolist() == [0, 1, 3]
+    assert group.tolist() == [0, 1, 0, 2, 1]
+    assert retrieval._distinct(np.array([[1], [2], [1]], dtype=np.float32))[1].tolist() == [0, 1, 0]

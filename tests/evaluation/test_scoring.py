@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from xlt.errors import InputError
-from xlt.evaluation.scoring import GROUPS, per_example, score_folder, score_task
+from xlt.evaluation.scoring import GROUPS, per_example, score_file, score_folder, score_task
 
 Folders = tuple[Path, Path]
 Write = Callable[..., Folders]
@@ -19,7 +19,8 @@ AVERAGES: dict[str, dict[str, float]] = {
     "xnli": {"avg_accuracy": 75},
     "xcopa": {"avg_accuracy": 37.5},
     "pawsx": {"avg_accuracy": 80},
-    "udpos": {"avg_f1": 950 / 11, "avg_precision": (200 / 3 + 100) / 2, "avg_recall": 90},
+    # 5 of 6 tags, and all
+    "udpos": {"avg_f1": 950 / 11, "avg_precision": (200 / 3 + 100) / 2, "avg_recall": 90, "avg_accuracy": 275 / 3},
     "panx": {"avg_f1": 70, "avg_precision": 75, "avg_recall": (100 / 3 + 100) / 2},
     "xquad": {"avg_exact_match": 200 / 3, "avg_f1": 700 / 9, "avg_metric": 1300 / 18},
     "mlqa": {"avg_exact_match": 50, "avg_f1": 90, "avg_metric": 70},
@@ -175,3 +176,15 @@ def test_per_example_keeps_the_order_of_the_labels(submission: Folders) -> None:
 def test_an_f1_over_the_file_has_no_examples(task: str) -> None:
     with pytest.raises(ValueError, match="not by a mean over examples"):
         per_example(task, Path("a"), Path("b"), "de")
+
+
+def test_answers_are_compared_by_the_rules_asked_for(tmp_path: Path) -> None:
+    # Chinese has no spaces: by SQuAD's rules one word against another; by MLQA's four characters, three of them shared
+    gold, given = tmp_path / "labels.json", tmp_path / "predictions.json"
+    qas = [{"id": "q", "question": "?", "answers": [{"text": "北京大学", "answer_start": 0}]}]
+    gold.write_text(json.dumps({"data": [{"paragraphs": [{"context": "", "qas": qas}]}]}), encoding="utf-8")
+    given.write_text('{"q": "北京大"}', encoding="utf-8")
+    assert score_file("xquad", given, gold, "zh").metrics["f1"] == 0
+    assert score_file("xquad", given, gold, "zh", "mlqa").metrics["f1"] == pytest.approx(100 * 6 / 7)  # P 1, R 3/4
+    assert score_file("mlqa", given, gold, "zh").metrics["f1"] == pytest.approx(100 * 6 / 7)
+    assert score_file("mlqa", given, gold, "zh", "squad").metrics["f1"] == 0

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from xlt.data.records import Answer, Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
 from xlt.errors import InputError
+from xlt.evaluation.gold import write_labels, write_lareqa_labels
 from xlt.evaluation.submission import (
     KIND,
     read_answers_gold,
     read_submission,
     submission_file,
-    write_labels,
-    write_lareqa_labels,
     write_submission,
 )
 
@@ -34,7 +33,14 @@ CONTENT: dict[str, Any] = {
     "mewslix": {"m1": ["Q1", "Q2"], "m2": []},
     "lareqa": {"q_en": ["en_1_0"]},
     "tatoeba": [2, 0, 1],
+    "tatoeba_into_english": [1, 0],
+    "lareqa_ranks": {"q_en": {"en_1_0": 1, "th_1_0": 700}},
     "bucc2018": {("de-1", "en-2"), ("de-2", "en-1")},
+    "xnli-pairs": ["neutral"],
+    "pawsx-pairs": ["1"],
+    "xquad-pairs": {"q1": "Nile"},
+    "mlqa-pairs": {"q1": "Nil"},
+    "lareqa-pairs": {"q1": ["de_1_0", "de_2_0"]},
 }
 
 
@@ -81,7 +87,8 @@ def test_the_last_sentence_needs_no_empty_line(tmp_path: Path, text: str) -> Non
         ("xnli", [Pair("1", "a", "b", "neutral")], ["neutral"]),
         ("xcopa", [Choice("1", "p", ("a", "b"), 1)], [1]),
         ("panx", [Tagged("1", ("a", "b"), ("B-LOC", "O"))], [["B-LOC", "O"]]),
-        ("tatoeba", Bitext(("a", "b"), ("B", "A"), (1, 0)), [1, 0]),
+        ("tatoeba", Bitext(("a", "b", "c"), ("C", "A", "B"), (1, 2, 0)), [2, 0, 1]),  # C: the third foreign line, ...
+        ("tatoeba_into_english", Bitext(("a", "b", "c"), ("C", "A", "B"), (1, 2, 0)), [1, 2, 0]),
         ("bucc2018", Mining({"de-1": "a"}, {"en-1": "A"}, frozenset({("de-1", "en-1")})), {("de-1", "en-1")}),
         ("mewslix", [Mention("m", "text", 0, 2, "Q1")], {"m": ["Q1"]}),
     ],
@@ -129,8 +136,8 @@ MALFORMED = [
     ("xcopa", b'{"label": 0}\n{"label": \n', 2, "expected JSON"),
     ("xcopa", b'{"label": 0}\n7\n', 2, 'expected {"label": 0} or {"label": 1}'),
     ("udpos", b"NOUN\nword\tVERB\n", 2, "expected one tag per line"),
-    ("tatoeba", b"3\n-1\n", 2, "expected the index of an English sentence"),
-    ("tatoeba", b"3\n1.0\n", 2, "expected the index of an English sentence"),
+    ("tatoeba", b"3\n-1\n", 2, "expected the index of a sentence"),
+    ("tatoeba", b"3\n1.0\n", 2, "expected the index of a sentence"),
     ("bucc2018", b"de-1\ten-1\nde-2 en-2\n", 2, "expected two sentence ids separated by a tab"),
     ("xquad", b'{"q1": "a",\n "q2": "b"', 2, "expected JSON"),
     ("xquad", b'{"q1": "a",\n "q2": 5}', 2, "expected the text answering q2, got 5"),

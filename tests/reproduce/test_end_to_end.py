@@ -66,7 +66,8 @@ def test_every_task_of_full_fine_tuning_runs(root: Path, mini_data: Path, mini_e
         assert provenance["wall_seconds"]["train"] > 0
         assert provenance["encoder"] == "drawn at random for the tests"
     assert set(tasks) == {
-        "xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "lareqa", "mewslix", "tatoeba"
+        "xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "lareqa", "mewslix", "tatoeba",
+        "pawsx", "xnli-pairs", "pawsx-pairs", "mlqa-pairs", "xquad-pairs", "lareqa-pairs",
     }  # fmt: skip
     for name, task in tasks.items():
         for metric, values in task["metrics"].items():
@@ -100,7 +101,7 @@ def test_an_adapter_chain_is_resumed_step_by_step(root: Path, mini_data: Path, m
 
     (folder / "scores.json").unlink()  # only scoring is repeated
     assert run_here(root, name, mini_data, mini_encoder) == 0
-    assert rewritten(folder, before) == {"scores.json", "provenance.json"}
+    assert rewritten(folder, before) == {"scores.json", "provenance.json", "examples.npz"}
     assert (folder / "scores.json").read_bytes() == scores
 
     before = times(folder)
@@ -257,4 +258,4 @@ def test_train_predict_and_score_may_be_done_one_by_one(root: Path, mini_data: P
     assert not (root / "runs" / name / "scores.json").exists()
     before = times(root / "runs" / name)
     assert run_here(root, name, mini_data, mini_encoder) == 0
-    assert rewritten(root / "runs" / name, before) == {"scores.json", "provenance.json"}
+    assert rewritten(root / "runs" / name, before) == {"scores.json", "provenance.json", "examples.npz"}

@@ -20,6 +20,11 @@ ROOT = Path(__file__).parents[2]
 REGIMES = {"full": "Full fine-tuning", "adapter": "Adapter", "lora": "LoRA", "full-itt": "Full + MNLI"}
 
 
+def both(values: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Tatoeba's two metrics, alike."""
+    return {"accuracy": values, "accuracy_into_english": values}
+
+
 @pytest.fixture
 def configs(tmp_path: Path) -> Path:
     """The project's configs with a table of three tasks and five regimes, and one reported number in a few cells."""
@@ -164,7 +169,7 @@ def test_json_of_table2_says_the_same(table2: dict[str, str]) -> None:
 def test_average_over_all_tasks_is_not_marked(folders: Callable[..., Any], configs: Path) -> None:
     folder = folders()
     folder.regime("full")
-    scores = {"xnli": {"accuracy": {"en": 60.0}}, "tatoeba": {"accuracy": {"de": 90.0}}}
+    scores = {"xnli": {"accuracy": {"en": 60.0}}, "tatoeba": both({"de": 90.0})}
     folder.run("full", "mnli", 1, scores)
     folder.run("full", "squad", 1, {"xquad": {"f1": {"en": 70.0}, "exact_match": {"en": 50.0}}})
     text = written(folder, configs, "--table", "table2")[".md"]
@@ -252,7 +257,7 @@ def test_cap_above_the_test_set_does_no_harm(folders: Callable[..., Any], config
 def test_unfinished_and_missing_tasks_of_a_regime(folders: Callable[..., Any], configs: Path) -> None:
     folder = folders()
     folder.regime("full")
-    folder.run("full", "a", 1, {"tatoeba": {"accuracy": {}}}, no_data={"tatoeba": ["de"]})
+    folder.run("full", "a", 1, {"tatoeba": both({})}, no_data={"tatoeba": ["de"]})
     folder.run("full", "b", 1, None, tasks=["xnli"])
     text = written(folder, configs, "--regime", "full")[".md"]
     assert markdown_row(text, "XNLI") == ["XNLI", "", "", "not run", "", "", ""]
@@ -263,7 +268,7 @@ def test_unfinished_and_missing_tasks_of_a_regime(folders: Callable[..., Any], c
 def untuned(folders: Callable[..., Any], **options: Any) -> Any:
     folder = folders(**options)
     folder.regime("untuned", "Untuned encoder")
-    scores = {"tatoeba": {"accuracy": {"de": 97.0, "fr": 91.0, "sw": 65.0, "fi": 88.0}}}
+    scores = {"tatoeba": both({"de": 97.0, "fr": 91.0, "sw": 65.0, "fi": 88.0})}
     folder.run("untuned", "none", 1, scores, trained=0, tuning="frozen", n=1000)
     return folder
 
@@ -349,7 +354,7 @@ def test_caps_of_all_runs_are_named_together(folders: Callable[..., Any], config
     folder.profile["caps"] = {"mnli": {"train": 9}}  # as the planner writes it: each run has its own entries only
     folder.run("full", "mnli", 1, {"xnli": {"accuracy": {"en": 60.0}}})
     folder.profile["caps"] = {"tatoeba": {"test": 7}}
-    folder.run("full", "lareqa", 1, {"tatoeba": {"accuracy": {"de": 90.0}}})
+    folder.run("full", "lareqa", 1, {"tatoeba": both({"de": 90.0})})
     text = written(folder, configs, "--regime", "full")[".md"]
     expected = "training: 9 (mnli), all (lareqa); scored, in each language: 7 (Tatoeba), all (XNLI)"
     assert f"- Caps on examples: {expected}" in text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from xlt.data.records import Bitext, Mining
+from xlt.data.records import Bitext, Mining, Question
 from xlt.data.sources import Located, has_gold, read, read_candidates
 from xlt.runs import FileSet
 
@@ -75,3 +75,10 @@ def labelled(records: Any) -> bool:
     if isinstance(records, Mining):
         return records.gold is not None
     return has_gold(records)
+
+
+def answerable(records: Any) -> Any:
+    """Questions with a gold answer; the QA tasks of XTREME have no others. All other records as they are."""
+    if isinstance(records, list) and records and isinstance(records[0], Question):
+        return [record for record in records if record.answers]
+    return records

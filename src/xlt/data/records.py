@@ -72,11 +72,20 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Bitext:
-    """Aligned sentences (Tatoeba): ``source[i]`` translates ``target[gold[i]]``; the target side is English."""
+    """Aligned sentences (Tatoeba): ``source[i]`` translates ``target[gold[i]]``; the target side is English.
+
+    The alignment is one to one: ``gold`` holds each index of ``target`` once.
+    """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     gold: tuple[int, ...]
+
+    @property
+    def gold_source(self) -> tuple[int, ...]:
+        """The same alignment seen from the target: ``target[j]`` translates ``source[gold_source[j]]``."""
+        place = {target: source for source, target in enumerate(self.gold)}
+        return tuple(place[target] for target in range(len(self.target)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 from xlt.data.records import Entity, Mention, Passage
 from xlt.evaluation import metrics
 from xlt.evaluation.dual import Embed, rank_lareqa, rank_mewslix, split_pairs
+from xlt.evaluation.gold import lareqa_gold
 from xlt.evaluation.predict import PREDICT, Spec
-from xlt.evaluation.submission import lareqa_gold
 from xlt.modeling.model import TransferModel
 
 

@@ -8,88 +8,93 @@ from pathlib import Path
 from typing import Any
 
 from xlt.artifacts import digest, read_json, to_json, write_atomic
-from xlt.data.loading import first, labelled, load_entities, load_split
-from xlt.data.records import Question
+from xlt.config import MiningRule
+from xlt.data.loading import answerable, first, labelled, load_entities, load_split
+from xlt.data.pairing import read_pairs
 from xlt.errors import InputError
+from xlt.evaluation.answer_language import rank_by_answer_language
 from xlt.evaluation.context import Context, embedder
-from xlt.evaluation.dual import match_tatoeba, mine_bucc, rank_lareqa, rank_mewslix
-from xlt.evaluation.predict import PREDICT
-from xlt.evaluation.scoring import score_file
-from xlt.evaluation.submission import (
-    submission_file,
-    write_labels,
-    write_lareqa_labels,
-    write_submission,
-)
+from xlt.evaluation.dual import match_tatoeba, mine_bucc, rank_mewslix, retrieve_lareqa
+from xlt.evaluation.further import language_bias, score_with_further
+from xlt.evaluation.gold import write_gold
+from xlt.evaluation.smoothing import predict_language
+from xlt.evaluation.submission import FURTHER, write_submission
+from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.model import TransferModel
 from xlt.runs import Evaluation
 
 PREDICTED = "predicted.json"
 WITHHELD = "gold withheld"
+SCORING = {"title", "metrics", "chance", "normalization"}
+"""What a task says about scoring: no prediction depends on it."""
 
 
-def read_task(evaluation: Evaluation, data: Path) -> tuple[dict[str, Any], list[str]]:
-    """The capped records of a task by language, and the languages whose gold labels are withheld."""
-    task = evaluation.task
+def read_task(evaluation: Evaluation, data: Path) -> tuple[dict[str, Any], list[str], dict[str, int]]:
+    """The capped records of a task by language, the languages whose gold labels are withheld, and nothing unpaired.
+
+    Of a task with language pairs the same by pair, and how many examples have no counterpart (``data.pairing``).
+    """
+    if evaluation.task.pairs:
+        return read_pairs(evaluation, data)
     records, withheld = {}, []
     for language, files in evaluation.files.items():
-        loaded = first(load_split(data, files, language, task.labels), evaluation.caps.test)
+        loaded = first(load_split(data, files, language, evaluation.task.labels), evaluation.caps.test)
         if labelled(loaded):
             records[language] = answerable(loaded)
         else:
             withheld.append(language)
-    return records, withheld
-
-
-def answerable(records: Any) -> Any:
-    """Questions with a gold answer; the QA tasks of XTREME have no others. All other records as they are."""
-    if isinstance(records, list) and records and isinstance(records[0], Question):
-        return [record for record in records if record.answers]
-    return records
+    return records, withheld, {}
 
 
 def predict_task(
     evaluation: Evaluation, records: Mapping[str, Any], model: TransferModel, tokenizer: Any, context: Context
-) -> Mapping[str, Any]:
-    """Predictions of a task by language, as ``write_submission`` takes them."""
+) -> Mapping[str, Mapping[str, Any]]:
+    """Predictions of a task by folder of the submission layout and language, as ``write_submission`` takes them."""
     task = evaluation.task
     embed = embedder(model, tokenizer, context)
+    if task.family == "lareqa" and task.pairs:
+        return {task.name: rank_by_answer_language(embed, records, task.max_length)}
     if task.family == "lareqa":
-        return rank_lareqa(embed, records, task.max_length)
+        return retrieve_lareqa(embed, records, task.max_length)
     if task.family == "mewslix":
         entities = load_entities(context.data, next(iter(evaluation.files.values())))
-        return rank_mewslix(embed, records, entities, task.max_length)
+        return {task.name: rank_mewslix(embed, records, entities, task.max_length)}
     if task.family == "tatoeba":
         return match_tatoeba(embed, records, task.max_length)
+    predictions: dict[str, Any] = {}
     if task.family == "bucc":
-        predictions: dict[str, Any] = {}
+        rule = task.mining or MiningRule()
         for language, own in records.items():
             files = evaluation.tuning_files.get(language)
             tuning = first(load_split(context.data, files, language, None), evaluation.caps.dev) if files else None
-            predictions[language] = mine_bucc(embed, own, tuning, task.max_length, f"BUCC {language}")
-        return predictions
-    predictions = {}
+            predictions[language] = mine_bucc(embed, own, tuning, task.max_length, language, rule)
+        return {task.name: predictions}
     for language, own in records.items():
-        title = f"{task.title} {language}"
-        given = PREDICT[task.family](model, tokenizer, own, task, budget=context.budget, title=title)
+        model.use_language(language)
+        given = predict_language(model, tokenizer, own, task, language, context)
         if task.family == "span":
             predictions[language] = {record.id: text for record, text in zip(own, given, strict=True)}
         else:
             predictions[language] = given
-    return predictions
+    return {task.name: predictions}
 
 
 def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str) -> str:
     """A hash of what the predictions of a task depend on.
 
-    The trained weights are not enough: an untuned encoder has none, and how it embeds is said by the model's config.
+    The trained weights are not enough: an untuned encoder has none, how it embeds is said by the model's config, and
+    smoothed prediction draws noise.
     """
+    smoothing = context.config.regime.smoothing
+    noise = {} if smoothing is None else {"smoothing": smoothing.model_dump(), "seed": context.config.seed}
     return digest(
         {
-            "evaluation": evaluation.model_dump(mode="json"),
+            "evaluation": evaluation.model_dump(mode="json", exclude={"task": SCORING}),
             "weights": weights_sha256,
             "encoder": read_json(context.encoder / "prepared.json")["sha256"],
             "model": context.config.model.model_dump(include={"pooling", "retrieval_prefix", "retrieval_layer"}),
+            "language_adapters": adapter_hashes(context.language_adapters),
+            **noise,
         }
     )
 
@@ -105,22 +110,28 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
         name, key = evaluation.task.name, prediction_key(context, evaluation, weights_sha256)
         if done.get(name, {}).get("key") == key:
             continue
-        records, withheld = read_task(evaluation, context.data)
+        records, withheld, unpaired = read_task(evaluation, context.data)
         if done.pop(name, None) is not None:  # if this stops half-way, the old entry must not vouch for what is left
             write_atomic(path, to_json(done))
-        for kind in ("predictions", "labels"):
-            shutil.rmtree(context.folder / kind / name, ignore_errors=True)
+        _remove(context.folder, name)
         predictions = predict_task(evaluation, records, model, tokenizer, context) if records else {}
-        for language, own in predictions.items():
-            write_submission(context.folder / "predictions", name, language, own)
-        _write_gold(context.folder / "labels", name, records)
-        done[name] = {"key": key, "languages": list(records), "withheld": withheld}
+        for folder, by_language in predictions.items():
+            for language, own in by_language.items():
+                write_submission(context.folder / "predictions", folder, language, own)
+        write_gold(context.folder / "labels", name, records)
+        done[name] = {"key": key, "languages": list(records), "withheld": withheld, "unpaired": unpaired}
         write_atomic(path, to_json(done))
     for name in set(done) - set(context.config.tasks):  # of an earlier config of this run
-        for kind in ("predictions", "labels"):
-            shutil.rmtree(context.folder / kind / name, ignore_errors=True)
+        _remove(context.folder, name)
         del done[name]
     write_atomic(path, to_json(done))
+
+
+def _remove(folder: Path, task: str) -> None:
+    """Remove the predictions and labels of a task."""
+    for name in (task, *FURTHER.get(task, ())):
+        for kind in ("predictions", "labels"):
+            shutil.rmtree(folder / kind / name, ignore_errors=True)
 
 
 def is_predicted(context: Context, weights_sha256: str) -> bool:
@@ -131,14 +142,6 @@ def is_predicted(context: Context, weights_sha256: str) -> bool:
         done.get(evaluation.task.name, {}).get("key") == prediction_key(context, evaluation, weights_sha256)
         for evaluation in context.config.evaluations
     )
-
-
-def _write_gold(folder: Path, task: str, records: Mapping[str, Any]) -> None:
-    if task == "lareqa":
-        write_lareqa_labels(folder, records)
-        return
-    for language, own in records.items():
-        write_labels(folder, task, language, own)
 
 
 def score(context: Context) -> dict[str, Any]:
@@ -153,18 +156,13 @@ def score(context: Context) -> dict[str, Any]:
 def _score_task(folder: Path, evaluation: Evaluation, done: Mapping[str, Any]) -> dict[str, Any]:
     name = evaluation.task.name
     languages: Sequence[str] = done["languages"]
-    scores = {
-        language: score_file(
-            name,
-            submission_file(folder / "predictions", name, language),
-            submission_file(folder / "labels", name, language),
-            language,
-        )
-        for language in languages
-    }
+    predictions, labels = folder / "predictions", folder / "labels"
+    rules = evaluation.task.normalization
+    scores = {language: score_with_further(predictions, labels, name, language, rules) for language in languages}
     absent = [metric for metric in evaluation.task.metrics for s in scores.values() if metric not in s.metrics]
     if absent:
         raise InputError(f"metrics: task {name} is not scored by {absent[0]}; correct configs/tasks/{name}.yaml")
+    bias = {language: language_bias(predictions, labels, language) for language in languages if name == "lareqa"}
     return {
         "split": evaluation.split,
         "metrics": {
@@ -172,6 +170,8 @@ def _score_task(folder: Path, evaluation: Evaluation, done: Mapping[str, Any]) -
             for metric in evaluation.task.metrics
         },
         "n": {language: s.examples for language, s in scores.items()},
-        "no_data": [*evaluation.no_data, *done["withheld"]],
+        "no_data": [code for code in evaluation.expected if code not in languages],
         "withheld": list(done["withheld"]),
+        **({"unpaired": done["unpaired"]} if evaluation.task.pairs else {}),
+        **({"language_bias": bias} if bias else {}),
     }

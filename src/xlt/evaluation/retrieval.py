@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,10 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
 BLOCK_BYTES = 256 * 2**20
-"""Memory for one block of the score matrix."""
+"""Memory for one block of a score matrix with all candidates (``ranks``)."""
+TILE_BYTES = 32 * 2**20
+"""Memory for one tile of the score matrix (``nearest``): small enough to be read again from the cache."""
+TILE_COLUMNS = 8192
 
 
 def unit_length(vectors: Floats) -> Floats:
@@ -24,12 +27,19 @@ def unit_length(vectors: Floats) -> Floats:
     return np.ascontiguousarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
+def tile_shape(candidates: int, tile_bytes: int = TILE_BYTES) -> tuple[int, int]:
+    """Queries and candidates whose scores are computed together."""
+    columns = min(candidates, TILE_COLUMNS)
+    return max(1, tile_bytes // (4 * columns)), columns
+
+
 def nearest(
-    queries: Floats, candidates: Floats, k: int, *, block_bytes: int = BLOCK_BYTES
+    queries: Floats, candidates: Floats, k: int, *, tile_bytes: int = TILE_BYTES
 ) -> tuple[Ints, NDArray[np.float32]]:
     """The ``k`` candidates of highest inner product with each query, best first; of equal ones the lowest index first.
 
-    Exact: every product is computed, block by block of queries, so memory is bounded whatever the number of queries.
+    Exact: every product is computed, tile by tile. Of a tile only the scores above a query's k-th best so far are looked
+    at, so beside the product itself little time and no memory is needed, whatever the number of candidates.
     Candidates that are equal bit by bit are compared once and share one score: a matrix product may round the same
     row differently in different columns, and then a tie would fall to chance.
 
@@ -37,7 +47,7 @@ def nearest(
         queries: [n, d]; for cosine similarity, rows of unit length (``unit_length``).
         candidates: [m, d], m > 0.
         k: how many to return, at least 1; all m when there are fewer.
-        block_bytes: bound on the memory of a block of scores, at least one query's.
+        tile_bytes: bound on the memory of a tile of scores, at least one query's.
 
     Returns:
         Candidate indices [n, min(k, m)] and their scores, float32 of the same shape.
@@ -47,29 +57,85 @@ def nearest(
     """
     if k < 1 or not len(candidates) or queries.shape[1] != candidates.shape[1]:
         raise ValueError(f"cannot find {k} neighbours of rows {queries.shape} among rows {candidates.shape}")
-    if not (np.isfinite(queries).all() and np.isfinite(candidates).all()):
+    if not (_finite(queries) and _finite(candidates)):
         raise ValueError("embeddings hold values that are not finite")
-    copies = _copies(candidates)
-    unique = np.ascontiguousarray(candidates[[indices[0] for indices in copies]], dtype=np.float32)
+    first, group = _distinct(candidates)
+    repeated = len(first) < len(candidates)
+    unique = np.ascontiguousarray(candidates[first] if repeated else candidates, dtype=np.float32)
+    copies = _members(group, len(first)) if repeated else []
     wanted = min(k, len(candidates))
-    rows = max(1, block_bytes // (4 * len(unique)))
+    rows, _ = tile_shape(len(unique), tile_bytes)
     found = np.empty((len(queries), wanted), dtype=np.int64)
     scores = np.empty((len(queries), wanted), dtype=np.float32)
     for start in range(0, len(queries), rows):
-        block = np.ascontiguousarray(queries[start : start + rows], dtype=np.float32) @ unique.T
-        columns, values = _best(block, min(k, len(unique)))
-        if len(unique) < len(candidates):
+        block = np.ascontiguousarray(queries[start : start + rows], dtype=np.float32)
+        columns, values = _nearest_of_block(block, unique, min(k, len(unique)))
+        if repeated:
             columns, values = _expand(columns, values, copies, wanted)
         found[start : start + rows], scores[start : start + rows] = columns, values
     return found, scores
 
 
-def _copies(rows: Floats) -> list[list[int]]:
-    """The indices of each distinct row, in the order of the first."""
-    places: dict[bytes, list[int]] = {}
-    for index, row in enumerate(np.ascontiguousarray(rows, dtype=np.float32)):
-        places.setdefault(hashlib.blake2b(row.tobytes(), digest_size=16).digest(), []).append(index)
-    return list(places.values())
+def _finite(rows: Floats) -> bool:
+    """Whether every value is finite; NaN is passed on by minimum and maximum, and nothing is copied."""
+    return not rows.size or bool(np.isfinite(rows.min()) and np.isfinite(rows.max()))
+
+
+def _distinct(rows: Floats) -> tuple[Ints, Ints]:
+    """The index of the first of each distinct row, in order, and for every row the number of its distinct row.
+
+    Only rows that share their first two values with another one are compared as a whole.
+    """
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    head = np.zeros((len(rows), 2), dtype=np.float32)
+    head[:, : rows.shape[1]] = rows[:, :2]
+    _, inverse, counts = np.unique(head.view(np.uint64).ravel(), return_inverse=True, return_counts=True)
+    earliest = np.arange(len(rows))
+    seen: dict[bytes, int] = {}
+    for index in np.flatnonzero(counts[inverse] > 1):
+        digest = hashlib.blake2b(rows[index].tobytes(), digest_size=16).digest()
+        earliest[index] = seen.setdefault(digest, int(index))
+    first, group = np.unique(earliest, return_inverse=True)
+    return first, group
+
+
+def _members(group: Ints, groups: int) -> list[list[int]]:
+    """The indices of each distinct row."""
+    members: list[list[int]] = [[] for _ in range(groups)]
+    for index, number in enumerate(group):
+        members[number].append(index)
+    return members
+
+
+def _nearest_of_block(
+    queries: NDArray[np.float32], candidates: NDArray[np.float32], k: int
+) -> tuple[Ints, NDArray[np.float32]]:
+    """The ``k`` nearest distinct candidates of some queries, tile by tile."""
+    _, width = tile_shape(len(candidates))
+    width = max(width, k)
+    columns, values = _best(queries @ candidates[:width].T, k)
+    for start in range(width, len(candidates), width):
+        tile = queries @ candidates[start : start + width].T
+        row, column = np.nonzero(tile > values[:, -1:])  # an equal score further on is not among the best
+        if len(row):
+            columns, values = _merge(columns, values, row, column + start, tile[row, column])
+    return columns, values
+
+
+def _merge(
+    columns: Ints, values: NDArray[np.float32], row: Ints, column: Ints, score: NDArray[np.float32]
+) -> tuple[Ints, NDArray[np.float32]]:
+    """The best of each query after further candidates: ``score`` of candidate ``column`` for query ``row``."""
+    k = columns.shape[1]
+    changed = np.unique(row)
+    rows = np.concatenate([np.repeat(changed, k), row])
+    names = np.concatenate([columns[changed].ravel(), column])
+    scores = np.concatenate([values[changed].ravel(), score])
+    order = np.lexsort((names, -scores, rows))
+    first = np.searchsorted(rows[order], changed)
+    chosen = order[first[:, None] + np.arange(k)]
+    columns[changed], values[changed] = names[chosen], scores[chosen]
+    return columns, values
 
 
 def _best(scores: NDArray[np.float32], k: int) -> tuple[Ints, NDArray[np.float32]]:
@@ -96,6 +162,34 @@ def _expand(
         found[i] = [index for _, index in members]
         scores[i] = [-value for value, _ in members]
     return found, scores
+
+
+def ranks(
+    queries: Floats, candidates: Floats, wanted: Sequence[Sequence[int]], *, block_bytes: int = BLOCK_BYTES
+) -> list[list[int]]:
+    """The rank (from 1) of given candidates among all, for each query; exact, in the order of ``nearest``.
+
+    Args:
+        queries: [n, d].
+        candidates: [m, d].
+        wanted: for each query the indices of candidates.
+        block_bytes: bound on the memory of a block of scores, at least one query's.
+
+    Returns:
+        For each query the ranks of its ``wanted`` candidates: 1 plus how many have a higher inner product, or an equal
+        one and a lower index.
+    """
+    first, column = _distinct(candidates)
+    unique = np.ascontiguousarray(candidates[first], dtype=np.float32)
+    every = np.arange(len(candidates))
+    rows = max(1, block_bytes // (4 * len(candidates)))
+    found: list[list[int]] = []
+    for start in range(0, len(queries), rows):
+        block = np.ascontiguousarray(queries[start : start + rows], dtype=np.float32) @ unique.T
+        for scores, own in zip(block[:, column], wanted[start : start + rows], strict=True):
+            above = [(scores > scores[i]) | ((scores == scores[i]) & (every < i)) for i in own]
+            found.append([1 + int(np.count_nonzero(mask)) for mask in above])
+    return found
 
 
 Scoring = Literal["ratio", "cosine"]

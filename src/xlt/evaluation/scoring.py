@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from xlt.evaluation.submission import (
 )
 
 Benchmark = Literal["xtreme", "xtreme-r"]
+Rules = Literal["squad", "mlqa"]
 
 GROUPS: dict[Benchmark, dict[str, tuple[str, ...]]] = {
     "xtreme": {
@@ -68,18 +70,22 @@ def score_task(task: str, prediction_file: Path, label_file: Path, language: str
     return score_file(task, prediction_file, label_file, language).metrics
 
 
-def score_file(task: str, prediction_file: Path, label_file: Path, language: str) -> Score:
-    """The metrics of one prediction file with the number of examples; arguments and errors as ``score_task``."""
+def score_file(task: str, prediction_file: Path, label_file: Path, language: str, rules: Rules | None = None) -> Score:
+    """The metrics of one prediction file with the number of examples; arguments and errors as ``score_task``.
+
+    ``rules``: whose rules answers are compared by, None for those of the task's owner (MLQA's for MLQA, else SQuAD's).
+    """
     kind = KIND[task]
     if kind == "tags":
         gold, given = _tags(task, prediction_file, label_file)
-        return Score(metrics.tag_f1(gold, given), len(gold))
+        words = {} if task != "udpos" else {"accuracy": metrics.accuracy([*chain(*gold)], [*chain(*given)])}
+        return Score(metrics.tag_f1(gold, given) | words, len(gold))
     if kind == "pairs":
         gold_pairs = read_submission(label_file, task)
         if not gold_pairs:
             raise InputError("expected at least one gold pair, got an empty file", label_file)
         return Score(metrics.pair_f1(gold_pairs, read_submission(prediction_file, task)), len(gold_pairs))
-    values, unanswered = _examples(task, prediction_file, label_file, language)
+    values, unanswered = _examples(task, prediction_file, label_file, language, rules)
     means = {metric: _mean(metric, scores) for metric, scores in values.items()}
     return Score(means, len(next(iter(values.values()))), unanswered)
 
@@ -104,10 +110,12 @@ def _mean(metric: str, scores: Sequence[float]) -> float:
     return 100.0 * total / len(scores) if metric in ("exact_match", "f1") else total / len(scores) * 100
 
 
-def _examples(task: str, prediction_file: Path, label_file: Path, language: str) -> tuple[dict[str, list[float]], int]:
+def _examples(
+    task: str, prediction_file: Path, label_file: Path, language: str, rules: Rules | None = None
+) -> tuple[dict[str, list[float]], int]:
     """Scores per example (0 to 1) by metric, and the number of examples without a prediction."""
     if KIND[task] == "answers":
-        return _answers(task, prediction_file, label_file, language)
+        return _answers(task, prediction_file, label_file, language, rules or ("mlqa" if task == "mlqa" else "squad"))
     if KIND[task] == "rankings":
         return _rankings(task, prediction_file, label_file)
     gold, given = read_submission(label_file, task), read_submission(prediction_file, task)
@@ -117,13 +125,14 @@ def _examples(task: str, prediction_file: Path, label_file: Path, language: str)
     return {"accuracy": metrics.correct(gold, given)}, 0
 
 
-def _answers(task: str, prediction_file: Path, label_file: Path, language: str) -> tuple[dict[str, list[float]], int]:
+def _answers(
+    task: str, prediction_file: Path, label_file: Path, language: str, rules: Rules
+) -> tuple[dict[str, list[float]], int]:
     gold, given = read_answers_gold(label_file), read_submission(prediction_file, task)
     _refuse_unknown(given, gold, "question", prediction_file, label_file)
     passage_language = language.split("-")[0]
-
     normalize = (
-        partial(metrics.normalize_mlqa, language=passage_language) if task == "mlqa" else metrics.normalize_squad
+        partial(metrics.normalize_mlqa, language=passage_language) if rules == "mlqa" else metrics.normalize_squad
     )
     exact, overlap = metrics.question_scores(gold, given, normalize)
     return {"exact_match": exact, "f1": overlap}, len(gold.keys() - given.keys())

@@ -1,8 +1,8 @@
 """Predictions and gold labels in XTREME's submission layout: ``<folder>/<task>/test-<language>.<extension>``.
 
 The same readers serve both sides, because a label file looks like a perfect prediction file; only the QA tasks keep
-their gold answers in SQuAD's layout. ``<language>`` may be a pair (``test-en-de``): for QA the passage's language, then
-the question's.
+their gold answers in SQuAD's layout (``xlt.evaluation.gold`` writes label files). ``<language>`` may be a pair
+(``test-en-de``): for QA the passage's language, then the question's.
 
 ==========  =========================  ==========  =====================================================================
 kind        tasks                      extension   content
@@ -12,23 +12,25 @@ options     xcopa                      jsonl       ``{"label": 0}`` or ``{"label
 tags        panx, udpos                tsv         one tag per line, an empty line after each sentence
 answers     xquad, mlqa, tydiqa        json        ``{question id: answer}``; gold: SQuAD layout
 rankings    mewslix, lareqa            json        ``{query id: [item id, best first]}``; gold: the right ids
-indices     tatoeba                    tsv         the 0-based index of the English sentence per line
+indices     tatoeba                    tsv         for each English sentence the 0-based index of the foreign one, per line
 pairs       bucc2018                   tsv         ``id<TAB>English id`` per line
+ranks       lareqa_ranks               json        ``{query id: {right item id: its rank from 1 in the whole pool}}``
 ==========  =========================  ==========  =====================================================================
+
+``FURTHER`` names folders beside a task's own that XTREME does not have: Tatoeba from the foreign sentence to the English
+one, and the ranks from which LAReQA's mAP without a cut-off follows.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from xlt.artifacts import to_json, write_atomic
-from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
 from xlt.errors import InputError
 
-Kind = Literal["labels", "options", "tags", "answers", "rankings", "indices", "pairs"]
+Kind = Literal["labels", "options", "tags", "answers", "rankings", "indices", "pairs", "ranks"]
 
 KIND: dict[str, Kind] = {
     "xnli": "labels",
@@ -42,8 +44,16 @@ KIND: dict[str, Kind] = {
     "mewslix": "rankings",
     "lareqa": "rankings",
     "tatoeba": "indices",
+    "tatoeba_into_english": "indices",
     "bucc2018": "pairs",
+    "lareqa_ranks": "ranks",
+    "xnli-pairs": "labels",
+    "pawsx-pairs": "labels",
+    "xquad-pairs": "answers",
+    "mlqa-pairs": "answers",
+    "lareqa-pairs": "rankings",
 }
+FURTHER: dict[str, tuple[str, ...]] = {"tatoeba": ("tatoeba_into_english",), "lareqa": ("lareqa_ranks",)}
 EXTENSION: dict[Kind, str] = {
     "labels": "tsv",
     "options": "jsonl",
@@ -52,8 +62,10 @@ EXTENSION: dict[Kind, str] = {
     "rankings": "json",
     "indices": "tsv",
     "pairs": "tsv",
+    "ranks": "json",
 }
-LABELS = {"xnli": ("entailment", "neutral", "contradiction"), "pawsx": ("0", "1")}
+NLI, PARAPHRASE = ("entailment", "neutral", "contradiction"), ("0", "1")
+LABELS = {"xnli": NLI, "xnli-pairs": NLI, "pawsx": PARAPHRASE, "pawsx-pairs": PARAPHRASE}
 
 
 def submission_file(folder: Path, task: str, language: str) -> Path:
@@ -69,7 +81,8 @@ def write_submission(folder: Path, task: str, language: str, content: Any) -> Pa
 
     Args:
         content: by kind of task: labels, indices, options: one per example; tags: one sequence of tags per sentence;
-            answers: question id to text; rankings: query id to item ids, best first; pairs: (id, English id) pairs.
+            answers: question id to text; rankings: query id to item ids, best first; pairs: (id, English id) pairs;
+            ranks: query id to the rank of each right item.
     """
     path = submission_file(folder, task, language)
     match KIND[task]:
@@ -85,80 +98,10 @@ def write_submission(folder: Path, task: str, language: str, content: Any) -> Pa
             text = to_json({query: list(items) for query, items in content.items()})
         case "pairs":
             text = "".join(f"{source}\t{english}\n" for source, english in sorted(content))
+        case "ranks":
+            text = to_json({query: dict(ranks) for query, ranks in content.items()})
     write_atomic(path, text)
     return path
-
-
-def write_labels(folder: Path, task: str, language: str, records: Any) -> Path:
-    """Write the gold labels of one language from its records and return the file's path.
-
-    Args:
-        records: what the task's reader returns: Pair, Choice, Tagged, Question or Mention records, a Bitext, a Mining.
-            For LAReQA the right candidates are in every language: use ``write_lareqa_labels``.
-
-    Raises:
-        ValueError: a record has no label.
-    """
-    if KIND[task] == "answers":
-        path = submission_file(folder, task, language)
-        write_atomic(path, to_json(squad_layout(records)))
-        return path
-    return write_submission(folder, task, language, gold_of(records))
-
-
-def gold_of(records: Any) -> Any:
-    """The gold content of a label file, as ``write_submission`` takes it, from records of any but a QA task."""
-    if isinstance(records, Bitext):
-        return records.gold
-    if isinstance(records, Mining):
-        return _present(records.gold, "the BUCC collection")
-    if all(isinstance(record, Mention) for record in records):
-        return {record.id: [_present(record.entity, record.id)] for record in records}
-    return [_label(record) for record in records]
-
-
-def _label(record: Pair | Choice | Tagged) -> Any:
-    return _present(record.tags if isinstance(record, Tagged) else record.label, record.id)
-
-
-def _present(gold: Any, name: str) -> Any:
-    if gold is None:
-        raise ValueError(f"{name} has no gold label to write")
-    return gold
-
-
-def squad_layout(questions: Iterable[Question]) -> dict[str, Any]:
-    """The questions as a SQuAD 1.1 document; neighbours with the same passage share a paragraph."""
-    paragraphs: list[dict[str, Any]] = []
-    for question in questions:
-        if not paragraphs or paragraphs[-1]["context"] != question.context:
-            paragraphs.append({"context": question.context, "qas": []})
-        answers = [{"text": answer.text, "answer_start": answer.start} for answer in question.answers]
-        paragraphs[-1]["qas"].append({"id": question.id, "question": question.question, "answers": answers})
-    return {"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}
-
-
-def lareqa_gold(passages: Mapping[str, Sequence[Passage]]) -> dict[str, dict[str, list[str]]]:
-    """The right candidates of every question, for each question language, from the passages of each language.
-
-    A candidate is the sentence at a position of a passage, "<passage id>_<position from 0>"; it is right for a question
-    "<question id>_<language>" when that question, asked in the candidate's language, is answered there (Roy et al.
-    2020): one right candidate per language, in the order of ``passages``.
-    """
-    right: dict[str, list[str]] = {}
-    for language_passages in passages.values():
-        for passage in language_passages:
-            for question, _, sentence in passage.questions:
-                right.setdefault(question, []).append(f"{passage.id}_{sentence}")
-    return {
-        language: {f"{question}_{language}": right[question] for passage in own for question, _, _ in passage.questions}
-        for language, own in passages.items()
-    }
-
-
-def write_lareqa_labels(folder: Path, passages: Mapping[str, Sequence[Passage]]) -> list[Path]:
-    """Write LAReQA's label files, one per question language, from the passages of all languages of the pool."""
-    return [write_submission(folder, "lareqa", language, gold) for language, gold in lareqa_gold(passages).items()]
 
 
 # Reading
@@ -203,6 +146,8 @@ def read_submission(path: Path, task: str) -> Any:
             return _answers(text, path)
         case "rankings":
             return _rankings(text, path)
+        case "ranks":
+            return _ranks(text, path)
         case "tags":
             return _tags(_lines(text), path)
         case "pairs":
@@ -292,7 +237,7 @@ def _known_label(line: str, task: str, path: Path, number: int) -> str:
 
 def _index(line: str, path: Path, number: int) -> int:
     if not (line.isascii() and line.isdigit()):
-        raise InputError(f"expected the index of an English sentence (from 0), got {line!r}", path, number)
+        raise InputError(f"expected the index of a sentence (from 0), got {line!r}", path, number)
     return int(line)
 
 
@@ -342,3 +287,14 @@ def _rankings(text: str, path: Path) -> dict[str, list[str]]:
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise InputError(f"expected a list of item ids for {query}, got {items!r}", path, line_of(text, query))
     return {query: [item.strip() for item in items] for query, items in rankings.items()}
+
+
+def _ranks(text: str, path: Path) -> dict[str, dict[str, int]]:
+    ranks = parse_json(text, path)
+    if not isinstance(ranks, dict):
+        raise InputError("expected {query id: {item id: rank}}", path)
+    for query, own in ranks.items():
+        right = isinstance(own, dict) and own and all(type(rank) is int and rank > 0 for rank in own.values())
+        if not right or len(set(own.values())) < len(own):
+            raise InputError(f"expected distinct ranks from 1 for {query}, got {own!r}", path, line_of(text, query))
+    return ranks

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CONFIG, WEIGHTS, TOKENIZER, STAMP = "config.json", "model.safetensors", "tokenizer.json", "prepared.json"
+MLM_HEAD = "mlm_head.safetensors"
+"""The masked-language-modelling head of an encoder pre-trained here; other checkpoints have theirs in ``WEIGHTS``."""
 TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
+SHARDS, SHARD_INDEX = "model-*-of-*.safetensors", "model.safetensors.index.json"
+"""The weights of a large model in several files, and the file that says which tensor is where."""
 ARCHITECTURES = ("bert", "xlm-roberta")
+DECODERS = ("llama",)
+_EMBEDDINGS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
 _VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 
 
@@ -196,23 +202,19 @@ def _fetch(source: ModelSource, model: Model, folder: Path) -> str:
 
 def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> None:
     """Check that ``folder`` holds a checkpoint this project can use, then stamp it."""
-    from safetensors import SafetensorError, safe_open
     from tokenizers import Tokenizer
 
-    for name in (CONFIG, WEIGHTS, TOKENIZER):
+    files = [path.name for path in weight_files(folder)] or [WEIGHTS]
+    for name in (CONFIG, *files, TOKENIZER):
         if not (folder / name).is_file():
             raise Unavailable(f"no {name}" + ("; a fast tokenizer is needed" if name == TOKENIZER else ""))
         (folder / name).chmod(0o644)
     config = read_json(folder / CONFIG)
-    if config.get("model_type") not in ARCHITECTURES or "auto_map" in config:
+    known = ARCHITECTURES if model.decoder is None else DECODERS
+    if config.get("model_type") not in known or "auto_map" in config:
         kind = config.get("model_type") if "auto_map" not in config else "an architecture with its own code"
-        raise Unavailable(f"expected one of the architectures {', '.join(ARCHITECTURES)}, got {kind}")
-    try:
-        with safe_open(folder / WEIGHTS, framework="numpy") as weights:
-            words = [key for key in weights.keys() if key.endswith("embeddings.word_embeddings.weight")]  # noqa: SIM118
-            rows = weights.get_slice(words[0]).get_shape()[0] if words else 0
-    except SafetensorError as error:
-        raise Unavailable(f"{WEIGHTS} is not a safetensors file ({error})") from None
+        raise Unavailable(f"expected one of the architectures {', '.join(known)}, got {kind}")
+    rows = sum(_embedding_rows(folder / name) for name in files)
     try:
         tokens = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab_size()
     except Exception as error:  # the library raises nothing narrower
@@ -220,6 +222,23 @@ def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> Non
     if tokens > rows:
         raise Unavailable(f"expected at most {rows} tokens, one per word embedding, got {tokens}")
     stamp_folder(folder, name=model.name, source=source, origin=origin)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint: one, or the shards of a large model; none when there are no weights."""
+    return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else sorted(folder.glob(SHARDS))
+
+
+def _embedding_rows(path: Path) -> int:
+    """Rows of the word embeddings in a weights file; 0 when they are not in it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            words = [key for key in weights.keys() if key.endswith(_EMBEDDINGS)]  # noqa: SIM118
+            return int(weights.get_slice(words[0]).get_shape()[0]) if words else 0
+    except SafetensorError as error:
+        raise Unavailable(f"{path.name} is not a safetensors file ({error})") from None
 
 
 def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
@@ -237,8 +256,8 @@ def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> 
 
 
 def _from_hub(repository: str, revision: str | None, folder: Path) -> str:
-    snapshot = _snapshot(repository, revision, (CONFIG, WEIGHTS, *TOKENIZER_FILES))
-    if not (snapshot / WEIGHTS).exists():
+    snapshot = _snapshot(repository, revision, (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES))
+    if not weight_files(snapshot):
         raise Unavailable(_why_no_weights(repository, snapshot.name))
     _copy(snapshot, folder)
     return f"hub {repository}@{snapshot.name}"
@@ -281,14 +300,14 @@ def _from_folder(template: str, folder: Path) -> str:
     source = Path(path)
     if not source.is_dir():
         raise Unavailable("no such folder")
-    if not (source / WEIGHTS).is_file():
+    if not weight_files(source):
         raise Unavailable(_refusal(sorted(item.name for item in source.iterdir())))
     _copy(source, folder)
     return f"folder {source}"
 
 
 def _copy(source: Path, folder: Path) -> None:
-    for name in (CONFIG, WEIGHTS, *TOKENIZER_FILES):
+    for name in (CONFIG, *(path.name for path in weight_files(source)), SHARD_INDEX, MLM_HEAD, *TOKENIZER_FILES):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
 

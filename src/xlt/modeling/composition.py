@@ -34,9 +34,13 @@ class Composition:
         return stacked[0] if len(stacked) == 1 else Stack(*stacked)
 
     def language_part(self, language: str) -> list[str]:
-        """The language adapter for ``language`` (or what serves it), as a list of none or one."""
-        if language in self.languages:
-            return [self.languages[language]]
+        """The language adapter for ``language`` (or what serves it), as a list of none or one.
+
+        An input in two languages ("de-fr") is read with the first one's adapter: that of sentence 1 or of the passage.
+        """
+        for code in (language, language.partition("-")[0]):
+            if code in self.languages:
+                return [self.languages[code]]
         if self.languages and self.missing == "source":
             return [self.languages[self.source]]
         return []

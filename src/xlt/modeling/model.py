@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from xlt.errors import InputError
 from xlt.modeling.checkpoints import load_encoder
+from xlt.modeling.composition import Composition
+from xlt.modeling.earlier import Earlier, fusion_penalty, take_over
 from xlt.modeling.heads import make_head, pool
+from xlt.modeling.language_adapters import adapter_name, load_language_adapter
 from xlt.modeling.rows import Rows
 from xlt.modeling.tuning import attach
-from xlt.regimes import Frozen, Tuning
+from xlt.regimes import Frozen, MadX, Tuning
 
 Shift = Callable[[Tensor, Rows], Tensor]
 """(word embeddings [rows, tokens, width], their rows) -> perturbed word embeddings of the same shape."""
@@ -25,15 +28,19 @@ class TransferModel(nn.Module):
 
     ``trainable`` are the names of the parameters that tuning trains. Unfreezing may switch their gradients off for a
     while; they are saved and counted all the same. ``shift``, while set, perturbs the word embeddings of every pass.
+    ``composition`` says which adapters are active for text in a language; None when nothing is composed.
     """
 
-    def __init__(self, encoder: Any, head: nn.Module, family: str, pooling: str) -> None:
+    def __init__(
+        self, encoder: Any, head: nn.Module, family: str, pooling: str, composition: Composition | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
         self.family = family
         self.pooling = pooling
         self.shift: Shift | None = None
+        self.composition = composition
         self.trainable = frozenset(name for name, parameter in self.named_parameters() if parameter.requires_grad)
 
     @property
@@ -55,6 +62,11 @@ class TransferModel(nn.Module):
             out = self.encoder(inputs_embeds=words, attention_mask=rows.mask, token_type_ids=rows.types)
         return out.last_hidden_state
 
+    def use_language(self, language: str) -> None:
+        """Make the adapters for text in ``language`` active from the next pass on (MAD-X); else nothing changes."""
+        if self.composition is not None:
+            self.encoder.set_active_adapters(self.composition.active(language))
+
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """What tuning trains, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if name in self.trainable}
@@ -62,6 +74,10 @@ class TransferModel(nn.Module):
     def scores(self, rows: Rows) -> Tensor:
         """The head's output on the last layer's states."""
         return self.head(self.hidden(rows))
+
+    def penalty(self) -> Tensor | None:
+        """What is added to the loss of every step whatever its batch: the pull on AdapterFusion's value matrices."""
+        return None if self.composition is None else fusion_penalty(self.encoder, self.composition.fused)
 
     def logit_scale(self) -> Tensor:
         """The learned factor of a dual encoder's cosine similarities (retrieval families only)."""
@@ -106,16 +122,58 @@ class TransferModel(nn.Module):
         return trainable, sum(p.numel() for p in self.parameters())
 
 
-def build_model(path: Path, *, family: str, labels: int, tuning: Tuning, pooling: str, seed: int) -> TransferModel:
+def build_model(
+    path: Path,
+    *,
+    family: str,
+    labels: int,
+    tuning: Tuning,
+    pooling: str,
+    seed: int,
+    language_adapters: Mapping[str, Path] | None = None,
+    source: str = "en",
+    earlier: Earlier | None = None,
+) -> TransferModel:
     """Load the encoder from a prepared folder and put adapters and a fresh head on it.
 
-    The head is drawn from its own seed, so that every tuning method starts from the same head.
+    The head is drawn from its own seed, so that every tuning method starts from the same head. ``language_adapters`` are
+    the folders of frozen ones by language; that of ``source``, the language of the training data, is active at first.
+    ``earlier``: adapters of intermediate tasks to be stacked or fused.
     """
     encoder = load_encoder(path)
     torch.manual_seed(seed)
     attach(encoder, tuning)
-    torch.manual_seed(seed)  # the adapter above may have drawn numbers
-    dropout = float(encoder.config.hidden_dropout_prob)
-    head = make_head(family, int(encoder.config.hidden_size), labels, dropout)
+    composition = add_languages(encoder, tuning, language_adapters or {}, source)
+    if earlier is not None:
+        composition = take_over(encoder, earlier, composition)
+    head = _seeded_head(encoder, family, labels, seed)  # the adapters above may have drawn numbers
     head.requires_grad_(not isinstance(tuning, Frozen))
-    return TransferModel(encoder, head, family, pooling)
+    model = TransferModel(encoder, head, family, pooling, composition)
+    model.use_language(source)
+    return model
+
+
+def _seeded_head(encoder: Any, family: str, labels: int, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return make_head(family, int(encoder.config.hidden_size), labels, float(encoder.config.hidden_dropout_prob))
+
+
+def another_head(model: TransferModel, family: str, labels: int, seed: int) -> TransferModel:
+    """A model with a fresh head for another task on the same encoder: training one trains what they share."""
+    head = _seeded_head(model.encoder, family, labels, seed).to(model.device)
+    return TransferModel(model.encoder, head, family, model.pooling, model.composition)
+
+
+def add_languages(encoder: Any, tuning: Tuning, folders: Mapping[str, Path], source: str) -> Composition | None:
+    """Load the language adapters of MAD-X, frozen, and say how they are composed; None for any other tuning.
+
+    Raises:
+        InputError: the language of the training data has no adapter.
+    """
+    if not isinstance(tuning, MadX):
+        return None
+    if source not in folders:
+        raise InputError(f"tuning madx needs a language adapter of {source}, the language of the training data")
+    for language, folder in folders.items():
+        load_language_adapter(encoder, language, folder)
+    return Composition({code: adapter_name(code) for code in folders}, source=source, missing=tuning.missing)

@@ -61,7 +61,7 @@ def build(
         results=results,
         common=common,
         averages={name: average_over_tasks(results[name], common) if name in started else None for name in regimes},
-        costs={name: cost(regime, regimes) for name, regime in regimes.items()},
+        costs={name: cost(regime.serving(tasks), regimes) for name, regime in regimes.items()},
         left_out=list(left_out),
         intervals={name: _interval(config, root, name, regimes, results, tasks, common) for name in regimes},
     )
@@ -216,6 +216,7 @@ def document(table: BenchmarkTable) -> Document:
     general = [
         "Each task is the average over its languages with data; question answering: the mean of F1 and exact match.",
         *_interval_note(table),
+        *figures.fallbacks(table.regimes.values()),
         "Bold: best of the column; underlined: second best; figures that print alike are tied.",
         "Trained parameters are those of the largest run, head included; times are summed over the tasks of one seed.",
     ]

@@ -38,9 +38,10 @@ def _record(
     }
 
 
-def _seed_records(
+def seed_records(
     result: TaskResult, regime: str, language: str, metric: str, by_seed: dict[int, float], n: int
 ) -> list[Record]:
+    """One line per seed, then their mean and standard deviation; ``n`` counts examples, or languages of an average."""
     stat = summarize(by_seed)
     if stat is None:
         return []
@@ -63,9 +64,9 @@ def task_records(regime: str, result: TaskResult) -> list[Record]:
     records = []
     for metric, by_language in result.values.items():
         for code, by_seed in by_language.items():
-            records.extend(_seed_records(result, regime, code, metric, by_seed, result.n[code]))
+            records.extend(seed_records(result, regime, code, metric, by_seed, result.n[code]))
         average = result.average(metric)
-        records.extend(_seed_records(result, regime, AVERAGE, metric, average, len(result.languages)))
+        records.extend(seed_records(result, regime, AVERAGE, metric, average, len(result.languages)))
     records.extend(_empty(regime, result.task, code, "no data") for code in result.missing)
     return records
 
@@ -133,7 +134,8 @@ def _stat(stat: Stat | None) -> dict[str, Any] | None:
     return None if stat is None else asdict(stat)
 
 
-def _result(result: TaskResult) -> dict[str, Any]:
+def result_json(result: TaskResult) -> dict[str, Any]:
+    """All values of a task in a regime, as JSON-like values."""
     return {
         "status": result.status,
         "split": result.split,
@@ -161,7 +163,8 @@ def _comparison(line: Comparison) -> dict[str, Any]:
     }
 
 
-def _page(name: str, document: Document) -> dict[str, Any]:
+def page_json(name: str, document: Document) -> dict[str, Any]:
+    """What a table's page says besides its figures."""
     return {"table": name, "title": document.title, "header": dict(document.header), "notes": document.notes}
 
 
@@ -181,7 +184,7 @@ def benchmark_json(table: BenchmarkTable, document: Document, reported: list[Rep
             {
                 "regime": name,
                 "title": table.regimes[name].title,
-                "tasks": {task: _result(result) for task, result in by_task.items()},
+                "tasks": {task: result_json(result) for task, result in by_task.items()},
                 "average": _stat(table.averages[name]),
                 "difference": table.difference(name),
                 "cost": None if (found := table.costs[name]) is None else asdict(found),
@@ -189,7 +192,7 @@ def benchmark_json(table: BenchmarkTable, document: Document, reported: list[Rep
             }
         )
     overall = {"reference": table.config.reference, "common_tasks": table.common, "rows": rows}
-    return to_json(_page(table.config.name, document) | overall)
+    return to_json(page_json(table.config.name, document) | overall)
 
 
 def _averages(reported: list[Reported], table: BenchmarkTable, regime: str, metric: str, task: str) -> list[Reported]:
@@ -200,9 +203,9 @@ def regime_json(table: RegimeTable, document: Document) -> str:
     """A regime's table with everything it was made from."""
     content = {
         "regime": table.regime.name,
-        "tasks": {task: _result(result) for task, result in table.results.items()},
+        "tasks": {task: result_json(result) for task, result in table.results.items()},
         "lines": [_comparison(line) for line in table.lines],
         "averages": [_comparison(line) for line in table.averages],
         "cost": None if table.cost is None else asdict(table.cost),
     }
-    return to_json(_page(f"regime-{table.regime.name}", document) | content)
+    return to_json(page_json(f"regime-{table.regime.name}", document) | content)

@@ -207,6 +207,20 @@ def missing(result: TaskResult) -> str:
     return "; ".join(f"{reason}: {', '.join(language(c) for c in codes)}" for reason, codes in groups.items() if codes)
 
 
+def fallbacks(regimes: Iterable[Regime]) -> list[str]:
+    """A note for each regime that had no language adapter for some languages, and what served them."""
+    notes = []
+    for regime in regimes:
+        given = [run.provenance.language_fallbacks for run in regime.finished if run.provenance is not None]
+        served: dict[str, set[str]] = {}
+        for code, by in (item for found in given for item in found.items()):
+            served.setdefault(by, set()).add(code)
+        for by, codes in sorted(served.items()):
+            instead = "read without one" if by == "none" else f"read with that of {by}"
+            notes.append(f"{regime.title}: no language adapter of {', '.join(sorted(codes))}; {instead}.")
+    return notes
+
+
 def left_out(rows: Sequence[str]) -> list[str]:
     """A note that names the rows this profile does not run; none when it runs them all."""
     return [f"Rows this profile leaves out (ROWS=all runs them): {', '.join(rows)}."] if rows else []

@@ -127,18 +127,26 @@ def _latex_cell(cell: Text) -> str:
     return wrapped + (rf"\textsuperscript{{{','.join(cell.marks)}}}" if cell.marks else "")
 
 
+WIDE = 12
+"""Columns beyond which a LaTeX table is scaled down to the width of the line (if it is wider)."""
+
+
 def _latex_tabular(grid: Grid) -> str:
     lines = [rf"\begin{{tabular}}{{@{{}}{grid.align}@{{}}}}", r"\toprule"]
     lines.append(" & ".join(escape_latex(header) for header in grid.headers) + r" \\")
     lines.append(r"\midrule")
     lines.extend(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in grid.rows)
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+    tabular = "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+    if len(grid.headers) <= WIDE:
+        return tabular
+    fitted = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+    return f"{fitted}\n{tabular}}}"
 
 
 def to_latex(document: Document) -> str:
-    """The page as a LaTeX fragment to ``\\input``; it needs the package booktabs."""
+    """The page as a LaTeX fragment to ``\\input``; it needs the packages booktabs and graphicx."""
     parts = [
-        "% needs \\usepackage{booktabs}; header:",
+        "% needs \\usepackage{booktabs,graphicx}; header:",
         *(f"% {label}: {text}".replace("\n", " ") for label, text in document.header),
         r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}\setlength{\parindent}{0pt}",
         r"\renewcommand{\arraystretch}{1.12}",
@@ -165,7 +173,7 @@ def standalone(document: Document, fragment: str) -> str:
 \usepackage[T1]{{fontenc}}
 \usepackage[utf8]{{inputenc}}
 \usepackage[{landscape}margin=12mm]{{geometry}}
-\usepackage{{booktabs}}
+\usepackage{{booktabs,graphicx}}
 \pagestyle{{empty}}
 \begin{{document}}
 {{\raggedright\setlength{{\parindent}}{{0pt}}\textbf{{{escape_latex(document.title)}}}\par\footnotesize

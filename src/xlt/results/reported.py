@@ -42,7 +42,7 @@ class Row(Strict):
     regime: str | None
     method: str
     task: str | None
-    metric: Literal["accuracy", "f1", "exact_match", "map@20", "map"]
+    metric: Literal["accuracy", "accuracy_into_english", "f1", "exact_match", "map@20", "map", "cosine"]
     seeds: int | None = Field(default=None, ge=1)
     values: dict[str, float | None] = Field(default_factory=dict)
     std: dict[str, float] = Field(default_factory=dict)
@@ -74,7 +74,7 @@ class Group(Strict):
     table: str
     source: str = Field(min_length=1)
     confidence: Confidence
-    scale: Literal["percent"]
+    scale: Literal["percent", "cosine"]
     profile: str = "paper"
     split: Literal["dev", "test"] = "test"
     note: str | None = None

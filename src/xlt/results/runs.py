@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,13 @@ class PlannedTable(Loose):
     left_out: list[str] = []
 
 
+class PlannedRecipe(Loose):
+    """A recipe as a table names it."""
+
+    title: str
+    family: str
+
+
 class Plan(Loose):
     """``plan.json``: what is expected to exist below the root; ``jobs``: folder -> the file it ends with."""
 
@@ -55,12 +62,14 @@ class Plan(Loose):
     regimes: dict[str, PlannedRegime]
     tables: dict[str, PlannedTable] = {}
     jobs: dict[str, str] = {}
+    recipes: dict[str, PlannedRecipe] = {}
 
 
 class TaskScores(Loose):
     """One task's scores in ``scores.json``: percentages by metric and language, and example counts by language.
 
     ``no_data`` are the expected languages without a score; those also in ``withheld`` have files without gold labels.
+    ``unpaired``: by language pair, how many examples only one of the two languages has.
     """
 
     split: Literal["dev", "test"]
@@ -68,6 +77,7 @@ class TaskScores(Loose):
     n: dict[str, int] = {}
     no_data: list[str] = []
     withheld: list[str] = []
+    unpaired: dict[str, int] = {}
 
     @field_validator("metrics")
     @classmethod
@@ -122,6 +132,8 @@ class Provenance(Loose):
     git_dirty: bool | None = None
     device: str | None = None
     encoder: str | None = None
+    language_fallbacks: dict[str, str] = {}
+    """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
 
 
 class RunProfile(Loose):
@@ -201,6 +213,11 @@ class Regime:
     def tasks(self) -> list[str]:
         """The tasks its runs are planned for, in the plan's order."""
         return list(dict.fromkeys(task for run in self.runs for task in run.planned.tasks))
+
+    def serving(self, tasks: Iterable[str]) -> Regime:
+        """The regime with only the runs that are evaluated on one of ``tasks``."""
+        wanted = set(tasks)
+        return replace(self, runs=[run for run in self.runs if wanted & set(run.planned.tasks)])
 
     @property
     def finished(self) -> list[Run]:

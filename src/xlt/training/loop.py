@@ -40,8 +40,19 @@ class Perturbation(Protocol):
         """The loss of one micro-batch under the perturbation; its gradient is what the step follows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unfrozen:
+    """A layer (0 at the bottom) that joined the training at a step, with the Fisher trace that chose it, if one did."""
+
+    step: int
+    layer: int
+    trace: float | None
+
+
 class Schedule(Protocol):
-    """A way of unfreezing: which of the trained parameters get gradients at a step."""
+    """A way of unfreezing: which of the trained parameters get gradients at a step. ``unfrozen`` is what happened."""
+
+    unfrozen: list[Unfrozen]
 
     def before_step(self, model: TransferModel, features: Sequence[Feature], step: int, total: int) -> None:
         """Set ``requires_grad`` of the model's trained parameters for step ``step`` (from 0) of ``total``."""
@@ -49,20 +60,31 @@ class Schedule(Protocol):
 
 @dataclass(slots=True)
 class History:
-    """What happened: mean loss and development score (percent) per epoch, the epoch kept, steps and seconds."""
+    """What happened: mean loss and development score (percent) per epoch, the epoch kept, steps and seconds.
+
+    ``unfrozen``: the order in which layers joined, where a schedule decided it.
+    """
 
     losses: list[float] = field(default_factory=list)
     dev_scores: list[float] = field(default_factory=list)
     best_epoch: int = 0
     steps: int = 0
     seconds: float = 0.0
+    unfrozen: list[Unfrozen] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The history as JSON-like values."""
         return asdict(self)
 
 
-def make_optimizer(model: TransferModel, settings: Settings) -> torch.optim.AdamW:
+class Trained(Protocol):
+    """Something that has trained parameters: a model, or several that share an encoder."""
+
+    def trained_parameters(self) -> dict[str, nn.Parameter]:
+        """What is trained, by name."""
+
+
+def make_optimizer(model: Trained, settings: Settings) -> torch.optim.AdamW:
     """AdamW over the trained parameters only; biases and layer norms are not decayed, as in the XTREME scripts."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
@@ -144,6 +166,7 @@ def fit(
         history.best_epoch = settings.epochs - 1
     elif history.best_epoch != settings.epochs - 1:
         model.load_trained_state(best, with_head=True)
+    history.unfrozen = [] if schedule is None else schedule.unfrozen
     history.seconds = time.perf_counter() - started
     return history
 
@@ -155,14 +178,17 @@ def train_step(
     max_grad_norm: float,
     perturbation: Perturbation | None = None,
 ) -> float:
-    """One optimizer step on one batch, given as the parts of its mean loss; returns that loss."""
+    """One optimizer step on one batch, given as the parts of its mean loss; returns that loss, without the penalty."""
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for part in parts:
         loss = part() if perturbation is None else perturbation.loss(model, part)
         loss.backward()
         total += float(loss.detach())
-    trained = [p for p in model.parameters() if p.grad is not None]
+    penalty = model.penalty()
+    if penalty is not None:
+        penalty.backward()
+    trained = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     nn.utils.clip_grad_norm_(trained, max_grad_norm)
     optimizer.step()
     return total

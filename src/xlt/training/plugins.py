@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xlt.regimes import Regime
+from xlt.regimes import Adversarial, RandomPerturbation, Regime
 from xlt.training.loop import Perturbation, Schedule
+from xlt.training.robustness.adversarial import AdversarialTraining
+from xlt.training.robustness.noise import RandomNoise
+from xlt.training.unfreezing import Fisher, Gradual
 
-PERTURBATIONS: dict[type, Callable[[Any, Any, int], Perturbation]] = {}
+PERTURBATIONS: dict[type, Callable[[Any, Any, int], Perturbation]] = {
+    Adversarial: AdversarialTraining,
+    RandomPerturbation: RandomNoise,
+}
 """Config class -> (its values, tokenizer, seed) -> what perturbs a training step."""
-SCHEDULES: dict[str, Callable[[Any], Schedule]] = {}
+SCHEDULES: dict[str, Callable[[Any], Schedule]] = {"gradual": Gradual, "fisher": Fisher}
 """Kind -> its values -> when layers are unfrozen."""
 
 

@@ -15,14 +15,20 @@ from xlt.artifacts import digest, read_json, sha256_file, to_json, write_atomic
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
 from xlt.data.loading import first, load_split, sample
 from xlt.data.records import Passage
+from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
 from xlt.evaluation.context import Context, embedder
 from xlt.evaluation.development import development_lareqa, development_mewslix, development_score
 from xlt.evaluation.dual import QUERY_TOKENS, contrastive_features, lareqa_pairs, mewslix_pairs
 from xlt.modeling.checkpoints import load_tokenizer
-from xlt.modeling.model import TransferModel, build_model
-from xlt.runs import Stage
+from xlt.modeling.earlier import Earlier
+from xlt.modeling.language_adapters import adapter_hashes
+from xlt.modeling.masked_lm import load_masked_lm_head
+from xlt.modeling.model import TransferModel, another_head, build_model
+from xlt.runs import Mixture, Stage, Upstream
 from xlt.training.loop import Settings, fit
+from xlt.training.masked_text import MaskedText
+from xlt.training.mixture import Masked, Part, Together, fit_together
 from xlt.training.plugins import make_perturbation, make_schedule
 
 WEIGHTS, TRAINED = "weights.safetensors", "trained.json"
@@ -73,7 +79,15 @@ def _cap_pairs(records: Sequence[Any], cap: int | None) -> list[Any]:
 
 
 def training_records(stage: Stage, data: Path) -> list[Any]:
-    """The capped training records of a stage."""
+    """The capped training records of a stage, in noisy copies where its regime asks for them."""
+    records = _clean_records(stage, data)
+    noise = stage.augmentation
+    if noise is None:
+        return records
+    return augment(records, load_neighbours(data / noise.neighbours.files[0]), noise.copies, noise.seed)
+
+
+def _clean_records(stage: Stage, data: Path) -> list[Any]:
     records = load_split(data, stage.train, stage.recipe.language, stage.recipe.labels)
     if stage.recipe.family == "mewslix":
         mentions = sample([record for record in records if hasattr(record, "entity")], stage.caps.train)
@@ -96,8 +110,24 @@ def make_model(context: Context, stage: Stage | None) -> TransferModel:
         tuning=config.regime.tuning,
         pooling=config.model.pooling,
         seed=config.seed,
+        language_adapters=context.language_adapters,
+        source=stage.recipe.language if stage is not None else "en",
+        earlier=earlier_adapters(context),
     )
     return model.to(context.device)
+
+
+def earlier_adapters(context: Context) -> Earlier | None:
+    """The adapters of upstream runs that are stacked or fused in this run's model; None where none are.
+
+    Raises:
+        InputError: one of these runs is not trained yet, or its weights are damaged.
+    """
+    before = context.config.regime.intermediate
+    if before is None or before.transfer == "continue":
+        return None
+    states = {upstream.recipe: upstream_weights(context, upstream) for upstream in context.config.upstream}
+    return Earlier(before.transfer, states)
 
 
 def settings_of(stage: Stage, context: Context) -> Settings:
@@ -123,6 +153,8 @@ def train(context: Context) -> TransferModel:
     config = context.config
     if config.weights_of is not None:
         return adopt(context)
+    if config.mixture is not None:
+        return train_together(context, config.mixture)
     tokenizer = load_tokenizer(context.encoder)
     state = upstream_state(context)
     same_head = False
@@ -148,14 +180,56 @@ def train(context: Context) -> TransferModel:
         )
         tokens = sum(len(row) for feature in features for row in feature.rows)
         histories[stage.recipe.name] = {"examples": len(records), "tokens": tokens, **history.as_json()}
-    finish(context, model, histories)
+    finish(context, model.trained_state(), model.parameter_counts(), histories)
     return model
 
 
-def finish(context: Context, model: TransferModel, histories: dict[str, Any]) -> None:
-    """Write the weights, then ``trained.json``, which vouches for them."""
-    trainable, total = model.parameter_counts()
-    save_atomic(model.trained_state(), context.folder / WEIGHTS)
+def train_together(context: Context, mixture: Mixture) -> TransferModel:
+    """Train the stages of a run together (xlt.training.mixture) and write only what they share: every head is dropped."""
+    config = context.config
+    tokenizer = load_tokenizer(context.encoder)
+    base = make_model(context, config.stages[0])
+    parts = []
+    for number, stage in enumerate(config.stages):
+        model = base if number == 0 else another_head(base, stage.recipe.family, outputs_of(stage), config.seed)
+        records = training_records(stage, context.data)
+        features = features_of(stage, records, tokenizer, config.model.retrieval_prefix)
+        score = development(stage, model, tokenizer, context)
+        parts.append(Part(stage.recipe.name, model, features, len(records), settings_of(stage, context), score))
+    masked = masked_part(context, mixture, tokenizer)
+    together = Together(parts, masked)
+    histories = fit_together(
+        together,
+        masked,
+        mixture.temperature,
+        title=f"{config.regime.name} {'+'.join(part.name for part in parts)} seed {config.seed}",
+        perturbation=make_perturbation(config.regime, tokenizer, config.seed),
+        schedule=make_schedule(config.regime),
+    )
+    tokens = {part.name: sum(len(row) for feature in part.features for row in feature.rows) for part in parts}
+    sizes = {part.name: {"examples": part.examples, "tokens": tokens[part.name]} for part in parts}
+    summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}
+    finish(context, together.shared(), together.parameter_counts(), summaries)
+    return base
+
+
+def masked_part(context: Context, mixture: Mixture, tokenizer: Any) -> Masked | None:
+    """The masked text of a mixture, with the encoder's own head for it, or None when none is mixed in."""
+    wanted = mixture.masked_text
+    if wanted is None:
+        return None
+    files = {code: [context.data / path for path in found.files] for code, found in mixture.text.items()}
+    seed = context.config.seed
+    text = MaskedText(files, tokenizer, wanted.max_length, wanted.mask, seed)
+    return Masked(text, load_masked_lm_head(context.encoder, seed).to(context.device), wanted.share)
+
+
+def finish(
+    context: Context, state: dict[str, torch.Tensor], counts: tuple[int, int], histories: dict[str, Any]
+) -> None:
+    """Write the weights, then ``trained.json``, which vouches for them. ``counts``: (trainable, all) parameters."""
+    trainable, total = counts
+    save_atomic(state, context.folder / WEIGHTS)
     summary = {
         "key": training_key(context),
         "weights_sha256": sha256_file(context.folder / WEIGHTS),
@@ -190,7 +264,7 @@ def check_weights(folder: Path) -> None:
 
 
 def upstream_state(context: Context) -> dict[str, torch.Tensor] | None:
-    """The trained tensors of the run this one goes on from, or None when it starts from the encoder.
+    """The trained tensors of the run this one goes on from, or None when its trained part starts afresh.
 
     Raises:
         InputError: that run is not trained yet, or its weights are damaged.
@@ -199,6 +273,11 @@ def upstream_state(context: Context) -> dict[str, torch.Tensor] | None:
     if intermediate is None or intermediate.transfer != "continue":
         return None
     (upstream,) = context.config.upstream
+    return upstream_weights(context, upstream)
+
+
+def upstream_weights(context: Context, upstream: Upstream) -> dict[str, torch.Tensor]:
+    """The trained tensors of an upstream run, checked."""
     folder = context.root / upstream.folder
     check_weights(folder)
     return load_file(folder / WEIGHTS)
@@ -215,6 +294,7 @@ def training_key(context: Context) -> str:
     """A hash of everything the weights of a run depend on; tasks, test caps and smoothed prediction are not part of it."""
     config = context.config
     names = {"name", "title", "description", "smoothing"}
+    sources = {stage.recipe.language for stage in config.stages}
     made_from = [up.folder for up in config.upstream] + [folder for folder in [config.weights_of] if folder]
     return digest(
         {
@@ -224,6 +304,9 @@ def training_key(context: Context) -> str:
             "mixture": None if config.mixture is None else config.mixture.model_dump(mode="json"),
             "model": config.model.model_dump(include={"name", "pooling", "retrieval_prefix"}),
             "encoder": read_json(context.encoder / "prepared.json")["sha256"],
+            "language_adapters": adapter_hashes(
+                {code: path for code, path in context.language_adapters.items() if code in sources}
+            ),
             "made_from": {folder: read_json(context.root / folder / TRAINED)["weights_sha256"] for folder in made_from},
         }
     )
@@ -240,7 +323,7 @@ def is_trained(context: Context) -> bool:
 
 
 def load_trained(context: Context) -> TransferModel:
-    """The trained model of a run whose weights are there."""
+    """The trained model of a run whose weights are there; of stages trained together what they share, with a fresh head."""
     model = make_model(context, context.config.stages[-1] if context.config.stages else None)
-    model.load_trained_state(load_file(context.folder / WEIGHTS), with_head=True)
+    model.load_trained_state(load_file(context.folder / WEIGHTS), with_head=context.config.mixture is None)
     return model

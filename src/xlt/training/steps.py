@@ -82,6 +82,7 @@ def score_step(context: Context) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "seed": context.config.seed,
         "encoder": read_json(context.encoder / "prepared.json")["origin"],
+        **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
         "weights_sha256": trained["weights_sha256"],
         "trainable_parameters": trained["trainable_parameters"],
         "total_parameters": trained["total_parameters"],

@@ -92,21 +92,27 @@ def tatoeba(path: Path, language: str) -> Bitext:
 def tatoeba_xtreme(path: Path, language: str) -> Bitext:
     """Tatoeba as XTREME's script leaves it: the English side is sorted, so line i does not translate line i.
 
-    The right lines (from 0) come from XTREME's label file, which it does not give out.
+    XTREME looks for the foreign sentence that is nearest to each English one (``similarity_search`` in its
+    ``utils_retrieve.py``), so line j of its label file, which it does not give out, holds the number (from 0) of the
+    foreign line that English line j translates.
     """
     bitext = tatoeba(path, language)
     labels = tatoeba_gold(path)
     if not labels.exists():
         message = f"expected the gold order of {tatoeba_english(path).name}, which XTREME sorts, in this file"
         raise InputError(f"{message}; or put LASER's files into tatoeba/v1", labels)
-    gold = []
+    english: dict[int, int] = {}
     for number, row in lines(labels):
-        if not row.strip().isdecimal() or int(row) >= len(bitext.target):
-            raise InputError(f"expected a line number from 0 to {len(bitext.target) - 1}, got {row!r}", labels, number)
-        gold.append(int(row))
-    if len(gold) != len(bitext.source):
-        raise InputError(f"expected {len(bitext.source)} lines as in {path.name}, got {len(gold)}", labels)
-    return Bitext(bitext.source, bitext.target, tuple(gold))
+        if not row.strip().isdecimal() or int(row) >= len(bitext.source):
+            raise InputError(f"expected a line number from 0 to {len(bitext.source) - 1}, got {row!r}", labels, number)
+        if int(row) in english:
+            raise InputError(f"expected each line number once, got {int(row)} twice", labels, number)
+        english[int(row)] = len(english)
+    if len(english) != len(bitext.target):
+        raise InputError(
+            f"expected {len(bitext.target)} lines as in {tatoeba_english(path).name}, got {len(english)}", labels
+        )
+    return Bitext(bitext.source, bitext.target, tuple(english[source] for source in range(len(bitext.source))))
 
 
 def bucc_english(path: Path) -> Path:

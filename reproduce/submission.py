@@ -1,0 +1,151 @@
+"""Collect the predictions of a regime in the layout of the XTREME and XTREME-R leaderboards, and score them again.
+
+    python reproduce/submission.py --run adapter --seed 1 --root out/paper/xlmr-base --data data
+
+Writes predictions/<task>/test-<language>.<ext>, the gold labels beside them, and submission.json, which names the runs and
+what is missing. The lines of Tatoeba are put in the order of XTREME's sorted English side. See docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, cast, get_args
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate.
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
+
+from xlt.artifacts import atomic_folder, read_json, to_json, write_atomic
+from xlt.errors import InputError, exit_status
+from xlt.evaluation.scoring import GROUPS, Benchmark, score_folder
+from xlt.evaluation.submission import read_submission, submission_file, write_submission
+from xlt.runs import Evaluation, RunConfig, read_run
+
+TASKS = {task for groups in GROUPS.values() for tasks in groups.values() for task in tasks}
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", required=True, help="a regime of the plan, or one run folder below the root")
+    parser.add_argument("--seed", type=int, default=None, help="which seed of a regime (default: its first)")
+    parser.add_argument("--root", type=Path, required=True, help="folder of one profile and model, with plan.json")
+    parser.add_argument("--data", type=Path, required=True, help="folder of official files")
+    parser.add_argument("--benchmark", choices=get_args(Benchmark), default=None, help="default: the profile's")
+    parser.add_argument("--output", type=Path, default=None, help="default: <root>/submissions/<run>-seed-<n>")
+    return parser.parse_args()
+
+
+def folders_of(root: Path, name: str, seed: int | None) -> tuple[list[Path], int]:
+    """The run folders of a regime and seed that have a task of a benchmark (or the one run folder named), and the seed.
+
+    Raises:
+        InputError: no such regime, run or seed, or a run is not finished.
+    """
+    from xlt.results.runs import load_plan
+
+    if (root / name / "config.yaml").is_file():
+        found, chosen = [root / name], read_run(root / name).seed
+    else:
+        plan = load_plan(root)
+        if name not in plan.regimes:
+            known = ", ".join(plan.regimes) or "none"
+            raise InputError(f"expected a regime or a run folder, got {name}; regimes are {known}", root / "plan.json")
+        seeds = list(dict.fromkeys(run.seed for run in plan.regimes[name].runs))
+        chosen = seeds[0] if seed is None and seeds else seed or 0
+        found = [root / run.dir for run in plan.regimes[name].runs if run.seed == chosen and TASKS & set(run.tasks)]
+        if not found:
+            known = ", ".join(map(str, seeds)) or "none"
+            raise InputError(f"expected a planned seed of {name}, got {chosen}; there are {known}", root / "plan.json")
+    for folder in found:
+        if not (folder / "scores.json").is_file():
+            raise InputError("expected a finished run; run make for this regime first", folder)
+    return found, chosen
+
+
+def english_order(evaluation: Evaluation, language: str, data: Path) -> list[int]:
+    """The numbers of Tatoeba's English lines as XTREME sorts them (``tatoeba_preprocess`` of its utils_preprocess.py)."""
+    from xlt.data.loading import first, load_split
+
+    target = first(load_split(data, evaluation.files[language], language, None), evaluation.caps.test).target
+    return sorted(range(len(target)), key=lambda number: target[number].strip())
+
+
+def collect(folder: Path, config: RunConfig, tasks: list[str], data: Path, out: Path) -> dict[str, Any]:
+    """Copy one run's predictions and labels of ``tasks``; the entry of ``submission.json`` for each task."""
+    scores, entries = read_json(folder / "scores.json")["tasks"], {}
+    for evaluation in config.evaluations:
+        task = evaluation.task.name
+        if task not in tasks:
+            continue
+        found = scores[task]
+        for language in found["n"]:
+            for kind in ("predictions", "labels"):
+                source = submission_file(folder / kind, task, language)
+                target = submission_file(out / kind, task, language)
+                if task == "tatoeba":
+                    lines = read_submission(source, task)
+                    order = english_order(evaluation, language, data)
+                    write_submission(out / kind, task, language, [lines[number] for number in order])
+                else:
+                    write_atomic(target, source.read_bytes())
+        entries[task] = {
+            "run": "/".join(folder.parts[-4:]),
+            "split": found["split"],
+            "cap": evaluation.caps.test,
+            "missing": found["no_data"],
+            "metrics": found["metrics"],
+        }
+    return entries
+
+
+def read_back(out: Path, benchmark: Benchmark, entries: dict[str, Any]) -> dict[str, Any]:
+    """Score the collected folder as ``score.py`` does.
+
+    Raises:
+        InputError: a figure is not that of the run.
+    """
+    report = score_folder(out / "predictions", out / "labels", benchmark)
+    for task, entry in entries.items():
+        for metric, values in report["tasks"][task]["scores"].items():
+            if metric in entry["metrics"] and values != entry["metrics"][metric]:
+                message = f"expected {metric} as in the run's scores.json, got others; predict and score the run again"
+                raise InputError(message, out / "predictions" / task)
+    return report
+
+
+def main() -> None:
+    """Collect, score again, write, and say what is missing."""
+    options = arguments()
+    folders, seed = folders_of(options.root, options.run, options.seed)
+    configs = [read_run(folder) for folder in folders]
+    benchmark = cast(Benchmark, options.benchmark or configs[0].profile.benchmark)
+    tasks = [task for group in GROUPS[benchmark].values() for task in group]
+    name = options.run.replace("/", "-") if options.run.startswith("runs/") else f"{options.run}-seed-{seed}"
+    output = options.output or options.root / "submissions" / name
+    with atomic_folder(output) as new:
+        entries: dict[str, Any] = {}
+        for folder, config in zip(folders, configs, strict=True):
+            entries |= collect(folder, config, tasks, options.data, new)
+        if not entries:
+            raise InputError(f"expected a task of {benchmark}, got a run without one", folders[0])
+        report = read_back(new, benchmark, entries)
+        absent = [task for task in tasks if task not in entries]
+        summary = {"benchmark": benchmark, "seed": seed, "tasks": entries, "missing_tasks": absent}
+        write_atomic(new / "submission.json", to_json(summary))
+    print(f"wrote {output}: {len(entries)} of {len(tasks)} tasks, scored again with the same figures")
+    if absent:
+        print(f"missing tasks: {', '.join(absent)}")
+    for task, entry in entries.items():
+        notes = [f"missing languages: {', '.join(entry['missing'])}"] if entry["missing"] else []
+        notes += [f"{entry['split']} split, not the test set"] if entry["split"] != "test" else []
+        notes += [f"only the first {entry['cap']} examples"] if entry["cap"] is not None else []
+        if notes:
+            print(f"{task}: {'; '.join(notes)}")
+    overall = report["overall"]["score"]
+    print(f"overall: {'incomplete' if overall is None else f'{overall:.2f}'}")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
