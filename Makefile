@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
+.NOTPARALLEL:  # tables share runs: one table at a time, each with -j runs at a time
 
 # Variables a user may set.
 PROFILE ?= $(if $(XLT_PROFILE),$(XLT_PROFILE),tiny)
