@@ -42,7 +42,7 @@ def main() -> None:
                     raise InputError(f"tasks: expected one of {', '.join(tasks)}, got {task}", path)
     names = {name for claim in claims.values() for c in claim.contrasts for name in (c.first, c.second)}
     regimes = {name: load_regime(root, plan, name) for name in names if name in plan.regimes}
-    findings = [assess(claim, root, regimes, tasks) for claim in claims.values()]
+    findings = [assess(claim, root, plan, regimes, tasks) for claim in claims.values()]
     page = document(plan, findings)
     for suffix, text in {
         ".md": to_markdown(page),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,9 +16,10 @@ import yaml
 from xlt.config import Task, load, load_all, parse
 from xlt.errors import InputError
 from xlt.regimes import Regime
-from xlt.results.claims import Cells, Claim, assess
+from xlt.results.claims import Cells, Claim, assess, assess_words
 from xlt.results.reported import load_reported
 from xlt.results.runs import load_plan, load_regime
+from xlt.results.word_pairs import Injection, WordPairs
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
@@ -61,7 +62,7 @@ def ran(folders: Callable[..., Any]) -> Callable[..., tuple[Path, dict[str, Any]
 )
 def test_the_verdict_follows_the_interval(ran: Any, adapter: float, status: str) -> None:
     root, regimes = ran({"full": {"en": 0.1, "de": 0.6}, "adapter": {"en": 0.9, "de": adapter}})
-    found = assess(claim(), root, regimes, XNLI)
+    found = assess(claim(), root, load_plan(root), regimes, XNLI)
     assert found.status == status
     assert found.effect is not None
     assert found.effect.estimate == pytest.approx(100 * (adapter - 0.6), abs=1e-4)  # without English
@@ -74,7 +75,7 @@ def test_a_claim_of_more_here_than_there_takes_the_other_effect_off(ran: Any) ->
     more = claim(
         cells={"tasks": ["xnli"], "languages": "mixed-pairs"}, less={"tasks": ["xnli"], "languages": "same-language"}
     )
-    found = assess(more, root, regimes, XNLI)
+    found = assess(more, root, load_plan(root), regimes, XNLI)
     assert found.effect is not None
     assert found.effect.estimate == pytest.approx(30 - 10, abs=1e-4)
     assert found.status == "supported"
@@ -82,13 +83,45 @@ def test_a_claim_of_more_here_than_there_takes_the_other_effect_off(ran: Any) ->
 
 def test_what_has_not_run_or_has_no_files_says_so(ran: Any) -> None:
     root, regimes = ran({"full": {"de": 0.5}, "adapter": {"de": 0.5}}, finished=False)
-    assert assess(claim(), root, regimes, XNLI).status == "not run"
+    assert assess(claim(), root, load_plan(root), regimes, XNLI).status == "not run"
     root, regimes = ran({"full": {"en": 0.5}, "adapter": {"en": 0.5}})
-    assert assess(claim(), root, regimes, XNLI).status == "no data"  # only English was scored
-    assert assess(claim(contrasts=[{"first": "madx", "second": "full"}]), root, regimes, XNLI).status == "not run"
+    assert assess(claim(), root, load_plan(root), regimes, XNLI).status == "no data"  # only English was scored
+    assert (
+        assess(claim(contrasts=[{"first": "madx", "second": "full"}]), root, load_plan(root), regimes, XNLI).status
+        == "not run"
+    )
     (root / "runs/full/mnli/seed-1/examples.npz").unlink()
     everywhere = claim(cells={"tasks": ["xnli"], "languages": "all"})
-    assert "no scores of single examples" in assess(everywhere, root, regimes, XNLI).reason
+    assert "no scores of single examples" in assess(everywhere, root, load_plan(root), regimes, XNLI).reason
+
+
+def injection(seed: int, trained: tuple[float, float], random: tuple[float, float]) -> Injection:
+    """One seed in one language at layer 1: cosines (before, after) of trained (also held-out) and random pairs."""
+    sides = {}
+    for when, number in (("before", 0), ("after", 1)):
+        cosine = {"trained": trained[number], "held-out": trained[number], "random held-out": random[number]}
+        sides[when] = {"sw": [{"cosine": cosine, "p@1": {}}] * 2}
+    base = {"layer": 1, "layers": 1, "chosen_by": "cosine", "pairs": {}, "candidates": {}, "wall_seconds": 1.0}
+    return Injection.model_validate(base | sides)
+
+
+class Job:
+    files: ClassVar = {"sw": []}
+
+
+@pytest.mark.parametrize(("figure", "status"), [("trained", "supported"), ("held-out − random", "contradicted")])
+def test_a_claim_about_word_pairs(figure: str, status: str) -> None:
+    # trained: 0.2 -> 0.3, 0.31, 0.29, that is +50, +55, +45 %: mean 50, standard error 2.887, t(2) 4.303: 50 ± 12.4
+    found = {s: injection(s, (0.2, 0.2 + up), (0.1, 0.28)) for s, up in ((1, 0.1), (2, 0.11), (3, 0.09))}
+    pairs = WordPairs("tli", {1: Job()}, found)  # type: ignore[dict-item]
+    about = claim(words={"config": "tli", "figure": figure}, contrasts=[], cells=None)
+    finding = assess_words(about, about.words, pairs)  # type: ignore[arg-type]
+    assert (finding.status, finding.seeds) == (status, (1, 2, 3))
+    if figure == "trained":
+        assert finding.effect is not None
+        assert (finding.effect.estimate, finding.effect.low) == (pytest.approx(50), pytest.approx(50 - 12.42, abs=0.01))
+    assert assess_words(about, about.words, WordPairs("tli", {}, {})).status == "no data"  # type: ignore[arg-type]
+    assert assess_words(about, about.words, WordPairs("tli", {1: Job()}, {})).status == "not run"  # type: ignore[arg-type, dict-item]
 
 
 def test_languages_of_an_effect() -> None:
@@ -106,13 +139,13 @@ def test_languages_of_an_effect() -> None:
 def test_a_claim_says_how_it_is_tested_or_why_not(tmp_path: Path, change: dict[str, Any]) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(claim().model_dump(mode="json") | change), encoding="utf-8")
-    with pytest.raises(InputError, match=r"expected contrasts and cells|expected command|unknown key claimd"):
+    with pytest.raises(InputError, match=r"expected contrasts and cells, or words|expected command|unknown key claimd"):
         load(Claim, path)
 
 
 def test_the_project_s_claims_name_regimes_tasks_and_papers_that_exist() -> None:
     regimes, tasks = load_all(Regime, CONFIGS / "regimes"), load_all(Task, CONFIGS / "tasks")
-    papers = {entry.paper for entry in load_reported(CONFIGS / "reported")} | {"ngugi2025_tli"}
+    papers = {entry.paper for entry in load_reported(CONFIGS / "reported")}
     claims = load_all(Claim, CONFIGS / "claims")
     assert len(claims) >= 8
     for each in claims.values():

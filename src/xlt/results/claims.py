@@ -19,7 +19,8 @@ from xlt.results.aggregate import task_result
 from xlt.results.differences import examples_of
 from xlt.results.render import Document, Grid, Section, Text
 from xlt.results.runs import Plan, Regime
-from xlt.results.statistics import Examples, Interval, bootstrap_difference
+from xlt.results.statistics import Examples, Interval, bootstrap_difference, mean_interval
+from xlt.results.word_pairs import COSINES, WordPairs, load_word_pairs, over_seeds
 
 Status = Literal["supported", "contradicted", "not shown", "not run", "no data", "not covered"]
 MEANING: dict[Status, str] = {
@@ -65,11 +66,18 @@ class Cells(Strict):
         return list(languages)
 
 
-class Claim(Strict):
-    """One claim. ``claimed``: the effect in points as printed, null for a direction only.
+class WordFigure(Strict):
+    """A figure of a lexical injection, after minus before, in per cent of what it was before."""
 
-    ``less``: cells whose effect is taken off (a claim that the effect is larger here than there). ``not_covered``: why the
-    claim cannot be tested here, in place of contrasts.
+    config: str
+    figure: Literal["trained", "held-out", "random", "held-out − random"]
+
+
+class Claim(Strict):
+    """One claim. ``claimed``: the effect as printed, in points (``words``: in per cent), null for a direction only.
+
+    ``less``: cells whose effect is taken off (a claim that the effect is larger here than there). ``words``: the claim is
+    about a lexical injection. ``not_covered``: why the claim cannot be tested here. One of the three says how it is tested.
     """
 
     name: str
@@ -79,14 +87,16 @@ class Claim(Strict):
     contrasts: list[Contrast] = Field(default=[])
     cells: Cells | None = None
     less: Cells | None = None
+    words: WordFigure | None = None
     not_covered: str | None = None
     command: str | None = None
 
     @model_validator(mode="after")
     def _says_how(self) -> Claim:
-        if (self.cells is None) != (not self.contrasts) or (self.cells is None) != (self.not_covered is not None):
-            raise ValueError("expected contrasts and cells, or not_covered with the reason")
-        if self.cells is not None and self.command is None:
+        ways = [self.cells is not None, self.words is not None, self.not_covered is not None]
+        if (self.cells is None) != (not self.contrasts) or sum(ways) != 1:
+            raise ValueError("expected contrasts and cells, or words, or not_covered with the reason")
+        if self.not_covered is None and self.command is None:
             raise ValueError("expected command: what makes the runs it rests on")
         return self
 
@@ -113,8 +123,10 @@ class _Unavailable(Exception):
         self.status, self.reason = status, reason
 
 
-def assess(claim: Claim, root: Path, regimes: Mapping[str, Regime], tasks: Mapping[str, Task]) -> Finding:
+def assess(claim: Claim, root: Path, plan: Plan, regimes: Mapping[str, Regime], tasks: Mapping[str, Task]) -> Finding:
     """The finding on one claim from the runs of this plan."""
+    if claim.words is not None:
+        return assess_words(claim, claim.words, load_word_pairs(root, plan, claim.words.config))
     if claim.cells is None:
         return Finding(claim, "not covered", reason=claim.not_covered or "")
     pairs: Pairs = []
@@ -130,9 +142,24 @@ def assess(claim: Claim, root: Path, regimes: Mapping[str, Regime], tasks: Mappi
                 weights += [sign / (len(claim.contrasts) * len(cells.tasks) * len(own))] * len(own)
     except _Unavailable as why:
         return Finding(claim, why.status, reason=why.reason)
-    effect = bootstrap_difference(pairs, weights)
+    return _verdict(claim, bootstrap_difference(pairs, weights), sorted(seeds))
+
+
+def assess_words(claim: Claim, wanted: WordFigure, pairs: WordPairs) -> Finding:
+    """The finding on a claim about word pairs, with Student's interval over the seeds."""
+    if pairs.status != "ok":
+        return Finding(claim, "no data" if pairs.status == "no data" else "not run", reason=f"injection {pairs.name}")
+    figure = COSINES[wanted.figure]
+    before, after = (over_seeds(pairs, when, figure, pairs.languages) for when in ("before", "after"))
+    changes = [100 * (after[seed] - before[seed]) / abs(before[seed]) for seed in sorted(before)]
+    if len(changes) < 2:
+        return Finding(claim, "not run", reason="expected at least two seeds for an interval")
+    return _verdict(claim, mean_interval(changes), sorted(before))
+
+
+def _verdict(claim: Claim, effect: Interval, seeds: Sequence[int]) -> Finding:
     status: Status = "supported" if effect.low > 0 else "contradicted" if effect.high < 0 else "not shown"
-    return Finding(claim, status, effect, tuple(sorted(seeds)))
+    return Finding(claim, status, effect, tuple(seeds))
 
 
 def _cell(
@@ -169,7 +196,8 @@ def document(plan: Plan, findings: Sequence[Finding]) -> Document:
         [Section("Claims and what was found", Grid(headers, rows, "lllllll"))],
         [
             "Found: mean difference in points over tasks and languages, with its 95 % bootstrap interval over seeds and test "
-            "examples (docs/verification.md). It holds for this profile and model, not for those of the paper.",
+            "examples (docs/verification.md); word pairs: mean change in per cent, Student's interval over seeds. It holds for "
+            "this profile and model, not for those of the paper.",
             *(f"{status}: {MEANING[status]}." for status in used),
         ],
     )

@@ -118,6 +118,13 @@ def _percentile(estimate: float, draws: NDArray[np.float64], level: float) -> In
     return Interval(estimate, float(low), float(high), min(1.0, 2 * (tail + 1) / (len(draws) + 1)))
 
 
+def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """The mean of some runs with Student's interval, and the probability of one as far from 0."""
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    half = half_width(error, len(values) - 1, level)
+    return Interval(mean, mean - half, mean + half, two_sided(mean, error, len(values) - 1))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted for testing them all (Holm 1979): sorted, times the number still untested, never falling."""
     order = np.argsort(p_values, kind="stable")
