@@ -19,12 +19,10 @@ from xlt.artifacts import to_json, write_atomic
 from xlt.errors import InputError, exit_status
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The command line of the steps of a run."""
+def arguments(description: str, example: str = "runs/full/mnli/seed-1") -> argparse.Namespace:
+    """The command line of the steps of a run, and of a job that runs are made from."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        "run", type=Path, help="a run folder that the planner wrote, e.g. out/tiny/babel/runs/full/mnli/seed-1"
-    )
+    parser.add_argument("run", type=Path, help=f"a folder that the planner wrote, e.g. out/tiny/babel/{example}")
     parser.add_argument("--data", type=Path, required=True, help="folder of data files (docs/data-layout.md)")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the prepared encoder")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: OMP_NUM_THREADS or all)")

@@ -1,8 +1,9 @@
 """LAReQA by question and answer language: each question searches the sentences of one language at a time.
 
-Roy et al. 2020 (section 5) look at LAReQA by the language of the question and of the answer; here the pool is cut down
-to the answers' language, so a cell says how well the two languages are aligned, whatever else is in the pool. (How far
-a question prefers its own language when all are in the pool is ``metrics.language_bias``.)
+Roy et al. 2020 look at LAReQA by the language of the question and of the answer. How their figures are defined could
+not be read; chosen here: the pool is cut down to the answers' language, so a cell says how well the two languages are
+aligned, whatever else is in the pool. (How far a question prefers its own language when all are in the pool is
+``metrics.language_bias``.)
 """
 
 from __future__ import annotations

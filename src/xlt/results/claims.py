@@ -196,8 +196,8 @@ def document(plan: Plan, findings: Sequence[Finding]) -> Document:
         [Section("Claims and what was found", Grid(headers, rows, "lllllll"))],
         [
             "Found: mean difference in points over tasks and languages, with its 95 % bootstrap interval over seeds and test "
-            "examples (docs/verification.md); word pairs: mean change in per cent, Student's interval over seeds. It holds for "
-            "this profile and model, not for those of the paper.",
+            "examples (docs/verification.md); word pairs: mean change in per cent, Student's interval over seeds. It holds "
+            "for this profile and model, not for those of the paper.",
             *(f"{status}: {MEANING[status]}." for status in used),
         ],
     )

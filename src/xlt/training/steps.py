@@ -25,8 +25,8 @@ SCORES, COST = "scores.json", "cost.json"
 """Seconds and memory of the steps done so far; becomes part of ``provenance.json``."""
 
 
-def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -> Context:
-    """Read a run's config and set up the device; CPU threads as given."""
+def set_up(threads: int | None) -> None:
+    """Quiet libraries, and as many CPU threads as given."""
     import transformers
 
     transformers.logging.set_verbosity_error()
@@ -34,6 +34,11 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if threads is not None:
         torch.set_num_threads(threads)
+
+
+def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -> Context:
+    """Read a run's config and set up the device; CPU threads as given."""
+    set_up(threads)
     config = read_run(folder)
     root = folder.resolve().parents[3]
     if config.encoder_from is not None:

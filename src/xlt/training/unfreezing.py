@@ -8,6 +8,7 @@ is decided and explained in docs/unfreezing.md.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ def require(parameters: Sequence[nn.Parameter], wanted: bool) -> None:
             parameter.grad = None
 
 
-class Scheduled:
+class Scheduled(ABC):
     """What both schedules share: how many layers are due at a step, and what freezing means. One object per training.
 
     The first layer is unfrozen with the head at step 0, one more after every ``interval`` steps; what lies outside the
@@ -94,11 +95,11 @@ class Scheduled:
         if len(self.unfrozen) == len(layers):
             require(outside_layers(model), True)
 
+    @abstractmethod
     def ranked(
         self, model: TransferModel, features: Sequence[Feature], frozen: Parts
     ) -> list[tuple[int, float | None]]:
         """The frozen layers, the next one first, each with the figure that decided, if one did."""
-        raise NotImplementedError
 
 
 class Gradual(Scheduled):
