@@ -67,6 +67,7 @@ def test_the_verdict_follows_the_interval(ran: Any, adapter: float, status: str)
     assert found.effect is not None
     assert found.effect.estimate == pytest.approx(100 * (adapter - 0.6), abs=1e-4)  # without English
     assert found.seeds == (1,)
+    assert found.reason.startswith("one seed")
 
 
 def test_a_claim_of_more_here_than_there_takes_the_other_effect_off(ran: Any) -> None:

@@ -159,7 +159,8 @@ def assess_words(claim: Claim, wanted: WordFigure, pairs: WordPairs) -> Finding:
 
 def _verdict(claim: Claim, effect: Interval, seeds: Sequence[int]) -> Finding:
     status: Status = "supported" if effect.low > 0 else "contradicted" if effect.high < 0 else "not shown"
-    return Finding(claim, status, effect, tuple(seeds))
+    reason = "one seed: the interval does not know how much seeds differ" if len(seeds) == 1 else ""
+    return Finding(claim, status, effect, tuple(seeds), reason)
 
 
 def _cell(
