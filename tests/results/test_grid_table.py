@@ -167,6 +167,16 @@ def test_rows_belong_to_the_longest_base_they_begin_with() -> None:
         base_of("fuller", bases)
 
 
+def test_a_plain_row_is_a_base_though_the_grid_does_not_cross_it(folders: Callable[..., Any]) -> None:
+    folder = folders()
+    fill(folder)
+    table = TABLE.model_copy(
+        update={"grid": Grid(regimes=["adapter"], intermediates=["mnli", "siqa"]), "regimes": ["full", *TABLE.regimes]}
+    )
+    sections = {section.title: section.grid for section in made(folder, table).document.sections}
+    assert sections == {section.title: section.grid for section in made(folder).document.sections}
+
+
 def test_a_table_without_its_bases_is_refused(folders: Callable[..., Any]) -> None:
     folder = folders()
     fill(folder)

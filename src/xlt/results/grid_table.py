@@ -111,17 +111,25 @@ def base_of(regime: str, bases: Iterable[str]) -> str:
     return max(fitting, key=len)
 
 
+def _has_no_intermediate(regime: Regime) -> bool:
+    """Whether a row is a base of its own, crossed or not: nothing is trained before its target tasks."""
+    configs = [run.config for run in regime.runs if run.config is not None]
+    return bool(configs) and all(config.regime.get("intermediate") is None for config in configs)
+
+
 def build(
     config: Table, plan: Plan, tasks: Mapping[str, Task], regimes: Mapping[str, Regime], left_out: Sequence[str] = ()
 ) -> GridTable:
     """Aggregate the runs of ``regimes`` over ``tasks`` (columns, in order), each base's rows with the base first.
 
     Raises:
-        InputError: the table has no grid, or a row belongs to none of the grid's regimes.
+        InputError: the table has no grid, or a row belongs to no base (a regime of the
+            grid, or a row without intermediate training).
     """
     if config.grid is None:
         raise InputError(f"{config.name}: expected the key grid in a table of kind grid")
-    names = config.grid.regimes
+    plain = [name for name in config.regimes if name in regimes and _has_no_intermediate(regimes[name])]
+    names = list(dict.fromkeys([*config.grid.regimes, *plain]))
     rows: dict[str, list[str]] = {base: [] for base in names}
     for name in regimes:
         rows[base_of(name, names)].append(name)
