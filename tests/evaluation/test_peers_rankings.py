@@ -1,6 +1,6 @@
 """Rankings and pairs against their peers on identical random predictions, through files: no figure may differ.
 
-Peers: pytrec_eval (the package pytrec-eval-terrier) where it is there, and the definitions of XTREME's mAP@20 and of BUCC,
+Peers: pytrec_eval (the package pytrec-eval-terrier), and the definitions of XTREME's mAP@20 and of BUCC,
 written out here.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytrec_eval
 
 from xlt.evaluation.further import language_bias, score_with_further
 from xlt.evaluation.scoring import score_task
@@ -41,7 +42,6 @@ def queries_of(rng: random.Random, right: int) -> tuple[dict[str, list[str]], di
 
 def by_pytrec(gold: dict[str, list[str]], given: dict[str, list[str]], measure: str) -> float:
     """The mean of a measure of trec_eval over all queries, in per cent."""
-    pytrec_eval = pytest.importorskip("pytrec_eval")
     evaluator = pytrec_eval.RelevanceEvaluator({q: dict.fromkeys(own, 1) for q, own in gold.items()}, {measure})
     runs = {q: {item: float(-rank) for rank, item in enumerate(ranked)} for q, ranked in given.items()}
     found = evaluator.evaluate(runs)
