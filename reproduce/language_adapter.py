@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from run import arguments
+from run import alone, arguments
 
 from xlt.errors import exit_status
 
@@ -22,13 +22,15 @@ def main() -> None:
     from xlt.training.steps import set_up
 
     set_up(options.threads)
-    job = make_job(options.run, options.data, options.encoder)
-    if is_made(job):
-        (options.run / ADAPTER).touch()  # newer than the config, which may say the same in other words
-        print(f"{options.run}: made already")
-        return
-    started = time.perf_counter()
-    print(f"{options.run}: {make_language_adapter(job)}, {time.perf_counter() - started:.0f} s", flush=True)
+    with alone(options.run):
+        job = make_job(options.run, options.data, options.encoder)
+        if is_made(job):
+            (options.run / ADAPTER).touch()  # newer than the config, which may say the same in other words
+            print(f"{options.run}: made already")
+            return
+        started = time.perf_counter()
+        told = make_language_adapter(job, options.checkpoint_every)
+        print(f"{options.run}: {told}, {time.perf_counter() - started:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from run import arguments
+from run import alone, arguments
 
 from xlt.errors import exit_status
 
@@ -21,13 +21,15 @@ def main() -> None:
     from xlt.training.steps import set_up
 
     set_up(options.threads)
-    job = make_job(options.run, options.data, options.encoder)
-    if is_done(job):
-        (options.run / RESULT).touch()  # newer than the config, which may say the same in other words
-        print(f"{options.run}: done already")
-        return
-    result = inject(job)
-    print(f"{options.run}: layer {result['layer']} of {result['layers']}, {result['wall_seconds']:.0f} s", flush=True)
+    with alone(options.run):
+        job = make_job(options.run, options.data, options.encoder)
+        if is_done(job):
+            (options.run / RESULT).touch()  # newer than the config, which may say the same in other words
+            print(f"{options.run}: done already")
+            return
+        result = inject(job, options.checkpoint_every)
+        made = f"layer {result['layer']} of {result['layers']}, {result['wall_seconds']:.0f} s"
+        print(f"{options.run}: {made}", flush=True)
 
 
 if __name__ == "__main__":

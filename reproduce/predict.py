@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from run import arguments
+from run import alone, arguments
 
 from xlt.errors import InputError, exit_status
 
@@ -19,10 +19,11 @@ def main() -> None:
     from xlt.training.run import is_trained
     from xlt.training.steps import make_context, predict_step
 
-    context = make_context(options.run, options.data, options.encoder, options.threads)
-    if not is_trained(context):
-        raise InputError("expected current weights in this run; run reproduce/train.py first", options.run)
-    predict_step(context, None)
+    with alone(options.run):
+        context = make_context(options.run, options.data, options.encoder, options.threads)
+        if not is_trained(context):
+            raise InputError("expected current weights in this run; run reproduce/train.py first", options.run)
+        predict_step(context, None)
 
 
 if __name__ == "__main__":

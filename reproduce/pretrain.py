@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 
 # In place of this script's own folder, where a script would hide the package of its name.
@@ -21,6 +20,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write the encoder to")
     parser.add_argument("--config", type=Path, default=CONFIG, help="the dials (default: configs/babel.yaml)")
     parser.add_argument("--threads", type=int, default=2, help="threads; the figures depend on it (default: 2)")
+    parser.add_argument("--checkpoint-every", type=float, default=300.0, help="least seconds between checkpoints")
     options = parser.parse_args()
 
     # threads that wait should not spin: on a busy machine that makes two threads slower than one
@@ -29,16 +29,20 @@ def main() -> None:
     from xlt.artifacts import atomic_folder
     from xlt.config import ModelSource
     from xlt.modeling.checkpoints import stamp_folder
-    from xlt.training.pretraining import pretrain
+    from xlt.training.checkpoint import Keeper, checkpoint_key
+    from xlt.training.pretraining import pretrain, pretraining_key
 
-    started = time.monotonic()
     config = babel.load(options.config)
+    made_from = pretraining_key(options.data, config.encoder, config.seed, options.threads)
+    checkpoints = options.out.with_name(f".{options.out.name}.checkpoint")
+    keeper = Keeper(checkpoints, checkpoint_key(made_from, "cpu"), options.checkpoint_every)
     with atomic_folder(options.out) as new:
-        log = pretrain(options.data, new, config.encoder, config.seed, options.threads)
+        log = pretrain(options.data, new, config.encoder, config.seed, options.threads, keeper=keeper)
         origin = f"pre-trained on the Babel world of seed {config.seed} with {options.threads} threads"
         stamp_folder(new, name="babel", source=ModelSource(pretrained=True), origin=origin)
+    keeper.clear()
     last = log["history"][-1]
-    print(f"{options.out}: masked-word loss {last['mlm']}, {time.monotonic() - started:.0f} s")
+    print(f"{options.out}: masked-word loss {last['mlm']}, {keeper.elapsed():.0f} s")
 
 
 if __name__ == "__main__":

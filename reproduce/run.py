@@ -26,7 +26,34 @@ def arguments(description: str, example: str = "runs/full/mnli/seed-1") -> argpa
     parser.add_argument("--data", type=Path, required=True, help="folder of data files (docs/data-layout.md)")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the prepared encoder")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: OMP_NUM_THREADS or all)")
+    parser.add_argument(
+        "--checkpoint-every", type=float, default=300.0, metavar="SECONDS", help="least time between checkpoints (300)"
+    )
     return parser.parse_args()
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Work on a run or job folder as its only process; a second one waits, and then finds what the first has done.
+
+    The system gives the lock back when a process ends, however it ends.
+    """
+    from filelock import FileLock, Timeout
+
+    if not folder.is_dir():
+        raise InputError("expected a folder that the planner wrote; run make plan first", folder)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{folder}: another process works on it; waiting for it to end", file=sys.stderr, flush=True)
+        lock.acquire()
+    except NotImplementedError:
+        print(f"{folder}: no locks on this disk; let only one process at a time work on it", file=sys.stderr)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -37,7 +64,8 @@ def noting_failure(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        write_atomic(note, to_json({"message": message}))
+        with contextlib.suppress(OSError):  # the disk may be what failed
+            write_atomic(note, to_json({"message": message}))
         raise
     note.unlink(missing_ok=True)
 
@@ -48,9 +76,9 @@ def main() -> None:
     from xlt.training.steps import make_context, predict_step, score_step, train_step
 
     started = time.perf_counter()
-    with noting_failure(options.run):
+    with alone(options.run), noting_failure(options.run):
         context = make_context(options.run, options.data, options.encoder, options.threads)
-        model = train_step(context)
+        model = train_step(context, options.checkpoint_every)
         predict_step(context, model)
         score_step(context)
     print(f"{options.run}: done in {time.perf_counter() - started:.0f} s", flush=True)

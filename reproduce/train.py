@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from run import arguments
+from run import alone, arguments
 
 from xlt.errors import exit_status
 
@@ -18,9 +18,10 @@ def main() -> None:
     options = arguments(str(__doc__))
     from xlt.training.steps import make_context, train_step
 
-    context = make_context(options.run, options.data, options.encoder, options.threads)
-    if train_step(context) is None:
-        print(f"{options.run}: trained already")
+    with alone(options.run):
+        context = make_context(options.run, options.data, options.encoder, options.threads)
+        if train_step(context, options.checkpoint_every) is None:
+            print(f"{options.run}: trained already")
 
 
 if __name__ == "__main__":

@@ -65,10 +65,10 @@ def read_json(path: Path) -> Any:
         InputError: the file is absent or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         raise InputError("expected this file; run the step that makes it", path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or more of it than Python reads
         line = error.lineno if isinstance(error, json.JSONDecodeError) else None
         raise InputError(f"expected JSON: {error}; delete the file and run again", path, line) from None
 
@@ -109,6 +109,11 @@ def _version(package: str) -> str | None:
         return None
 
 
+def package_versions() -> dict[str, str | None]:
+    """The installed versions of the packages that figures depend on; None for one that is not there."""
+    return {name: _version(name) for name in ("torch", "transformers", "adapters", "tokenizers", "numpy")}
+
+
 def peak_memory_bytes() -> int:
     """The largest resident set of this process so far, in bytes (Linux reports KiB, macOS bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -125,7 +130,7 @@ def provenance() -> dict[str, Any]:
         "code_hash": code_hash(),
         "locks": {lock.name: sha256_file(lock) for lock in locks},
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("torch", "transformers", "adapters", "tokenizers", "numpy")},
+        "versions": package_versions(),
         "platform": platform.platform(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
     }

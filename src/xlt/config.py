@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from xlt.errors import InputError
+from xlt.yaml_files import line_of, load_yaml
 
 Family = Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix", "tatoeba", "bucc"]
 Benchmark = Literal["xtreme-r", "xtreme"]
@@ -248,47 +248,6 @@ class Table(Strict):
 ConfigModel = TypeVar("ConfigModel", bound=BaseModel)
 
 
-def load_yaml(path: Path) -> Any:
-    """Read one YAML file with the safe loader.
-
-    Raises:
-        InputError: the file is absent, empty or not YAML (with the line).
-    """
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such config; there are: {_names(path.parent)}", path) from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise InputError(f"expected YAML: {error.problem}", path, line) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"expected YAML in UTF-8: {str(error).splitlines()[0]}", path) from None
-    if value is None:
-        raise InputError("expected a mapping, got an empty file", path)
-    return value
-
-
-def _names(folder: Path) -> str:
-    return ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
-
-
-def _line_of(path: Path, location: tuple[int | str, ...]) -> int | None:
-    """The line of the key at ``location`` in a YAML file, found in the parsed node tree."""
-    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    line = node.start_mark.line + 1 if node is not None else None
-    for step in location:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == str(step)]
-            if not found:  # union tags of the validator are no keys of the file
-                continue
-            line = found[0][0].start_mark.line + 1
-            node = found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-    return line
-
-
 def parse(model: type[ConfigModel], value: Any, path: Path) -> ConfigModel:
     """Validate a parsed YAML ``value`` against ``model``.
 
@@ -300,7 +259,7 @@ def parse(model: type[ConfigModel], value: Any, path: Path) -> ConfigModel:
     except ValidationError as error:
         errors = error.errors()
         first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])  # a misspelt key first
-        raise InputError(_message(first), path, _line_of(path, _location(first))) from None
+        raise InputError(_message(first), path, line_of(path, _location(first))) from None
 
 
 def _location(error: ErrorDetails) -> tuple[int | str, ...]:
@@ -339,7 +298,7 @@ def load(model: type[ConfigModel], path: Path) -> ConfigModel:
     config = parse(model, load_yaml(path), path)
     name = getattr(config, "name", path.stem)
     if name != path.stem:
-        raise InputError(f"name: expected {path.stem} (the file's name), got {name}", path, _line_of(path, ("name",)))
+        raise InputError(f"name: expected {path.stem} (the file's name), got {name}", path, line_of(path, ("name",)))
     return config
 
 

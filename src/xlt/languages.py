@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from xlt.errors import InputError
+from xlt.yaml_files import load_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +107,9 @@ def register(path: Path) -> tuple[str, ...]:
     source language) may be absent, further keys are the world's own. A
     code that is already an official one keeps its official entry. Raises InputError when the file has another shape.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"expected a languages file, got none ({error.strerror}); generate the world first", path
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError("expected YAML in UTF-8; fix the file", path, mark.line + 1 if mark else None) from None
+    if not path.is_file():
+        raise InputError("expected a languages file, got none; generate the world first", path)
+    content = load_yaml(path)
     entries = content.get("languages") if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise InputError("expected a mapping 'languages: {code: {name, family, script}}'; fix the file", path)

@@ -198,9 +198,14 @@ def run_dir(regime: str, recipe: str, seed: int) -> str:
     return f"runs/{regime}/{recipe}/seed-{seed}"
 
 
+def config_text(config: Strict) -> str:
+    """What ``config.yaml`` holds."""
+    return str(yaml.dump(config.model_dump(mode="json"), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120))
+
+
 def write_run(config: Strict, path: Path) -> bool:
     """Write ``config.yaml`` if its content changes, so that make re-runs exactly what depends on it."""
-    text = yaml.dump(config.model_dump(mode="json"), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120)
+    text = config_text(config)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     write_atomic(path, text)

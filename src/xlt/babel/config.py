@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xlt.errors import InputError
+from xlt.yaml_files import load_yaml
 
 
 class Strict(BaseModel):
@@ -136,14 +136,9 @@ class BabelConfig(Strict):
 
 def load(path: Path) -> BabelConfig:
     """Read and validate ``configs/babel.yaml``. Raises InputError naming the first wrong key."""
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("expected the Babel config file, found nothing; give it with --config", path) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
-        raise InputError("expected valid YAML; correct the syntax", path, line) from None
+    if not path.is_file():
+        raise InputError("expected the Babel config file, found nothing; give it with --config", path)
+    raw = load_yaml(path)
     try:
         return BabelConfig.model_validate(raw)
     except ValidationError as error:

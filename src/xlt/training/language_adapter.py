@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from xlt.artifacts import digest, provenance, read_json, sha256_file, to_json, write_atomic
 from xlt.config import load_yaml, parse
-from xlt.errors import InputError
+from xlt.errors import InputError, NotFinite
 from xlt.modeling.checkpoints import load_encoder, load_tokenizer
 from xlt.modeling.hub_adapters import fetch_language_adapter
 from xlt.modeling.language_adapters import (
@@ -26,7 +25,9 @@ from xlt.modeling.language_adapters import (
 )
 from xlt.modeling.masked_lm import MaskedBatch, MaskedLMHead, load_masked_lm_head, masked_lm_loss
 from xlt.runs import ADAPTER, LanguageAdapterConfig, LanguageAdapterSettings
-from xlt.training.loop import linear_schedule
+from xlt.training.checkpoint import CHECKPOINT, EVERY, Keeper, checkpoint_key
+from xlt.training.checkpoint_state import State, capture, dropout_state, restore, restore_dropout_state
+from xlt.training.loop import linear_schedule, progress
 from xlt.training.masked_text import MaskedText
 
 HELD_OUT_BLOCKS = 200
@@ -77,13 +78,17 @@ def is_made(job: Job) -> bool:
     return made.get("key") == adapter_key(job) and made.get("weights_sha256") == sha256_file(weights)
 
 
-def make_language_adapter(job: Job) -> str:
-    """Train or fetch the adapter and write its files, ``adapter.json`` last. Returns one line on what happened."""
+def make_language_adapter(job: Job, every: float = EVERY) -> str:
+    """Train or fetch the adapter and write its files, ``adapter.json`` last. Returns one line on what happened.
+
+    ``every``: least seconds between two checkpoints.
+    """
     config = job.config
+    keeper = Keeper(job.folder / CHECKPOINT, checkpoint_key(adapter_key(job), job.device.type), every)
     (job.folder / ADAPTER).unlink(missing_ok=True)  # of an earlier config; it would look finished if this fails
     if config.text is not None:
         text = [job.data / name for name in config.text.files]
-        trained = train_language_adapter(job.encoder, config.language, text, config.settings, job.device)
+        trained = train_language_adapter(job.encoder, config.language, text, config.settings, job.device, keeper)
         encoder, log = trained.encoder, {"origin": "trained on raw text", **trained.log}
         told = f"loss on held-out text {log['held_out_loss']['before']:.3f} -> {log['held_out_loss']['after']:.3f}"
     else:
@@ -97,6 +102,7 @@ def make_language_adapter(job: Job) -> str:
             (Path(temporary) / "adapter" / name).replace(job.folder / name)
     made = {"key": adapter_key(job), "weights_sha256": sha256_file(job.folder / ADAPTER_WEIGHTS), **log}
     write_atomic(job.folder / ADAPTER, to_json({**made, "provenance": provenance()}))
+    keeper.clear()
     return told
 
 
@@ -109,7 +115,12 @@ class Trained:
 
 
 def train_language_adapter(
-    encoder_folder: Path, language: str, text: list[Path], settings: LanguageAdapterSettings, device: torch.device
+    encoder_folder: Path,
+    language: str,
+    text: list[Path],
+    settings: LanguageAdapterSettings,
+    device: torch.device,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train one language adapter (Pfeiffer et al. 2020, section 4.1) with AdamW and linear decay.
 
@@ -118,6 +129,7 @@ def train_language_adapter(
 
     Raises:
         InputError: there is too little text, or the loss is not finite.
+        Interrupted: a signal asked to stop; ``keeper`` wrote a checkpoint.
     """
     tokenizer = load_tokenizer(encoder_folder)
     length = min(settings.max_length, int(tokenizer.model_max_length))
@@ -132,7 +144,7 @@ def train_language_adapter(
     head.to(device)
     held_out = [batch.to(device) for batch in data.held_out_batches(settings.batch_size, HELD_OUT_BLOCKS)]
     before = held_out_loss(encoder, head, held_out)
-    losses = _steps(encoder, head, trained, data, settings, f"language adapter {language}")
+    losses = _steps(encoder, head, trained, data, settings, f"language adapter {language}", keeper or Keeper(None))
     log = {
         "blocks": len(data.blocks[language]),
         "held_out_blocks": sum(len(batch.labels) for batch in held_out),
@@ -151,24 +163,40 @@ def _steps(
     data: MaskedText,
     settings: LanguageAdapterSettings,
     title: str,
+    keeper: Keeper,
 ) -> list[float]:
     """All optimizer steps in place; returns the mean loss of each tenth of them."""
     device = trained[0].device
+    named = {str(number): parameter for number, parameter in enumerate(trained)}
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     losses: list[float] = []
+
+    def state() -> State:
+        kept = capture(named, optimizer)
+        return State({**kept.values, "losses": losses}, kept.tensors)
+
+    found = keeper.take()
+    if found is not None:
+        restore(found, named, optimizer)
+        losses.extend(found.values["losses"])
     encoder.train()
     head.train()
-    for step in tqdm(range(settings.steps), desc=title, unit="step", mininterval=2.0):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * linear_schedule(step, settings.steps, 0)
-        optimizer.zero_grad(set_to_none=True)
-        loss = masked_lm_loss(encoder, head, data.batch(step, settings.batch_size).to(device))
-        if not math.isfinite(float(loss.detach())):
-            raise InputError(f"{title}: loss {float(loss.detach())} at step {step}; try a lower learning rate")
-        loss.backward()
-        nn.utils.clip_grad_norm_(trained, settings.max_grad_norm)
-        optimizer.step()
-        losses.append(float(loss.detach()))
+    with progress(title, settings.steps, len(losses)) as bar, keeper.guarding(state):
+        for step in range(len(losses), settings.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * linear_schedule(step, settings.steps, 0)
+            drawn = dropout_state(device)
+            optimizer.zero_grad(set_to_none=True)
+            loss = masked_lm_loss(encoder, head, data.batch(step, settings.batch_size).to(device))
+            if not math.isfinite(float(loss.detach())):
+                restore_dropout_state(device, drawn)
+                raise NotFinite(f"{title}: loss {float(loss.detach())} at step {step}; try a lower learning rate")
+            loss.backward()
+            nn.utils.clip_grad_norm_(trained, settings.max_grad_norm)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+            bar.update()
+            keeper.after_step()
     size = max(1, len(losses) // 10)
     return [round(sum(losses[i : i + size]) / len(losses[i : i + size]), 6) for i in range(0, len(losses), size)]
 

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from xlt.artifacts import (
     atomic_folder,
@@ -34,7 +33,7 @@ from xlt.artifacts import (
 from xlt.config import ModelSource
 from xlt.data.batching import epoch_batches
 from xlt.data.lexicon import WordPair, read_lexicon, split_pairs, translations
-from xlt.errors import InputError
+from xlt.errors import InputError, NotFinite
 from xlt.evaluation.words import SPLITS, Pairs, measure
 from xlt.lexical import ADAPTER, ENCODER, RESULT, LexicalRun, read_job
 from xlt.modeling.checkpoints import CONFIG, STAMP, WEIGHTS, load_encoder, load_tokenizer, stamp_folder
@@ -42,7 +41,9 @@ from xlt.modeling.composition import TASK
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
 from xlt.modeling.tuning import attach, merged
 from xlt.modeling.word_vectors import embed_words, layer_count, pad_words, tokenize, vectors_up_to
-from xlt.training.loop import linear_schedule
+from xlt.training.checkpoint import CHECKPOINT, EVERY, Keeper, checkpoint_key
+from xlt.training.checkpoint_state import State, capture, dropout_state, restore, restore_dropout_state
+from xlt.training.loop import linear_schedule, progress
 
 
 @dataclass(frozen=True)
@@ -147,38 +148,70 @@ def attach_lora(job: Job, model: Any, layer: int) -> list[torch.nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def train(job: Job, model: Any, tokenizer: Any, pad_id: int, pairs: Sequence[WordPair], layer: int) -> dict[str, Any]:
+def train(
+    job: Job,
+    model: Any,
+    tokenizer: Any,
+    pad_id: int,
+    pairs: Sequence[WordPair],
+    layer: int,
+    keeper: Keeper | None = None,
+) -> dict[str, Any]:
     """Train LoRA in the layers below ``layer``; nothing else changes.
 
     Returns:
         The mean loss of each epoch, the number of steps, and the seconds they took.
+
+    Raises:
+        NotFinite: a loss is not a number; try a lower learning rate.
+        Interrupted: a signal asked to stop; ``keeper`` wrote a checkpoint.
     """
     method, seed, rate = job.config.lexical, job.config.seed, job.config.learning_rate
-    optimizer = torch.optim.AdamW(attach_lora(job, model, layer), lr=rate)
+    named = {str(number): parameter for number, parameter in enumerate(attach_lora(job, model, layer))}
+    optimizer = torch.optim.AdamW(named.values(), lr=rate)
     loss_of = batch_loss(job, model, tokenizer, pad_id, pairs, layer)
-    total = math.ceil(len(pairs) / method.batch_size) * method.epochs
+    per_epoch = math.ceil(len(pairs) / method.batch_size)
+    total = per_epoch * method.epochs
     warmup = min(method.warmup_steps, total // 10)
-    losses, step, started = [], 0, time.perf_counter()
-    with tqdm(total=total, desc=f"{method.name} seed {seed}", unit="step", mininterval=2.0) as bar:
-        for epoch in range(method.epochs):
-            epoch_losses = []
-            for batch in epoch_batches(len(pairs), method.batch_size, seed, epoch):
+    losses: list[float] = []
+    seconds, started = 0.0, time.perf_counter()
+
+    def state() -> State:
+        kept = capture(named, optimizer)
+        values = {"losses": losses, "seconds": seconds + time.perf_counter() - started}
+        return State(kept.values | values, kept.tensors)
+
+    keeper = keeper or Keeper(None)
+    found = keeper.take()
+    if found is not None:
+        restore(found, named, optimizer)
+        losses, seconds = found.values["losses"], found.values["seconds"]
+    with progress(f"{method.name} seed {seed}", total, len(losses)) as bar, keeper.guarding(state):
+        for epoch in range(len(losses) // per_epoch, method.epochs):
+            batches = epoch_batches(len(pairs), method.batch_size, seed, epoch)
+            for batch in batches[len(losses) - epoch * per_epoch :]:
+                step = len(losses)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * linear_schedule(step, total, warmup)
+                drawn = dropout_state(job.device)
                 loss = loss_of([pairs[i] for i in batch])
-                epoch_losses.append(float(loss.detach()))
-                if not math.isfinite(epoch_losses[-1]):
-                    raise InputError(
-                        f"{method.name}: loss {epoch_losses[-1]} at step {step}; try a lower learning rate"
-                    )
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    restore_dropout_state(job.device, drawn)
+                    raise NotFinite(f"{method.name}: loss {value} at step {step}; try a lower learning rate")
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
-                step += 1
+                losses.append(value)
                 bar.update()
-            losses.append(sum(epoch_losses) / len(epoch_losses))
+                keeper.after_step()
     model.eval()
-    return {"losses": losses, "steps": step, "seconds": round(time.perf_counter() - started, 3)}
+    epochs = [losses[start : start + per_epoch] for start in range(0, total, per_epoch)]
+    return {
+        "losses": [sum(own) / len(own) for own in epochs],
+        "steps": len(losses),
+        "seconds": round(seconds + time.perf_counter() - started, 3),
+    }
 
 
 def choose_layer(job: Job, before: dict[str, list[dict[str, Any]]]) -> int:
@@ -228,9 +261,12 @@ def is_done(job: Job) -> bool:
     return same and weights.is_file() and sha256_file(weights) == result["weights"]["sha256"]
 
 
-def inject(job: Job) -> dict[str, Any]:
-    """Carry a job out: the pilot, the training, the figures after it, the model, and, last, ``lexical.json``."""
-    started = time.perf_counter()
+def inject(job: Job, every: float = EVERY) -> dict[str, Any]:
+    """Carry a job out: the pilot, the training, the figures after it, the model, and, last, ``lexical.json``.
+
+    ``every``: least seconds between two checkpoints.
+    """
+    keeper = Keeper(job.folder / CHECKPOINT, checkpoint_key(job_key(job), job.device.type), every)
     (job.folder / RESULT).unlink(missing_ok=True)
     pairs = read_pairs(job)
     words = pairs.words()
@@ -241,7 +277,7 @@ def inject(job: Job) -> dict[str, Any]:
     before = measure(vectors, words, pairs, job.config.seed)
     layer = choose_layer(job, before)
     together = [pair for found in pairs.trained.values() for pair in found]
-    history = train(job, model, tokenizer, pad_id, together, layer)
+    history = train(job, model, tokenizer, pad_id, together, layer, keeper)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     vectors = embed_words(model, tokenizer, words, progress="words after", **options)
     after = measure(vectors, words, pairs, job.config.seed)
@@ -265,13 +301,14 @@ def inject(job: Job) -> dict[str, Any]:
         "weights": weights,
         "trainable_parameters": trained,
         "total_parameters": total,
-        "wall_seconds": round(time.perf_counter() - started, 3),
+        "wall_seconds": round(keeper.elapsed(), 3),
         "peak_memory_bytes": peak_memory_bytes(),
         "device": torch.cuda.get_device_name() if job.device.type == "cuda" else "cpu",
         "encoder": read_json(job.encoder / STAMP)["origin"],
         "provenance": provenance(),
     }
     write_atomic(job.folder / RESULT, to_json(result))
+    keeper.clear()
     return result
 
 

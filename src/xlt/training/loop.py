@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +18,10 @@ from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel
-from xlt.training.objectives import LossPart, loss_parts
+from xlt.training.checkpoint import Keeper
+from xlt.training.checkpoint_state import State, capture, restore
+from xlt.training.objectives import loss_parts
+from xlt.training.step import Batch, MicroBatches, Perturbation, take_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +36,6 @@ class Settings:
     max_grad_norm: float
     seed: int
     token_budget: int = 4096
-
-
-class Perturbation(Protocol):
-    """A way of robust training: how a step sees its input."""
-
-    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
-        """The loss of one micro-batch under the perturbation; its gradient is what the step follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,8 @@ class Schedule(Protocol):
 class History:
     """What happened: mean loss and development score (percent) per epoch, the epoch kept, steps and seconds.
 
-    ``unfrozen``: the order in which layers joined, where a schedule decided it.
+    ``unfrozen``: the order in which layers joined, where a schedule decided it. ``halved``: the steps at which memory did
+    not do and micro-batches were halved.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -71,6 +70,7 @@ class History:
     steps: int = 0
     seconds: float = 0.0
     unfrozen: list[Unfrozen] = field(default_factory=list)
+    halved: list[int] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The history as JSON-like values."""
@@ -110,6 +110,7 @@ def fit(
     title: str,
     perturbation: Perturbation | None = None,
     schedule: Schedule | None = None,
+    keeper: Keeper | None = None,
 ) -> History:
     """Train ``model`` in place and leave it with the weights of its best epoch.
 
@@ -122,73 +123,150 @@ def fit(
         title: shown on the progress bar.
         perturbation: robust training, or None.
         schedule: when the trained parameters are unfrozen, or None for all of them at once.
+        keeper: writes checkpoints, and has the one to go on from; None for a training that cannot be resumed.
 
     Raises:
-        InputError: there is nothing to train on, or the loss is not finite (with the step).
+        InputError: there is nothing to train on, the loss is not finite (with the batch), or memory does not do.
+        Interrupted: a signal asked to stop; a checkpoint is written.
     """
     if not features:
         raise InputError(
             f"{title}: expected training examples, got none; look at the profile's caps and the data folder"
         )
     torch.manual_seed(settings.seed)
-    optimizer = make_optimizer(model, settings)
-    per_epoch = math.ceil(len(features) / settings.batch_size)
-    total = per_epoch * settings.epochs
-    warmup = min(settings.warmup_steps, total // 10)  # a capped training set has too few steps for a fixed warm-up
-    history = History()
-    best: dict[str, Tensor] = {}
-    started = time.perf_counter()
-    with tqdm(total=total, desc=title, unit="step", mininterval=2.0, dynamic_ncols=True) as progress:
-        for epoch in range(settings.epochs):
+    training = _Training(model, features, settings, title, perturbation, schedule)
+    keeper = keeper or Keeper(None)
+    found = keeper.take()
+    if found is not None:
+        training.restore(found)
+    history = training.history
+    with (
+        progress(title, training.total, history.steps) as bar,
+        keeper.guarding(training.state),
+    ):
+        for _ in range(training.epoch, settings.epochs):
             model.train()
-            epoch_loss = 0.0
-            for batch in epoch_batches(len(features), settings.batch_size, settings.seed, epoch):
-                for group in optimizer.param_groups:
-                    group["lr"] = settings.learning_rate * linear_schedule(history.steps, total, warmup)
-                chosen = [features[i] for i in batch]
-                if schedule is not None:
-                    schedule.before_step(model, chosen, history.steps, total)
-                parts = loss_parts(model.family)(model, chosen, settings.token_budget)
-                loss = train_step(model, parts, optimizer, settings.max_grad_norm, perturbation)
-                if not math.isfinite(loss):
-                    raise InputError(f"{title}: loss {loss} at step {history.steps}; try a lower learning rate")
-                epoch_loss += loss
-                history.steps += 1
-                progress.update()
-                progress.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", refresh=False)
-            history.losses.append(epoch_loss / per_epoch)
-            if evaluate is not None:
-                history.dev_scores.append(evaluate())
-                if len(history.dev_scores) == 1 or history.dev_scores[-1] > history.dev_scores[history.best_epoch]:
-                    history.best_epoch = epoch
-                    best = model.trained_state()
+            for batch in training.batches_left():
+                bar.set_postfix(epoch=training.epoch + 1, loss=f"{training.step(batch):.3f}", refresh=False)
+                bar.update()
+                keeper.after_step()
+            with keeper.between_steps():
+                score = None if evaluate is None else evaluate()
+            training.end_epoch(score)
     if evaluate is None:
         history.best_epoch = settings.epochs - 1
     elif history.best_epoch != settings.epochs - 1:
-        model.load_trained_state(best, with_head=True)
+        model.load_trained_state(training.best, with_head=True)
     history.unfrozen = [] if schedule is None else schedule.unfrozen
-    history.seconds = time.perf_counter() - started
+    history.halved = training.micro_batches.halved
+    history.seconds = training.seconds()
     return history
 
 
-def train_step(
-    model: TransferModel,
-    parts: Iterator[LossPart],
-    optimizer: torch.optim.Optimizer,
-    max_grad_norm: float,
-    perturbation: Perturbation | None = None,
-) -> float:
-    """One optimizer step on one batch, given as the parts of its mean loss; returns that loss, without the penalty."""
-    optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    for part in parts:
-        loss = part() if perturbation is None else perturbation.loss(model, part)
-        loss.backward()
-        total += float(loss.detach())
-    penalty = model.penalty()
-    if penalty is not None:
-        penalty.backward()
-    trained = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    nn.utils.clip_grad_norm_(trained, max_grad_norm)
-    optimizer.step()
-    return total
+def progress(title: str, total: int, done: int) -> tqdm[Any]:
+    """A progress bar. One that is not watched (a log file) is written twice a minute, so that the log stays small."""
+    interval = 2.0 if sys.stderr.isatty() else 30.0
+    return tqdm(total=total, initial=done, desc=title, unit="step", mininterval=interval, dynamic_ncols=True)
+
+
+class _Training:
+    """The state of one training: where it is, the optimizer, what happened, the best weights so far."""
+
+    def __init__(
+        self,
+        model: TransferModel,
+        features: Sequence[Feature],
+        settings: Settings,
+        title: str,
+        perturbation: Perturbation | None,
+        schedule: Schedule | None,
+    ) -> None:
+        self.model, self.features, self.settings, self.title = model, features, settings, title
+        self.perturbation, self.schedule = perturbation, schedule
+        self.optimizer = make_optimizer(model, settings)
+        self.per_epoch = math.ceil(len(features) / settings.batch_size)
+        self.total = self.per_epoch * settings.epochs
+        # a capped training set has too few steps for a fixed warm-up
+        self.warmup = min(settings.warmup_steps, self.total // 10)
+        self.micro_batches = MicroBatches(settings.token_budget)
+        self.history = History()
+        self.best: dict[str, Tensor] = {}
+        self.epoch, self.epoch_loss = 0, 0.0
+        self.started = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Seconds so far; ``history.seconds`` are those before this process."""
+        return self.history.seconds + time.perf_counter() - self.started
+
+    def batches_left(self) -> list[list[int]]:
+        """The batches of this epoch that are still to come, as indices of features."""
+        done = self.history.steps - self.epoch * self.per_epoch
+        return epoch_batches(len(self.features), self.settings.batch_size, self.settings.seed, self.epoch)[done:]
+
+    def step(self, batch: Sequence[int]) -> float:
+        """One optimizer step; returns its loss."""
+        step, model = self.history.steps, self.model
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * linear_schedule(step, self.total, self.warmup)
+        chosen = [self.features[i] for i in batch]
+        if self.schedule is not None:
+            self.schedule.before_step(model, chosen, step, self.total)
+        parts = partial(loss_parts(model.family), model, chosen)
+        loss = take_step(
+            Batch(model, parts, chosen, self.title, step),
+            self.micro_batches,
+            self.optimizer,
+            self.settings.max_grad_norm,
+            self.perturbation,
+        )
+        self.epoch_loss += loss
+        self.history.steps += 1
+        return loss
+
+    def end_epoch(self, score: float | None) -> None:
+        """Note the epoch's loss and development score, and keep its weights if they are the best so far."""
+        history = self.history
+        history.losses.append(self.epoch_loss / self.per_epoch)
+        if score is not None:
+            history.dev_scores.append(score)
+            if len(history.dev_scores) == 1 or score > history.dev_scores[history.best_epoch]:
+                history.best_epoch = self.epoch
+                self.best = self.model.trained_state()
+        self.epoch, self.epoch_loss = self.epoch + 1, 0.0
+
+    def state(self) -> State:
+        """Everything that the rest of the training depends on."""
+        state = capture(self.model.trained_parameters(), self.optimizer, self.best)
+        values = {
+            "epoch": self.epoch,
+            "epoch_loss": self.epoch_loss,
+            "history": {**self.history.as_json(), "seconds": self.seconds()},
+            "micro_batches": asdict(self.micro_batches),
+        }
+        return add_plugins(State(state.values | values, state.tensors), self.perturbation, self.schedule)
+
+    def restore(self, state: State) -> None:
+        """Go on from what ``state`` gave."""
+        self.best = restore(state, self.model.trained_parameters(), self.optimizer)
+        self.epoch, self.epoch_loss = state.values["epoch"], state.values["epoch_loss"]
+        self.history = History(**state.values["history"])
+        self.micro_batches = MicroBatches(**state.values["micro_batches"])
+        restore_plugins(state, self.perturbation, self.schedule)
+
+
+def add_plugins(state: State, perturbation: Perturbation | None, schedule: Schedule | None) -> State:
+    """A training's state with that of what plugs into its loop."""
+    values, tensors = dict(state.values), dict(state.tensors)
+    if perturbation is not None:
+        tensors["perturbation"], values["perturbation"] = perturbation.state()
+    if schedule is not None:
+        values["unfrozen"] = [asdict(entry) for entry in schedule.unfrozen]
+    return State(values, tensors)
+
+
+def restore_plugins(state: State, perturbation: Perturbation | None, schedule: Schedule | None) -> None:
+    """Let what plugs into the loop go on from ``state``."""
+    if perturbation is not None:
+        perturbation.restore(state.tensors["perturbation"], state.values["perturbation"])
+    if schedule is not None:
+        schedule.unfrozen = [Unfrozen(**entry) for entry in state.values["unfrozen"]]

@@ -11,23 +11,34 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.masked_lm import MaskedLMHead, masked_lm_loss
 from xlt.modeling.model import TransferModel
-from xlt.training.loop import History, Perturbation, Schedule, Settings, linear_schedule, make_optimizer, train_step
+from xlt.training.checkpoint import Keeper
+from xlt.training.checkpoint_state import State, capture, restore
+from xlt.training.loop import (
+    History,
+    Schedule,
+    Settings,
+    add_plugins,
+    linear_schedule,
+    make_optimizer,
+    progress,
+    restore_plugins,
+)
 from xlt.training.masked_text import MaskedText
 from xlt.training.objectives import LossPart, loss_parts
+from xlt.training.step import Batch, MicroBatches, Perturbation, take_step
 
 MASKED = -1
 """In the order of the steps: a batch of masked text. Other numbers are those of the parts."""
@@ -50,13 +61,14 @@ class Part:
         """The optimizer steps that it would have if it were trained alone."""
         return self.settings.epochs * math.ceil(len(self.features) / self.settings.batch_size)
 
-    def batches(self) -> Iterator[list[Feature]]:
-        """Random batches without end, every example once before any comes again."""
-        epoch = 0
+    def batches(self, drawn: int = 0) -> Iterator[list[Feature]]:
+        """Random batches without end, every example once before any comes again; ``drawn`` are passed over."""
+        epoch, left_out = divmod(drawn, math.ceil(len(self.features) / self.settings.batch_size))
         while True:
-            for batch in epoch_batches(len(self.features), self.settings.batch_size, self.settings.seed, epoch):
+            order = epoch_batches(len(self.features), self.settings.batch_size, self.settings.seed, epoch)
+            for batch in order[left_out:]:
                 yield [self.features[i] for i in batch]
-            epoch += 1
+            epoch, left_out = epoch + 1, 0
 
 
 @dataclass(frozen=True)
@@ -140,6 +152,7 @@ def fit_together(
     title: str,
     perturbation: Perturbation | None = None,
     schedule: Schedule | None = None,
+    keeper: Keeper | None = None,
 ) -> dict[str, History]:
     """Train all parts in place and leave them with the weights of the best epoch.
 
@@ -151,7 +164,8 @@ def fit_together(
         What happened by recipe (and for masked text). ``losses`` has the epochs in which it had a step.
 
     Raises:
-        InputError: a part has nothing to train on, or a loss is not finite (with the step).
+        InputError: a part has nothing to train on, a loss is not finite (with the batch), or memory does not do.
+        Interrupted: a signal asked to stop; ``keeper`` wrote a checkpoint.
     """
     for part in together.parts:
         if not part.features:
@@ -159,30 +173,28 @@ def fit_together(
                 f"{title}: expected training examples of {part.name}, got none; look at the profile's caps"
             )
     torch.manual_seed(together.parts[0].settings.seed)
-    loop = _Loop(together, masked, temperature, perturbation, schedule)
-    means: list[float] = []
-    best: dict[str, Tensor] = {}
-    with tqdm(total=len(loop.order), desc=title, unit="step", mininterval=2.0, dynamic_ncols=True) as progress:
-        for chunk in np.array_split(loop.order, loop.epochs):
+    loop = _Loop(together, masked, temperature, perturbation, schedule, title)
+    keeper = keeper or Keeper(None)
+    found = keeper.take()
+    if found is not None:
+        loop.restore(found)
+    with progress(title, len(loop.order), loop.done) as bar, keeper.guarding(loop.state):
+        for _ in range(loop.epoch, loop.epochs):
             together.train()
-            losses: dict[int, list[float]] = {}
-            for number in chunk:
-                loss = loop.step(int(number))
-                if not math.isfinite(loss):
-                    raise InputError(f"{title}: loss {loss} at step {loop.done - 1}; try a lower learning rate")
-                losses.setdefault(int(number), []).append(loss)
-                progress.update()
-            for number, values in losses.items():
-                loop.histories[number].losses.append(sum(values) / len(values))
-            means += _mean_score(together.parts, loop.histories)
-            if means and means[-1] > max(means[:-1], default=-math.inf):
-                best = _state(together.trained_parameters())
-    if means:
-        _restore(together.trained_parameters(), best)
+            for number in loop.steps_left():
+                loop.step(int(number))
+                bar.update()
+                keeper.after_step()
+            with keeper.between_steps():
+                scores = {n: part.evaluate() for n, part in enumerate(together.parts) if part.evaluate is not None}
+            loop.end_epoch(scores)
+    if loop.means:
+        _restore(together.trained_parameters(), loop.best)
     names = {MASKED: MASKED_NAME, **{number: part.name for number, part in enumerate(together.parts)}}
-    for history in loop.histories.values():
-        history.best_epoch = means.index(max(means)) if means else loop.epochs - 1
+    for number, history in loop.histories.items():
+        history.best_epoch = loop.means.index(max(loop.means)) if loop.means else loop.epochs - 1
         history.unfrozen = [] if schedule is None else schedule.unfrozen
+        history.halved = loop.micro_batches[number].halved
     return {names[number]: history for number, history in loop.histories.items()}
 
 
@@ -196,9 +208,10 @@ class _Loop:
         temperature: float,
         perturbation: Perturbation | None,
         schedule: Schedule | None,
+        title: str,
     ) -> None:
         parts = together.parts
-        self.together, self.masked = together, masked
+        self.together, self.masked, self.title = together, masked, title
         self.perturbation, self.schedule = perturbation, schedule
         self.settings = {number: part.settings for number, part in enumerate(parts)}
         self.epochs = max(part.settings.epochs for part in parts)
@@ -211,36 +224,86 @@ class _Loop:
         if masked is not None:
             self.settings[MASKED] = masked_settings(parts, temperature)
             self.histories[MASKED] = History()
-        self.done = 0
+        self.micro_batches = {number: MicroBatches(own.token_budget) for number, own in self.settings.items()}
+        self.done = self.epoch = 0
+        self.losses: dict[int, list[float]] = {}
+        self.means: list[float] = []
+        self.best: dict[str, Tensor] = {}
 
-    def step(self, number: int) -> float:
-        """One optimizer step of a part, or of masked text; returns its loss."""
+    def steps_left(self) -> NDArray[np.int64]:
+        """Whose steps are still to come in this epoch."""
+        chunks = np.array_split(self.order, self.epochs)
+        return chunks[self.epoch][self.done - sum(map(len, chunks[: self.epoch])) :]
+
+    def step(self, number: int) -> None:
+        """One optimizer step of a part, or of masked text."""
         started = time.perf_counter()
         own = self.settings[number]
         set_rates(self.optimizer, own, linear_schedule(self.done, len(self.order), self.warmup))
+        perturbation: Perturbation | None = None
+        chosen: list[Feature] = []
         if number == MASKED:
-            model, pieces, perturbation = self.together.parts[0].model, self._masked_loss(own), None
+            model = self.together.parts[0].model
+            parts: Callable[[int], Iterator[LossPart]] = self._masked_loss(own)
         else:
-            model, batch, perturbation = (
+            model, chosen, perturbation = (
                 self.together.parts[number].model,
                 next(self.streams[number]),
                 self.perturbation,
             )
             if self.schedule is not None:
-                self.schedule.before_step(model, batch, self.done, len(self.order))
-            pieces = loss_parts(model.family)(model, batch, own.token_budget)
-        loss = train_step(model, pieces, self.optimizer, own.max_grad_norm, perturbation)
+                self.schedule.before_step(model, chosen, self.done, len(self.order))
+            parts = partial(loss_parts(model.family), model, chosen)
+        batch = Batch(model, parts, chosen, self.title, self.done)
+        loss = take_step(batch, self.micro_batches[number], self.optimizer, own.max_grad_norm, perturbation)
+        self.losses.setdefault(number, []).append(loss)
         self.histories[number].seconds += time.perf_counter() - started
         self.histories[number].steps += 1
         self.done += 1
-        return loss
 
-    def _masked_loss(self, own: Settings) -> Iterator[LossPart]:
+    def end_epoch(self, scores: Mapping[int, float]) -> None:
+        """Note the losses and the development scores of the parts, and keep the weights of the best mean so far."""
+        for number, values in self.losses.items():
+            self.histories[number].losses.append(sum(values) / len(values))
+        for number, score in scores.items():
+            self.histories[number].dev_scores.append(score)
+        if scores:
+            self.means.append(sum(scores.values()) / len(scores))
+            if self.means[-1] > max(self.means[:-1], default=-math.inf):
+                self.best = _state(self.together.trained_parameters())
+        self.epoch, self.losses = self.epoch + 1, {}
+
+    def state(self) -> State:
+        """Everything that the rest of the training depends on; the order of the steps follows from the seed."""
+        state = capture(self.together.trained_parameters(), self.optimizer, self.best)
+        values = {
+            "done": self.done,
+            "epoch": self.epoch,
+            "means": self.means,
+            "losses": {str(number): losses for number, losses in self.losses.items()},
+            "histories": {str(number): history.as_json() for number, history in self.histories.items()},
+            "micro_batches": {str(number): asdict(own) for number, own in self.micro_batches.items()},
+        }
+        return add_plugins(State(state.values | values, state.tensors), self.perturbation, self.schedule)
+
+    def restore(self, state: State) -> None:
+        """Go on from what ``state`` gave."""
+        self.best = restore(state, self.together.trained_parameters(), self.optimizer)
+        values = state.values
+        self.done, self.epoch, self.means = values["done"], values["epoch"], values["means"]
+        self.losses = {int(number): losses for number, losses in values["losses"].items()}
+        self.histories = {int(number): History(**history) for number, history in values["histories"].items()}
+        self.micro_batches = {int(number): MicroBatches(**own) for number, own in values["micro_batches"].items()}
+        self.streams = [part.batches(self.histories[n].steps) for n, part in enumerate(self.together.parts)]
+        restore_plugins(state, self.perturbation, self.schedule)
+
+    def _masked_loss(self, own: Settings) -> Callable[[int], Iterator[LossPart]]:
         if self.masked is None:
             raise AssertionError("a step of masked text without masked text")
         model = self.together.parts[0].model
         batch = self.masked.text.batch(self.done, own.batch_size).to(model.device)
-        return iter([partial(masked_lm_loss, model.encoder, self.masked.head, batch)])
+        part = partial(masked_lm_loss, model.encoder, self.masked.head, batch)
+        return lambda tokens: iter([part])  # the loss is a mean over its sub-words and is not cut
 
 
 def set_rates(optimizer: torch.optim.Optimizer, settings: Settings, factor: float) -> None:
@@ -248,16 +311,6 @@ def set_rates(optimizer: torch.optim.Optimizer, settings: Settings, factor: floa
     decayed, plain = optimizer.param_groups
     decayed["lr"] = plain["lr"] = settings.learning_rate * factor
     decayed["weight_decay"] = settings.weight_decay
-
-
-def _mean_score(parts: Sequence[Part], histories: Mapping[int, History]) -> list[float]:
-    """Score and note every part that has development data; the mean over them, in a list of none or one."""
-    scores = []
-    for number, part in enumerate(parts):
-        if part.evaluate is not None:
-            scores.append(part.evaluate())
-            histories[number].dev_scores.append(scores[-1])
-    return [sum(scores) / len(scores)] if scores else []
 
 
 def _state(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:

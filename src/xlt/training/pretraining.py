@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlt.artifacts import to_json, write_atomic
+from xlt.artifacts import digest, sha256_file, to_json, write_atomic
 from xlt.training.raw_text import BOS, EOS, PAD, UNK, Corpus, batches, read_lines
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import XLMRobertaConfig
 
     from xlt.babel.config import EncoderConfig
+    from xlt.training.checkpoint import Keeper
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 MASK = "<mask>"
@@ -87,15 +88,25 @@ def mask_batch(
 
 
 def pretrain(
-    data: Path, out: Path, settings: EncoderConfig, seed: int, threads: int, progress: bool = True
+    data: Path,
+    out: Path,
+    settings: EncoderConfig,
+    seed: int,
+    threads: int,
+    progress: bool = True,
+    keeper: Keeper | None = None,
 ) -> dict[str, Any]:
     """Train tokenizer and encoder on ``data/raw`` and write them to ``out``. Returns the training log.
+
+    ``keeper`` writes checkpoints, and has the one to go on from.
 
     Writes config.json, model.safetensors (encoder without pooler), the tokenizer, mlm_head.safetensors and
     training_log.json. Raises InputError when a raw file is absent or damaged.
     """
     import torch
     from safetensors.torch import save_file
+
+    from xlt.training.checkpoint import Keeper
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
@@ -107,7 +118,7 @@ def pretrain(
     # lets oneDNN multiply, twice as fast as MKL on some processors; one with bfloat16 tiles may round to that
     torch.set_float32_matmul_precision("medium")
     try:
-        history = _train(model, corpus, settings, tokenizer.token_to_id(MASK), seed, progress)
+        history = _train(model, corpus, settings, tokenizer.token_to_id(MASK), seed, progress, keeper or Keeper(None))
     finally:
         torch.set_float32_matmul_precision(precision)
     out.mkdir(parents=True, exist_ok=True)
@@ -118,6 +129,12 @@ def pretrain(
     log = {"sequences": sizes, "vocabulary": tokenizer.get_vocab_size(), "history": history}
     write_atomic(out / "training_log.json", to_json(log))
     return log
+
+
+def pretraining_key(data: Path, settings: EncoderConfig, seed: int, threads: int) -> str:
+    """A hash of everything that the encoder depends on."""
+    raw = {path.name: sha256_file(path) for path in sorted((data / "raw").iterdir())}
+    return digest([settings.model_dump(mode="json"), seed, threads, raw])
 
 
 def _architecture(settings: EncoderConfig, vocabulary: int) -> XLMRobertaConfig:
@@ -145,44 +162,67 @@ def _architecture(settings: EncoderConfig, vocabulary: int) -> XLMRobertaConfig:
 
 
 def _train(
-    model: Any, corpus: Corpus, settings: EncoderConfig, mask_id: int, seed: int, progress: bool
+    model: Any, corpus: Corpus, settings: EncoderConfig, mask_id: int, seed: int, progress: bool, keeper: Keeper
 ) -> list[dict[str, float]]:
     """All steps in place; returns the mean losses of every ``log_every`` steps."""
     import torch
     from tqdm import tqdm
 
+    from xlt.training.checkpoint_state import State, capture, restore
     from xlt.training.loop import linear_schedule
 
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
+    named = dict(model.named_parameters())
     warmup = round(settings.warmup * settings.steps)
     rng = np.random.default_rng([seed, 2])
     stream = batches(corpus, settings, seed)
     history: list[dict[str, float]] = []
     seen: dict[str, list[float]] = {name: [] for name in PARTS}
-    for step in tqdm(range(settings.steps), desc="pre-training", unit="step", disable=not progress, mininterval=2):
-        batch = next(stream)
-        arrays = mask_batch(batch.ids, batch.marks, settings, mask_id, rng)
-        parts = model(*(torch.from_numpy(array) for array in arrays), batch.paired)
-        loss = parts["mlm"]
-        if "detection" in parts:
-            loss = loss + settings.detection_weight * parts["detection"]
-        if "contrast" in parts:
-            loss = loss + settings.contrast_weight * parts["contrast"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * linear_schedule(step, settings.steps, warmup)
-        optimizer.step()
-        for name, part in parts.items():
-            seen[name].append(float(part.detach()))
-        if (step + 1) % settings.log_every == 0 or step + 1 == settings.steps:
-            means = {name: round(float(np.mean(values)), 6) for name, values in seen.items() if values}
-            history.append({"step": step + 1, **means})
-            seen = {name: [] for name in PARTS}
+    done = 0
+
+    def state() -> State:
+        kept = capture(named, optimizer)
+        values = {"done": done, "history": history, "seen": seen, "masking": rng.bit_generator.state}
+        return State(kept.values | values, kept.tensors)
+
+    found = keeper.take()
+    if found is not None:
+        restore(found, named, optimizer)
+        done, history, seen = found.values["done"], found.values["history"], found.values["seen"]
+        rng.bit_generator.state = found.values["masking"]
+        for _ in range(done):  # the stream's own state is what it has drawn
+            next(stream)
+    bar = tqdm(
+        total=settings.steps, initial=done, desc="pre-training", unit="step", disable=not progress, mininterval=2
+    )
+    with bar, keeper.guarding(state):
+        for step in range(done, settings.steps):
+            batch = next(stream)
+            arrays = mask_batch(batch.ids, batch.marks, settings, mask_id, rng)
+            parts = model(*(torch.from_numpy(array) for array in arrays), batch.paired)
+            loss = parts["mlm"]
+            if "detection" in parts:
+                loss = loss + settings.detection_weight * parts["detection"]
+            if "contrast" in parts:
+                loss = loss + settings.contrast_weight * parts["contrast"]
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * linear_schedule(step, settings.steps, warmup)
+            optimizer.step()
+            for name, part in parts.items():
+                seen[name].append(float(part.detach()))
+            done = step + 1
+            if done % settings.log_every == 0 or done == settings.steps:
+                means = {name: round(float(np.mean(values)), 6) for name, values in seen.items() if values}
+                history.append({"step": done, **means})
+                seen = {name: [] for name in PARTS}
+            bar.update()
+            keeper.after_step()
     return history
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from xlt.artifacts import digest, read_json, sha256_file, to_json, write_atomic
@@ -26,6 +27,7 @@ from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.masked_lm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
 from xlt.runs import Mixture, Stage, Upstream
+from xlt.training.checkpoint import Keeper, flush
 from xlt.training.loop import Settings, fit
 from xlt.training.masked_text import MaskedText
 from xlt.training.mixture import Masked, Part, Together, fit_together
@@ -144,8 +146,10 @@ def settings_of(stage: Stage, context: Context) -> Settings:
     )
 
 
-def train(context: Context) -> TransferModel:
+def train(context: Context, keeper: Keeper | None = None) -> TransferModel:
     """Train all stages of a run and write ``weights.safetensors`` and ``trained.json``.
+
+    ``keeper`` writes checkpoints, and has the one to go on from.
 
     What moves on from one stage (or from the upstream run) to the next is what was trained of the encoder; the head is
     fresh, except between two stages of one chain with the same family (Social IQa, then COPA: XTREME-R's protocol).
@@ -154,13 +158,18 @@ def train(context: Context) -> TransferModel:
     if config.weights_of is not None:
         return adopt(context)
     if config.mixture is not None:
-        return train_together(context, config.mixture)
+        return train_together(context, config.mixture, keeper)
     tokenizer = load_tokenizer(context.encoder)
     state = upstream_state(context)
     same_head = False
     model = make_model(context, config.stages[0] if config.stages else None)
-    histories = {}
-    for number, stage in enumerate(config.stages):
+    keeper = keeper or Keeper(None)
+    first, histories = (
+        keeper.part,
+        dict(keeper.notes),
+    )  # stages before the first are over; the checkpoint follows from them
+    for number, stage in enumerate(config.stages[first:], start=first):
+        keeper.enter(number, histories)
         if number > 0:
             same_head = config.stages[number - 1].recipe.family == stage.recipe.family == "choice"
             state = model.trained_state()
@@ -177,6 +186,7 @@ def train(context: Context) -> TransferModel:
             title=f"{config.regime.name} {stage.recipe.name} seed {config.seed}",
             perturbation=make_perturbation(config.regime, tokenizer, config.seed),
             schedule=make_schedule(config.regime),
+            keeper=keeper,
         )
         tokens = sum(len(row) for feature in features for row in feature.rows)
         histories[stage.recipe.name] = {"examples": len(records), "tokens": tokens, **history.as_json()}
@@ -184,7 +194,7 @@ def train(context: Context) -> TransferModel:
     return model
 
 
-def train_together(context: Context, mixture: Mixture) -> TransferModel:
+def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) -> TransferModel:
     """Train the stages of a run together (xlt.training.mixture) and write only what they share: every head is dropped."""
     config = context.config
     tokenizer = load_tokenizer(context.encoder)
@@ -205,6 +215,7 @@ def train_together(context: Context, mixture: Mixture) -> TransferModel:
         title=f"{config.regime.name} {'+'.join(part.name for part in parts)} seed {config.seed}",
         perturbation=make_perturbation(config.regime, tokenizer, config.seed),
         schedule=make_schedule(config.regime),
+        keeper=keeper,
     )
     tokens = {part.name: sum(len(row) for feature in part.features for row in feature.rows) for part in parts}
     sizes = {part.name: {"examples": part.examples, "tokens": tokens[part.name]} for part in parts}
@@ -286,8 +297,14 @@ def upstream_weights(context: Context, upstream: Upstream) -> dict[str, torch.Te
 def save_atomic(state: dict[str, torch.Tensor], path: Path) -> None:
     """Write tensors to a temporary name, then rename. An untuned encoder has none: an empty file of the format."""
     temporary = path.with_name(f".{path.name}.tmp")
-    save_file(state, temporary)
-    temporary.replace(path)
+    try:
+        save_file(state, temporary)
+        flush(temporary)
+        temporary.replace(path)
+    except SafetensorError as error:
+        raise InputError(f"the weights could not be written: {error}; make room and run again", path) from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def training_key(context: Context) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.evaluate import PREDICTED, is_predicted, predict, score
 from xlt.evaluation.examples import write_examples
-from xlt.modeling.checkpoints import load_tokenizer
+from xlt.modeling.checkpoints import TOKENIZER, load_tokenizer
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import merged
-from xlt.runs import read_run
-from xlt.training.run import TRAINED, is_trained, load_trained, train
+from xlt.runs import config_text, read_run
+from xlt.training.checkpoint import CHECKPOINT, EVERY, Keeper, checkpoint_key
+from xlt.training.run import TRAINED, is_trained, load_trained, train, training_key
 
 SCORES, COST = "scores.json", "cost.json"
 """Seconds and memory of the steps done so far; becomes part of ``provenance.json``."""
@@ -49,14 +52,20 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
     return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
 
 
-def train_step(context: Context) -> TransferModel | None:
-    """Train unless the weights are there and current. Returns the model when it was trained just now."""
+def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
+    """Train unless the weights are there and current. Returns the model when it was trained just now.
+
+    ``every``: least seconds between two checkpoints; a training that was stopped goes on from its last one.
+    """
+    folder = context.folder / CHECKPOINT
     if is_trained(context):
+        shutil.rmtree(folder, ignore_errors=True)  # the process may have ended between the two
         return None
     (context.folder / SCORES).unlink(missing_ok=True)  # of an earlier config; they would look finished if this fails
-    started = time.perf_counter()
-    model = train(context)
-    _record(context, "train", time.perf_counter() - started)
+    keeper = Keeper(folder, checkpoint_key(training_key(context), context.device.type), every)
+    model = train(context, keeper)
+    _record(context, "train", keeper.elapsed(), resumed=keeper.resumed)
+    keeper.clear()
     return model
 
 
@@ -86,11 +95,14 @@ def score_step(context: Context) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if context.device.type == "cuda" else "cpu",
         "torch_threads": torch.get_num_threads(),
         "seed": context.config.seed,
+        "config_sha256": hashlib.sha256(config_text(context.config).encode()).hexdigest(),
         "encoder": read_json(context.encoder / "prepared.json")["origin"],
+        "tokenizer_sha256": read_json(context.encoder / "prepared.json")["sha256"].get(TOKENIZER),
         **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
         "weights_sha256": trained["weights_sha256"],
         "trainable_parameters": trained["trainable_parameters"],
         "total_parameters": trained["total_parameters"],
+        "resumed": cost.get("train", {}).get("resumed", 0),
         "wall_seconds": {step: cost.get(step, {}).get("seconds") for step in ("train", "predict")},
         "peak_memory_bytes": max((step["peak_memory_bytes"] for step in cost.values()), default=peak_memory_bytes()),
     }
@@ -100,8 +112,8 @@ def score_step(context: Context) -> dict[str, Any]:
     return scores
 
 
-def _record(context: Context, step: str, seconds: float) -> None:
+def _record(context: Context, step: str, seconds: float, **more: int) -> None:
     path = context.folder / COST
     cost = read_json(path) if path.exists() else {}
-    cost[step] = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes()}
+    cost[step] = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes(), **more}
     write_atomic(path, to_json(cost))

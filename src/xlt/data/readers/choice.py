@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from xlt.data.readers.files import field, json_lines, lines, option_index, read_text
+from xlt.data.readers.files import field, json_lines, lines, option_index, read_text, short
 from xlt.data.records import Choice
 from xlt.errors import InputError
 
@@ -21,7 +21,7 @@ def copa_jsonl(path: Path, language: str) -> list[Choice]:
     for number, row in json_lines(path):
         question = field(row, "question", str, path, number)
         if question not in ("cause", "effect"):
-            raise InputError(f"expected question cause or effect, got {question!r}", path, number)
+            raise InputError(f"expected question cause or effect, got {short(question)}", path, number)
         prompt = f"{field(row, 'premise', str, path, number).strip()} What was the {question}?"
         options = tuple(field(row, key, str, path, number).strip() for key in ("choice1", "choice2"))
         label = None if row.get("label") is None else option_index(row["label"], 2, path, number)
@@ -40,7 +40,7 @@ def siqa_jsonl(path: Path, language: str) -> list[Choice]:
     for number, row in json_lines(path):
         correct = field(row, "correct", str, path, number)
         if correct not in ("A", "B", "C"):
-            raise InputError(f"expected correct A, B or C, got {correct!r}", path, number)
+            raise InputError(f"expected correct A, B or C, got {short(correct)}", path, number)
         choices.append(Choice(*_siqa(row, number, path), "ABC".index(correct)))
     return choices
 
@@ -62,8 +62,8 @@ def siqa_lst(path: Path, language: str) -> list[Choice]:
     choices = []
     for (number, row), (line, answer) in zip(rows, given, strict=True):
         if answer.strip() not in ("1", "2", "3"):
-            raise InputError(f"expected an answer 1, 2 or 3, got {answer!r}", answers, line)
-        choices.append(Choice(*_siqa(row, number, path), int(answer) - 1))
+            raise InputError(f"expected an answer 1, 2 or 3, got {short(answer)}", answers, line)
+        choices.append(Choice(*_siqa(row, number, path), int(answer.strip()) - 1))
     return choices
 
 
@@ -127,7 +127,7 @@ def commonsenseqa_jsonl(path: Path, language: str) -> list[Choice]:
         if row.get("answerKey"):
             if row["answerKey"] not in letters:
                 raise InputError(
-                    f"expected an answerKey of {', '.join(letters)}, got {row['answerKey']!r}", path, number
+                    f"expected an answerKey of {', '.join(letters)}, got {short(row['answerKey'])}", path, number
                 )
             label = letters.index(row["answerKey"])
         choices.append(Choice(str(field(row, "id", str, path, number)), question, tuple(texts), label))
@@ -143,4 +143,6 @@ def _lettered(value: Any, path: Path, line: int) -> tuple[list[str], list[str]]:
         texts = [field(item, "text", str, path, line) for item in value]
     if len(letters) != len(texts) or not texts:
         raise InputError(f"expected as many letters as texts, got {len(letters)} and {len(texts)}", path, line)
-    return letters, [str(text).strip() for text in texts]
+    if not all(isinstance(each, str) for each in [*letters, *texts]):
+        raise InputError(f"expected letters and texts, got {short([*letters, *texts])}", path, line)
+    return letters, [text.strip() for text in texts]

@@ -44,7 +44,9 @@ class _Sentence:
         order = _PRECEDENCE_OF.get(language, _PRECEDENCE).split()
         result = {number: (form, tag) for number, (form, tag, _) in self.words.items()}
         for first, last, form in self.fused:
-            span = [number for number in range(first, last + 1) if number in result]
+            span = [number for number in range(first, min(last, len(self.words)) + 1) if number in result]
+            if not span:  # its words are missing, or part of another fused word
+                continue
 
             def rank(number: int) -> tuple[int, int, int]:
                 tag = self.words[number][1]
@@ -63,7 +65,12 @@ class _Sentence:
 
 def _range(text: str, mark: str) -> tuple[int, int] | None:
     first, found, last = text.partition(mark)
-    return (int(first), int(last)) if found and first.isdecimal() and last.isdecimal() else None
+    return (int(first), int(last)) if found and _is_number(first) and _is_number(last) else None
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is the number of a word; no sentence has a million."""
+    return text.isdecimal() and len(text) <= 6
 
 
 def _parse(path: Path, labels: Labels) -> Iterator[_Sentence]:
@@ -82,12 +89,14 @@ def _parse(path: Path, labels: Labels) -> Iterator[_Sentence]:
         if _range(cells[0], "."):  # an empty node, of the enhanced dependencies only
             continue
         if fused := _range(cells[0], "-"):
+            if not len(sentence.words) < fused[0] <= fused[1]:
+                raise InputError(f"expected the range of words to come, got {cells[0]}", path, number)
             sentence.fused.append((*fused, cells[1]))
             continue
         expected = len(sentence.words) + 1
         if cells[0] != str(expected):
             raise InputError(f"expected word number {expected}, got {cells[0]!r}", path, number)
-        head = int(cells[6]) if cells[6].isdecimal() else 0
+        head = int(cells[6]) if _is_number(cells[6]) else 0
         sentence.words[expected] = (cells[1], check_label(cells[3], labels, path, number), head)
     if sentence.words:
         yield sentence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +13,8 @@ from xlt.errors import InputError
 
 _log = logging.getLogger(__name__)
 _BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_SHOWN = 80
 _EMPTY = "expected data, got an empty file; download it again"
 
 
@@ -72,7 +75,7 @@ def json_document(path: Path) -> tuple[Any, str]:
     """A JSON file's value and its text. Raises InputError with the line at which it stops being JSON."""
     text = read_text(path)
     try:
-        return json.loads(text), text
+        return _json(text, path, None), text
     except json.JSONDecodeError as error:
         end = " (the file is cut short)" if error.pos >= len(text.rstrip()) else ""
         raise InputError(f"expected JSON: {error.msg}{end}; download it again", path, error.lineno) from None
@@ -84,7 +87,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not row.strip():
             continue
         try:
-            value = json.loads(row)
+            value = _json(row, path, number)
         except json.JSONDecodeError as error:
             raise InputError(f"expected one JSON object a line: {error.msg}; download it again", path, number) from None
         if not isinstance(value, dict):
@@ -92,8 +95,42 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, value
 
 
-def field(value: dict[str, Any], key: str, kind: type | tuple[type, ...], path: Path, line: int | None) -> Any:
+def _json(text: str, path: Path, line: int | None) -> Any:
+    """The value of a JSON text. What JSON allows and nobody means is refused: a key twice, half a character, the depths."""
+
+    def once(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) < len(items):
+            names = [name for name, _ in items]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"expected each key once in an object, got {short(twice)} twice", path, line)
+        return found
+
+    try:
+        value = json.loads(text, object_pairs_hook=once)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise InputError("expected JSON without deep nesting; download it again", path, line) from None
+    except UnicodeEncodeError:
+        raise InputError(r"expected text, got half a character (\ud800 to \udfff alone)", path, line) from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"expected JSON: {str(error).partition(';')[0]}; download it again", path, line) from None
+    return value
+
+
+def short(value: Any) -> str:
+    """A value as an error shows it: on one line, and no more of it than can be read."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def field(value: Any, key: str, kind: type | tuple[type, ...], path: Path, line: int | None) -> Any:
     """``value[key]``, which must be there and of a type in ``kind``. Raises InputError with the keys there are."""
+    if not isinstance(value, dict):
+        raise InputError(f"expected an object with the key {key!r}, got {short(value)}", path, line)
     if key not in value:
         raise InputError(f"expected key {key!r}, got {', '.join(map(str, value)) or 'none'}", path, line)
     found = value[key]
@@ -107,14 +144,14 @@ def field(value: dict[str, Any], key: str, kind: type | tuple[type, ...], path: 
 def check_label(label: str, labels: Sequence[str] | None, path: Path, line: int | None) -> str:
     """``label`` if it is one of ``labels`` (None: any). Raises InputError naming those that are known."""
     if labels is not None and label not in labels:
-        raise InputError(f"expected a label of {', '.join(labels)}, got {label!r}", path, line)
+        raise InputError(f"expected a label of {', '.join(labels)}, got {short(label)}", path, line)
     return label
 
 
 def option_index(value: Any, count: int, path: Path, line: int | None) -> int:
     """The index of the right option, an integer from 0 to ``count`` - 1, written as a number or as its digits."""
-    if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) >= count:
-        raise InputError(f"expected a label from 0 to {count - 1}, got {value!r}", path, line)
+    if isinstance(value, bool) or str(value).strip() not in map(str, range(count)):
+        raise InputError(f"expected a label from 0 to {count - 1}, got {short(value)}", path, line)
     return int(value)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xlt.data.readers.files import lines
+from xlt.data.readers.files import lines, short
 from xlt.data.readers.sentences import sentence_breaks
 from xlt.data.readers.span import Document
 from xlt.data.records import Bitext, Mining, Passage
 from xlt.errors import InputError
+
+_DIGITS = 12  # of a line number; Python refuses to read one of thousands
 
 
 def xquad_r(path: Path, language: str) -> list[Passage]:
@@ -59,7 +61,16 @@ def _own(document: Document, paragraph: dict[str, object], position: int) -> tup
             document.path,
             document.line(str(paragraph["context"])),
         )
-    return [str(sentence) for sentence in sentences], [(int(start), int(end)) for start, end in breaks]
+    length = len(str(paragraph["context"]))
+    spans = [each for each in breaks if isinstance(each, list) and len(each) == 2 and all(type(n) is int for n in each)]
+    right = len(spans) == len(breaks) and all(0 <= start <= end <= length for start, end in spans)
+    if not right or not all(isinstance(sentence, str) for sentence in sentences):
+        raise InputError(
+            f"paragraph {position}: expected 'sentences' as texts and 'sentence_breaks' as [start, end] in the passage",
+            document.path,
+            document.line(str(paragraph["context"])),
+        )
+    return sentences, [(start, end) for start, end in spans]
 
 
 def _one_a_line(path: Path) -> tuple[str, ...]:
@@ -103,8 +114,10 @@ def tatoeba_xtreme(path: Path, language: str) -> Bitext:
         raise InputError(f"{message}; or put LASER's files into tatoeba/v1", labels)
     english: dict[int, int] = {}
     for number, row in lines(labels):
-        if not row.strip().isdecimal() or int(row) >= len(bitext.source):
-            raise InputError(f"expected a line number from 0 to {len(bitext.source) - 1}, got {row!r}", labels, number)
+        digits = row.strip()
+        if not digits.isdecimal() or len(digits) > _DIGITS or int(row) >= len(bitext.source):
+            last = len(bitext.source) - 1
+            raise InputError(f"expected a line number from 0 to {last}, got {short(row)}", labels, number)
         if int(row) in english:
             raise InputError(f"expected each line number once, got {int(row)} twice", labels, number)
         english[int(row)] = len(english)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt import languages
-from xlt.data.readers.files import field, json_document
+from xlt.data.readers.files import field, json_document, short
 from xlt.data.records import Answer, Question
 from xlt.errors import InputError
 
@@ -57,10 +57,12 @@ class Document:
         if row.get("is_impossible"):
             return ()
         if isinstance(given, dict):
-            given = [
-                {"text": text, "answer_start": start}
-                for text, start in zip(given.get("text", []), given.get("answer_start", []), strict=True)
-            ]
+            texts, starts = (field(given, key, list, self.path, self.line(name)) for key in ("text", "answer_start"))
+            if len(texts) != len(starts):
+                raise self.error(f"question {name}: expected as many texts as answer_starts", name)
+            given = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+        if not isinstance(given, list):
+            raise self.error(f"question {short(name)}: expected a list of answers, got {short(given)}", name)
         found = []
         for answer in given:
             line = None if isinstance(answer, dict) and {"text", "answer_start"} <= set(answer) else self.line(name)

@@ -17,6 +17,7 @@ from xlt.modeling.embeddings import marker_ids, project, steepest, uniform_in_ba
 from xlt.modeling.model import TransferModel
 from xlt.modeling.rows import Rows
 from xlt.regimes import Adversarial
+from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
 from xlt.training.objectives import LossPart
 
 
@@ -34,17 +35,26 @@ class AdversarialTraining:
         if self.unit is None:  # of the encoder as it starts; its embeddings may be trained
             self.unit = unit(model, self.values.norm)
         ball = Ball(self.values, self.unit, self.markers, self.generator)
-        state = random_state(model)
+        state = dropout_state(model.device)
         model.shift = ball.shift
         try:
             for _ in range(self.values.steps):
                 ball.ascend(part())
-                restore_random_state(model, state)
+                restore_dropout_state(model.device, state)
                 ball.rewind()
             ball.settle()
             return part()
         finally:
             model.shift = None
+
+    def state(self) -> tuple[Tensor, float | None]:
+        """What the next step depends on: the generator's state, and the unit once it is measured."""
+        return self.generator.get_state(), self.unit
+
+    def restore(self, generator: Tensor, measured: float | None) -> None:
+        """Go on from what ``state`` gave."""
+        self.generator.set_state(generator)
+        self.unit = measured
 
 
 class Ball:
@@ -93,16 +103,3 @@ class Ball:
     def settle(self) -> None:
         """The perturbations are constants from here on: nothing below the lowest trained layer needs a gradient."""
         self.deltas = [delta.detach() for delta in self.deltas]
-
-
-def random_state(model: TransferModel) -> Tensor:
-    """The state of the random numbers that dropout draws from."""
-    return torch.cuda.get_rng_state(model.device) if model.device.type == "cuda" else torch.get_rng_state()
-
-
-def restore_random_state(model: TransferModel, state: Tensor) -> None:
-    """Let dropout draw the same numbers again."""
-    if model.device.type == "cuda":
-        torch.cuda.set_rng_state(state, model.device)
-    else:
-        torch.set_rng_state(state)

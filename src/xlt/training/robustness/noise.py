@@ -36,6 +36,15 @@ class RandomNoise:
         finally:
             model.shift = None
 
+    def state(self) -> tuple[Tensor, float | None]:
+        """What the next step depends on: the generator's state, and the radius once it is measured."""
+        return self.generator.get_state(), self.radius
+
+    def restore(self, generator: Tensor, measured: float | None) -> None:
+        """Go on from what ``state`` gave."""
+        self.generator.set_state(generator)
+        self.radius = measured
+
     def shift(self, words: Tensor, rows: Rows) -> Tensor:
         """[rows, tokens, width] word embeddings with noise."""
         assert self.radius is not None
