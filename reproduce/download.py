@@ -7,6 +7,7 @@ A model is downloaded, converted if need be and checked once; data files are onl
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from xlt.errors import InputError, exit_status
 
 if TYPE_CHECKING:
     from xlt.config import Source
+    from xlt.modeling.checkpoints import Prepared
 
 
 def arguments() -> argparse.Namespace:
@@ -34,6 +36,7 @@ def arguments() -> argparse.Namespace:
         "--benchmark", choices=get_args(Benchmark), default="xtreme-r", help="whose languages (default: %(default)s)"
     )
     parser.add_argument("--configs", type=Path, default=ROOT / "configs", help="folder of the configs")
+    parser.add_argument("--lock", type=Path, help="what first downloads found (default: <configs>/data.lock.yaml)")
     options = parser.parse_args()
     if options.model is None and options.data is None:
         parser.error("expected --model, --data or both")
@@ -86,6 +89,33 @@ def report_data(data: Path, configs: Path, benchmark: str, chosen: Sequence[str]
     return total
 
 
+def hold_to_first_use(prepared: Prepared, lock: Path) -> None:
+    """A hub model must have the weights and, where it has its own, the tokenizer of its first download.
+
+    Raises:
+        InputError: they have changed under the same commit; the prepared folder is removed.
+    """
+    from xlt.data.locking import Lock
+    from xlt.modeling.checkpoints import TOKENIZER, weight_files
+
+    source, _, other = prepared.origin.partition(", tokenizer of ")
+    if not source.startswith("hub "):
+        return
+    names = [path.name for path in weight_files(prepared.path)] + ([] if other else [TOKENIZER])
+    found = {
+        f"{source.replace(' ', ':', 1)}/{name}": {
+            "size": (prepared.path / name).stat().st_size,
+            "sha256": prepared.sha256[name],
+        }
+        for name in names
+    }
+    try:
+        Lock(lock).record("models", found)
+    except InputError:
+        shutil.rmtree(prepared.path)
+        raise
+
+
 def main() -> None:
     """Prepare and report what the command line asks for."""
     options = arguments()
@@ -93,6 +123,7 @@ def main() -> None:
         from xlt.modeling.checkpoints import prepare, resolve_model
 
         prepared = prepare(resolve_model(options.model, options.configs), options.cache)
+        hold_to_first_use(prepared, options.lock or options.configs / "data.lock.yaml")
         print(f"{prepared.path}: {prepared.origin}")
     if options.data is not None and not report_data(options.data, options.configs, options.benchmark, options.tasks):
         raise InputError("expected official files, found none; see docs/data-layout.md", options.data)

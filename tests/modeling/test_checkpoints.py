@@ -274,7 +274,7 @@ for number, text in enumerate(json.loads(sys.argv[1])):
     assert lines[:2] == [f"hub org/tiny@{COMMIT}"] * 2  # the commit of main is recorded
     assert lines[2] == f"hub org/bare@{COMMIT}, tokenizer of org/tiny@{COMMIT}"
     assert "weights only as a pickle (pytorch_model.bin), which may run code and is refused" in lines[3]
-    assert lines[4].startswith(f"error: model tiny cannot be had; tried hub org/absent@{COMMIT}: 404")
+    assert lines[4].startswith(f"error: model tiny cannot be had; tried hub org/absent@{COMMIT}: no such repository")
     fetched = {line.split("/")[-1] for line in handler.log if line.startswith("GET /org/")}
     expected = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert fetched - {"special_tokens_map.json"} == expected

@@ -120,7 +120,7 @@ def test_ready_made_adapters(tmp_path: Path, mini_encoder: Path, saved: Path, hu
     assert "got one without an invertible adapter" in lines[3]
     assert lines[4].startswith("error: hub org/other: expected an adapter that fits the encoder")
     assert "expected adapter_config.json with adapter.safetensors or pytorch_adapter.bin" in lines[5]
-    assert lines[6].startswith("error: hub org/absent@main: 404")
+    assert lines[6].startswith("error: hub org/absent@main: no such repository")
     stored = load_file(saved / "adapter.safetensors")
     theirs = {name.replace("language-theirs", "language-sw"): tensor for name, tensor in stored.items()}
     for name in ("safe", "pickled"):

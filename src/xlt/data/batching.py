@@ -2,13 +2,17 @@
 
 An optimizer step always sees a uniformly random batch, as the papers do; *inside* the step examples are sorted by
 length and cut into micro-batches, and at prediction everything is sorted. Neither changes what is computed, only how
-much padding is.
+much padding is. ``XLT_FAST=0`` (``make FAST=0``) is the reference path: everything in the order given.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
+
+FAST = os.environ.get("XLT_FAST", "1") != "0"
+"""Whether inputs are sorted by length inside a batch; without, batches are plain padded ones, for comparison."""
 
 
 def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -37,10 +41,11 @@ def by_token_budget(
     """
     groups: list[list[int]] = []
     rows = width = 0
-    for index in sorted(indices, key=lambda i: -widths[i]):
-        if groups and (rows + costs[index]) * width <= budget:
+    for index in sorted(indices, key=lambda i: -widths[i]) if FAST else indices:
+        wider = max(width, widths[index])
+        if groups and (rows + costs[index]) * wider <= budget:
             groups[-1].append(index)
-            rows += costs[index]
+            rows, width = rows + costs[index], wider
         else:
             groups.append([index])
             rows, width = costs[index], widths[index]

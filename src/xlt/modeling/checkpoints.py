@@ -243,34 +243,22 @@ def _embedding_rows(path: Path) -> int:
 
 def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
     """Those of ``files`` that a hub repository has, in the hub's own cache: a folder named after the commit."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from xlt.data import fetching, hub
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(files)))
-    except LocalEntryNotFoundError:
-        raise Unavailable("the hub cannot be reached and its cache has no such revision") from None
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise Unavailable(first[0]) from None
+        return hub.hub_snapshot(repository, revision, files)
+    except fetching.Unavailable as reason:
+        raise Unavailable(str(reason)) from None
 
 
 def _from_hub(repository: str, revision: str | None, folder: Path) -> str:
+    from xlt.data.hub import hub_names
+
     snapshot = _snapshot(repository, revision, (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES))
     if not weight_files(snapshot):
-        raise Unavailable(_why_no_weights(repository, snapshot.name))
+        raise Unavailable(_refusal(hub_names(repository, snapshot.name)))
     _copy(snapshot, folder)
     return f"hub {repository}@{snapshot.name}"
-
-
-def _why_no_weights(repository: str, revision: str) -> str:
-    from huggingface_hub import model_info
-
-    try:
-        names = [file.rfilename for file in model_info(repository, revision=revision).siblings or []]
-    except (OSError, ValueError):
-        names = []
-    return _refusal(names)
 
 
 def _refusal(names: list[str]) -> str:

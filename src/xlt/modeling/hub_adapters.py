@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from xlt.data.fetching import Unavailable
+from xlt.data.hub import hub_snapshot
 from xlt.errors import InputError
 from xlt.modeling.language_adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_name, add_saved_adapter
 from xlt.runs import HubAdapter
@@ -43,18 +45,12 @@ def fetch_language_adapter(encoder: Any, language: str, source: HubAdapter) -> s
 
 def _download(source: HubAdapter) -> Path:
     """The snapshot of a repository in the hub's own cache: a folder named after the commit."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     names = [ADAPTER_CONFIG, ADAPTER_WEIGHTS, PICKLED]
     where = f"hub {source.hub}@{source.revision or 'main'}"
     try:
-        snapshot = Path(snapshot_download(source.hub, revision=source.revision, allow_patterns=names))
-    except LocalEntryNotFoundError:
-        raise InputError(f"{where}: the hub cannot be reached and its cache has no such revision") from None
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{where}: {first[0]}") from None
+        snapshot = hub_snapshot(source.hub, source.revision, names)
+    except Unavailable as reason:
+        raise InputError(f"{where}: {reason}") from None
     if not (snapshot / ADAPTER_CONFIG).exists() or not any((snapshot / name).exists() for name in names[1:]):
         raise InputError(f"{where}: expected {ADAPTER_CONFIG} with {ADAPTER_WEIGHTS} or {PICKLED}; not there")
     return snapshot

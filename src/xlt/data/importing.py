@@ -1,0 +1,197 @@
+"""Files that a user already has, in the owners' layouts or XTREME's: recognised, checked, and put into the data folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xlt.artifacts import sha256_file
+from xlt.config import Profile, Recipe, Task
+from xlt.data.archives import place_of
+from xlt.data.download import published
+from xlt.data.locking import Lock
+from xlt.data.manifest import Wanted
+from xlt.data.needed import beside, patterns
+from xlt.data.placed import DataFolder
+from xlt.data.sources import Located, read
+from xlt.errors import InputError
+
+_ELSEWHERE = (  # where XTREME's script, or an owner's unpacked archive, has what lies here under the name on the left
+    (r"xtreme/(.+)", r"\1"),
+    (r"socialiqa/(.+)", r"siqa/\1"),
+    (r"socialiqa/(.+)", r"siqa/socialIQa_v1.4/\1"),
+    (r"xcopa/data/([^/]+)/(.+)", r"xcopa/\2"),
+    (r"copa/(train|val).jsonl", r"xcopa/\1.en.jsonl"),
+    (r"mewsli_x/(.+)", r"mewslix/\1"),
+    (r"mewsli_x/(.+)", r"\1"),
+    (r"glue/QQP/(.+)", r"QQP/\1"),
+    (r"copa/(.+)", r"COPA/\1"),
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A path pattern of the data folder, the same in the folder that is read, and how a file there is checked."""
+
+    target: str
+    source: str
+    format: str | None
+    language: str
+    labels: tuple[str, ...] | None
+
+
+@dataclass
+class Imported:
+    """What an import did, all paths relative: taken (target -> source), refused (source -> why), and the rest."""
+
+    taken: dict[str, str] = field(default_factory=dict)
+    present: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+
+def candidates(
+    files: Sequence[Wanted], profiles: Iterable[Profile], tasks: Mapping[str, Task], recipes: Mapping[str, Recipe]
+) -> Iterator[Candidate]:
+    """Everything that a config of this project reads, first under its own name, then under others."""
+    known: dict[str, Candidate] = {}
+    for profile in [*profiles, None]:
+        for name, _, language, alternatives in patterns(profile, tasks, recipes):
+            labels = tasks[name].labels if name in tasks else recipes[name].labels
+            for path, kind in alternatives:
+                allowed = None if labels is None else tuple(labels)
+                known.setdefault(path, Candidate(path, path, kind, language, allowed))
+    for one in files:
+        known.setdefault(one.path, Candidate(one.path, one.path, None, one.language, None))
+    yield from known.values()
+    members = {one.path: [step.member for step in one.steps if step.member is not None] for one in files}
+    for path, candidate in known.items():
+        for place in (*members.get(path, []), *_other_places(path)):
+            yield Candidate(path, place, candidate.format, candidate.language, candidate.labels)
+
+
+def _other_places(path: str) -> Iterator[str]:
+    for here, there in _ELSEWHERE:
+        if match := re.fullmatch(here, path):
+            yield match.expand(there)
+
+
+def import_folder(
+    source: Path, data: Path, wanted: Sequence[Candidate], files: Sequence[Wanted], lock: Lock, *, link: bool = False
+) -> Imported:
+    """Put what is recognised below ``source`` into ``data``: copied, or with ``link`` as hard links where that can be.
+
+    A file is taken when its reader can read all of it and, where the published hash is known, has that hash. Nothing
+    that is there already is replaced.
+
+    Raises:
+        InputError: there is no such folder, or nothing in it was recognised.
+    """
+    if not source.is_dir():
+        raise InputError("expected a folder of data files or an archive made by make data-pack", source)
+    folder = DataFolder(data)
+    result = Imported()
+    by_path = {one.path: one for one in files}
+    with folder.exclusively():
+        staged: dict[str, Path] = {}
+        groups: dict[str, list[str]] = {}
+        for candidate in wanted:
+            if candidate.target in groups:
+                continue
+            kept = []
+            for target, name, others in _found(source, candidate):
+                if _one(folder, source, candidate, target, name, by_path, lock, result):
+                    kept.append(target)
+                    for other, place in others:
+                        _one(folder, source, candidate, other, place, by_path, lock, result)
+            if kept:
+                groups[candidate.target] = sorted(kept)
+        for target, name in result.taken.items():
+            staged[target] = _stage(source / name, folder.incoming / target, link)
+        globbed = {pattern: names for pattern, names in groups.items() if "*" in pattern}
+        folder.place(staged, f"imported from {source.name}", globbed)
+    used = {*result.taken.values(), *result.present.values(), *result.refused}
+    everything = (path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file())
+    result.left = [name for name in everything if name not in used]
+    if not used:
+        raise InputError("expected files in the owners' or XTREME's layout, recognised none; see docs/data.md", source)
+    return result
+
+
+def _found(source: Path, candidate: Candidate) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+    """The files of a candidate: target, path below ``source``, and both of what is there and read beside it."""
+    there = sorted(source.glob(candidate.source)) if "*" in candidate.source else [source / candidate.source]
+    for path in there:
+        if path.is_file():
+            name = path.relative_to(source).as_posix()
+            target = place_of(candidate.target, name)
+            kind = candidate.format or ""
+            pairs = zip(beside(target, kind), beside(name, kind), strict=True)
+            yield target, name, [(other, place) for other, place in pairs if (source / place).is_file()]
+
+
+def _one(
+    folder: DataFolder,
+    source: Path,
+    candidate: Candidate,
+    target: str,
+    name: str,
+    by_path: Mapping[str, Wanted],
+    lock: Lock,
+    result: Imported,
+) -> bool:
+    """Judge one file; whether it is now in the folder or will be."""
+    if target in result.taken or target in result.present:
+        return True
+    if name in result.taken.values() or name in result.present.values():  # it has its place already
+        return False
+    why = _wrong(source / name, name, candidate, target, by_path, lock)
+    if why is None and (folder.path / target).exists():
+        if sha256_file(folder.path / target) == sha256_file(source / name):
+            result.present[target] = name
+            return True
+        why = f"another file is at {target} already; delete that one to take this one"
+    if why is not None:
+        result.refused[name] = why
+        return False
+    result.refused.pop(name, None)
+    result.taken[target] = name
+    return True
+
+
+def _wrong(
+    path: Path, name: str, candidate: Candidate, target: str, by_path: Mapping[str, Wanted], lock: Lock
+) -> str | None:
+    """Why a file is not what it should be; None: nothing speaks against it."""
+    one = by_path.get(target)
+    if one is not None:
+        values, complete = published(one, lock)
+        if complete and (got := sha256_file(path)) not in values:
+            return f"not the published file: expected sha256 {' or '.join(sorted(values))}, got {got}"
+    if candidate.format is None or place_of(candidate.target, name) != target:  # read beside another file
+        return None
+    try:
+        read(Located(name, candidate.format, (path,)), candidate.language, candidate.labels)
+    except InputError as error:
+        return str(InputError(error.message, name, error.line))
+    return None
+
+
+def _stage(source: Path, target: Path, link: bool) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    if link:
+        try:
+            os.link(source, target)
+            return target
+        except OSError:  # another file system
+            pass
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise InputError(f"cannot copy: {error.strerror}", source) from None
+    return target
