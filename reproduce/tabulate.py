@@ -12,16 +12,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
-# In place of this script's own folder, where its name would hide the package tabulate.
+# In place of this script's own folder, where its name would hide the package tabulate; that follows at the end.
 sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from table_inputs import row_names, sizes_found, task_configs
 
 from xlt import languages
 from xlt.artifacts import write_atomic
-from xlt.config import Recipe, Table, Task, load, load_all
+from xlt.config import Table, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.results.render import Document, standalone, to_latex, to_markdown
 from xlt.results.reported import load_reported
@@ -65,10 +66,6 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
             path.unlink()
 
 
-def _tasks(configs: Path, names: list[str]) -> dict[str, Task]:
-    return {name: load(Task, configs / "tasks" / f"{name}.yaml") for name in names}
-
-
 def _in_table_order(configs: Path, names: list[str]) -> list[str]:
     """Tasks in the order of the tables' columns, then those that no table has."""
     columns = [task for table in load_all(Table, configs / "tables").values() for task in table.tasks]
@@ -77,32 +74,8 @@ def _in_table_order(configs: Path, names: list[str]) -> list[str]:
 
 def _rows(root: Path, plan: Plan, config: Table) -> dict[str, Regime]:
     """The regimes a table shows, with their runs, in its order."""
-    names = plan.tables[config.name].regimes if config.name in plan.tables else config.regimes
-    if names and not set(names) & set(plan.regimes):
-        known = ", ".join(plan.regimes) or "none"
-        raise InputError(f"expected a regime of {config.name} in the plan, got {known}", root / "plan.json")
+    names = row_names(root, plan, config)
     return {name: load_regime(root, plan, name) if name in plan.regimes else Regime(name, name, []) for name in names}
-
-
-def _sizes(data: Path | None, configs: Path, tasks: dict[str, Task], world: list[str] | None) -> Mapping[str, Any]:
-    """The sizes found in the data folder: in all official languages, or in the generated world's that have files."""
-    from xlt.data.sizes import count_all
-
-    if data is None:
-        raise InputError("expected --data, the folder that a table of sizes counts")
-    recipes = load_all(Recipe, configs / "recipes")
-    trained = {task.recipe for task in tasks.values()}
-    trained |= {after for name in trained if (after := recipes[name].after) is not None}
-    recipes = {name: recipe for name, recipe in recipes.items() if name in trained}
-    official = {name: list(dict.fromkeys(chain(*task.languages.values()))) for name, task in tasks.items()}
-    if world is None:
-        return count_all(data, tasks, recipes, official)
-    found = count_all(data, tasks, recipes, dict.fromkeys(tasks, world))
-    return {
-        name: {split: {code: n for code, n in own.items() if n is not None} for split, own in by_split.items()}
-        for name, by_split in found.items()
-        if any(n is not None for own in by_split.values() for n in own.values())
-    }
 
 
 def main() -> None:
@@ -118,7 +91,7 @@ def main() -> None:
     reported = load_reported(configs / "reported")
     if arguments.table:
         config = load(Table, configs / "tables" / f"{arguments.table}.yaml")
-        tasks = _tasks(configs, config.tasks)
+        tasks = task_configs(configs, config.tasks)
         written = KINDS[config.kind](
             Inputs(
                 config=config,
@@ -129,7 +102,7 @@ def main() -> None:
                 left_out=plan.tables[config.name].left_out if config.name in plan.tables else [],
                 reported=reported,
                 configs=configs,
-                sizes=_sizes(arguments.data, configs, tasks, world) if config.kind == "sizes" else None,
+                sizes=sizes_found(arguments.data, configs, tasks, world) if config.kind == "sizes" else None,
                 world=world is not None,
             )
         )
@@ -143,7 +116,7 @@ def main() -> None:
             )
         regime = regimes[arguments.regime]
         explanations = regime_table.load_explanations(configs / "tables" / "notes" / "differences.yaml")
-        tasks = _tasks(configs, _in_table_order(configs, regime.tasks))
+        tasks = task_configs(configs, _in_table_order(configs, regime.tasks))
         tasks = {name: task for name, task in tasks.items() if not task.separate}
         regime = regime.serving(tasks)
         own = regime_table.build(plan, regime, regimes, tasks, reported, explanations)

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Matrix = NDArray[np.float64]
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "xlt",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
     "font.family": "DejaVu Sans",
     "font.size": 8,
 }
+"""Settings of every figure: one font, text as outlines in SVG, no identifiers drawn at random."""
 _CELL = 0.42
 """Side of a heat map's cell, in inches."""
 
@@ -49,7 +50,8 @@ def diverging(matrices: Sequence[Matrix]) -> Scale:
     return Scale(-end, end, diverging=True)
 
 
-def _new(width: float, height: float) -> tuple[Figure, Any]:
+def new_figure(width: float, height: float) -> tuple[Figure, Any]:
+    """A figure of that size, in inches, and its axes, without a window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -58,7 +60,7 @@ def _new(width: float, height: float) -> tuple[Figure, Any]:
     return figure, figure.add_subplot()
 
 
-def _saved(figure: Figure) -> dict[str, bytes]:
+def saved(figure: Figure) -> dict[str, bytes]:
     """The figure by suffix, without the time it was made at."""
     files = {}
     for suffix, metadata in ((".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
@@ -81,9 +83,9 @@ def heatmap(
     """
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         side = _CELL * len(names)
-        figure, axes = _new(max(side + 1.7, 3.6), max(side + 1.0, 2.4))
+        figure, axes = new_figure(max(side + 1.7, 3.6), max(side + 1.0, 2.4))
         colours = mpl.colormaps["RdBu" if scale.diverging else "viridis"].with_extremes(bad="0.85")
         image = axes.imshow(np.ma.masked_invalid(values), colours, vmin=scale.low, vmax=scale.high)
         axes.set_xticks(range(len(names)), names)
@@ -104,7 +106,7 @@ def heatmap(
                     column, row, shown, ha="center", va="center", fontsize=6.5, color="white" if dark else "black"
                 )
         figure.colorbar(image, shrink=0.8)
-        return _saved(figure)
+        return saved(figure)
 
 
 def scatter(
@@ -113,8 +115,8 @@ def scatter(
     """Named points (name, x, y), by suffix; ``labels``: title, x axis, y axis."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
-        figure, axes = _new(4.6, 3.2)
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(4.6, 3.2)
         if zero_line:
             axes.axhline(0, color="0.7", linewidth=0.8)
         axes.scatter([x for _, x, _ in points], [y for _, _, y in points], s=14, color="#35608d")
@@ -123,4 +125,4 @@ def scatter(
         axes.set_title(labels[0], fontsize=9)
         axes.set_xlabel(labels[1])
         axes.set_ylabel(labels[2])
-        return _saved(figure)
+        return saved(figure)

@@ -59,11 +59,14 @@ class Written:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
+def benchmark_values(inputs: Inputs) -> benchmark_table.BenchmarkTable:
+    """Table 2 as values."""
+    return benchmark_table.build(inputs.config, inputs.plan, inputs.tasks, inputs.regimes, inputs.left_out, inputs.root)
+
+
 def benchmark(inputs: Inputs) -> Written:
     """Regimes by tasks (table 2)."""
-    table = benchmark_table.build(
-        inputs.config, inputs.plan, inputs.tasks, inputs.regimes, inputs.left_out, inputs.root
-    )
+    table = benchmark_values(inputs)
     page = benchmark_table.document(table)
     return Written(page, export.benchmark_csv(table), export.benchmark_json(table, page, inputs.reported))
 
@@ -75,10 +78,10 @@ def languages(inputs: Inputs) -> Written:
     return Written(page, language_table.to_csv(table), language_table.to_document_json(table, page))
 
 
-def pairs(inputs: Inputs) -> Written:
-    """Regimes by language pairs, with a matrix and a heat map of each (table 4)."""
+def pairs_values(inputs: Inputs) -> pairs_table.PairsTable:
+    """Table 4 as values."""
     facts = load_facts(inputs.configs / "languages.yaml")
-    table = pairs_table.build(
+    return pairs_table.build(
         inputs.config,
         inputs.plan,
         inputs.tasks,
@@ -86,20 +89,30 @@ def pairs(inputs: Inputs) -> Written:
         inputs.left_out,
         lambda codes: typology.distance(facts, codes),
     )
+
+
+def pairs(inputs: Inputs) -> Written:
+    """Regimes by language pairs, with a matrix and a heat map of each (table 4)."""
+    table = pairs_values(inputs)
     page = pairs_table.document(table)
     text = pairs_table.to_document_json(table, page)
     return Written(page, pairs_table.to_csv(table), text, pairs_table.files(table))
 
 
-def groups(inputs: Inputs) -> Written:
-    """Gains by groups of languages, and what they go with (table 7)."""
+def groups_values(inputs: Inputs) -> groups_table.GroupsTable:
+    """Table 7 as values."""
     facts = load_facts(inputs.configs / "languages.yaml")
 
     def measures(codes: Sequence[str]) -> list[Measure]:
         size = typology.pretraining(facts, inputs.plan.model, codes)
         return [typology.distance(facts, codes), *([] if size is None else [size])]
 
-    table = groups_table.build(inputs.config, inputs.plan, inputs.tasks, inputs.regimes, inputs.left_out, measures)
+    return groups_table.build(inputs.config, inputs.plan, inputs.tasks, inputs.regimes, inputs.left_out, measures)
+
+
+def groups(inputs: Inputs) -> Written:
+    """Gains by groups of languages, and what they go with (table 7)."""
+    table = groups_values(inputs)
     page = groups_table.document(table)
     return Written(
         page, groups_table.to_csv(table), groups_table.to_document_json(table, page), groups_table.files(table)

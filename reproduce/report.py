@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Write the report: one HTML page with every table, chart and claim, and the evidence behind each score; docs/report.md.
+
+    python reproduce/report.py --root out/pilot/e5-small
+
+It shows what has finished and names what has not; nothing is trained or scored. Figures for papers go beside the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate; it follows at the end.
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from table_inputs import rounding_error, row_names, sizes_found, task_configs
+
+from xlt import languages
+from xlt.artifacts import write_atomic
+from xlt.config import Table, Task, load_all
+from xlt.errors import InputError, exit_status
+from xlt.results.reported import Reported, load_reported
+from xlt.results.runs import Plan, Regime, load_plan, load_regime
+
+if TYPE_CHECKING:
+    from xlt.results.claims import Finding
+    from xlt.results.report.page import Shown
+    from xlt.results.report.story import Missing
+    from xlt.results.tables import Inputs
+    from xlt.results.verdicts import Verdict
+
+HEADLINE = "table2"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="folder of one profile and model, with plan.json")
+    parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
+    parser.add_argument("--output", type=Path, help="folder to write to; default: <root>/report")
+    parser.add_argument("--data", type=Path, help="folder of official files, for the table of sizes")
+    parser.add_argument("--world", type=Path, help="folder of the generated world the runs were made on")
+    return parser.parse_args()
+
+
+class Reader:
+    """Reads what the report shows from the runs below a root; each run once."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.root, self.configs, self.data = arguments.root, arguments.configs, arguments.data
+        self.world_folder: Path | None = arguments.world
+        self.world = list(languages.register(self.world_folder / "languages.yaml")) if self.world_folder else None
+        self.plan: Plan = load_plan(self.root)
+        self.tables: dict[str, Table] = load_all(Table, self.configs / "tables")
+        self.regimes: dict[str, Regime] = {n: load_regime(self.root, self.plan, n) for n in self.plan.regimes}
+        self.reported: list[Reported] = load_reported(self.configs / "reported")
+
+    def goals(self) -> dict[str, str]:
+        """The goal of make for each planned regime: its own, or a table that has it as a row."""
+        tables = {row: name for name, table in reversed(self.plan.tables.items()) for row in table.regimes}
+        own = {path.stem for path in (self.configs / "regimes").glob("*.yaml")}
+        return {name: name if name in own else tables.get(name, HEADLINE) for name in self.plan.regimes}
+
+    def inputs(self, config: Table) -> Inputs:
+        """What a table is made from."""
+        from xlt.results.tables import Inputs
+
+        tasks = task_configs(self.configs, config.tasks)
+        sizes = sizes_found(self.data, self.configs, tasks, self.world) if config.kind == "sizes" else None
+        rows = row_names(self.root, self.plan, config)
+        return Inputs(
+            config=config,
+            plan=self.plan,
+            root=self.root,
+            tasks=tasks,
+            regimes={name: self.regimes.get(name, Regime(name, name, [])) for name in rows},
+            left_out=self.plan.tables[config.name].left_out if config.name in self.plan.tables else [],
+            reported=self.reported,
+            configs=self.configs,
+            sizes=sizes,
+            world=self.world is not None,
+        )
+
+    def why_absent(self, config: Table) -> str:
+        """Why a table cannot be shown; empty when it can."""
+        if config.kind == "sizes":
+            return (
+                ""
+                if self.data is not None and self.data.is_dir()
+                else "it counts data files, and there is no data folder here"
+            )
+        if config.name not in self.plan.tables:
+            return "it is not planned for this profile"
+        rows = [self.regimes[name] for name in self.plan.tables[config.name].regimes if name in self.regimes]
+        done = {task for regime in rows for run in regime.finished for task in run.planned.tasks}
+        return "" if done & set(config.tasks) else "no run behind it has finished"
+
+    def others(self) -> tuple[list[Shown], list[Missing]]:
+        """The tables besides the headline: those that can be shown, and those that cannot."""
+        from xlt.results import groups_table, pairs_table
+        from xlt.results.report.cells import command
+        from xlt.results.report.page import Shown
+        from xlt.results.report.story import Missing
+        from xlt.results.tables import KINDS, groups_values, pairs_values
+
+        shown, absent = [], []
+        for name, config in self.tables.items():
+            call = command(self.plan, name)
+            if name == HEADLINE:
+                continue
+            if why := self.why_absent(config):
+                absent.append(Missing(config.title, why, call))
+            elif config.kind == "pairs":
+                pairs = pairs_values(self.inputs(config))
+                shown.append(Shown(name, pairs_table.document(pairs), call, pairs))
+            elif config.kind == "groups":
+                groups = groups_values(self.inputs(config))
+                shown.append(Shown(name, groups_table.document(groups), call, groups))
+            else:
+                shown.append(Shown(name, KINDS[config.kind](self.inputs(config)).document, call))
+        return shown, absent
+
+    def findings(self) -> list[Finding]:
+        """The finding on every claim."""
+        from xlt.results.claims import Claim, assess
+
+        tasks = load_all(Task, self.configs / "tasks")
+        claims = load_all(Claim, self.configs / "claims").values()
+        return [assess(claim, self.root, self.plan, self.regimes, tasks) for claim in claims]
+
+    def verdicts(self, inputs: Inputs, failed: Mapping[str, str]) -> Sequence[Verdict]:
+        """The verdict on every cell of the headline table."""
+        from xlt.results.expectations import world_digest
+        from xlt.results.verdicts import verdicts
+
+        extra = rounding_error(self.configs, self.plan, self.regimes)
+        world = world_digest(self.world_folder) if self.world_folder else None
+        return verdicts(self.plan, inputs.regimes, inputs.tasks, self.reported, failed, extra, world)
+
+
+def main() -> None:
+    """Read the runs and write ``index.html`` and ``figures/``."""
+    arguments = _arguments()
+    reader = Reader(arguments)
+    if HEADLINE not in reader.tables:
+        raise InputError(f"expected the headline table {HEADLINE}", reader.configs / "tables" / f"{HEADLINE}.yaml")
+    from xlt.results.integrity import swapped
+    from xlt.results.report.page import Material, build
+    from xlt.results.tables import benchmark_values
+    from xlt.results.verification import failures
+
+    inputs = reader.inputs(reader.tables[HEADLINE])
+    failed = failures(reader.root, reader.plan) | swapped(reader.root, reader.plan)
+    shown, absent = reader.others()
+    page, figures = build(
+        Material(
+            root=reader.root,
+            plan=reader.plan,
+            headline=benchmark_values(inputs),
+            tables=shown,
+            regimes=reader.regimes,
+            findings=reader.findings(),
+            papers={entry.paper: entry.citation.split(",")[0] for entry in reader.reported},
+            verdicts=list(reader.verdicts(inputs, failed)),
+            failed=failed,
+            goals=reader.goals(),
+            absent=absent,
+        )
+    )
+    folder = arguments.output or reader.root / "report"
+    for path in (folder / "figures").glob("*.*"):
+        if path.suffix in (".svg", ".pdf") and path.name not in figures:
+            path.unlink()
+    for name, content in figures.items():
+        write_atomic(folder / "figures" / name, content)
+    write_atomic(folder / "index.html", page)
+    print(f"wrote {folder / 'index.html'} ({len(page.encode()) / 2**20:.1f} MiB) and {len(figures)} figures beside it")
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_status(main))

@@ -1,0 +1,238 @@
+"""The cells of the headline table, each with everything it rests on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from xlt.config import Task
+from xlt.results import figures
+from xlt.results.aggregate import TaskResult, headline_metrics, summarize
+from xlt.results.benchmark_table import BenchmarkTable
+from xlt.results.render import Text
+from xlt.results.report.evidence import Anchors, Curve, Register, RunEvidence, listed, shortened
+from xlt.results.reported import AVERAGE, Reported
+from xlt.results.runs import Plan
+from xlt.results.verdicts import Status, Verdict
+
+WORST_FIRST: tuple[Status, ...] = (
+    "error",
+    "lower",
+    "higher",
+    "near",
+    "reproduced",
+    "not comparable",
+    "not run",
+    "no data",
+    "not reported",
+)
+MARKS: dict[str, str] = {
+    "reproduced": "✓",
+    "near": "≈",
+    "higher": "▲",
+    "lower": "▼",
+    "error": "✕",
+    "not comparable": "≠",
+    "not reported": "·",
+    "not run": "○",
+    "no data": "–",
+    "supported": "✓",
+    "contradicted": "✕",
+    "not shown": "≈",
+    "not covered": "–",
+}
+"""A sign for each verdict, so that colour is never all that tells them apart."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One language (or average) of one metric: score by seed, and its verdicts."""
+
+    label: str
+    examples: str
+    seeds: list[str]
+    shown: str
+    verdict: Verdict | None
+    source: str
+    average: bool
+
+
+@dataclass(frozen=True)
+class Block:
+    """One metric of a cell."""
+
+    title: str
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run behind a cell, printed; ``state`` says whether it finished. Labels name entries of the appendix."""
+
+    seed: int
+    folder: str
+    state: str
+    training_files: str
+    test_files: str
+    made_from: str
+    device: str = ""
+    train: str = ""
+    predict: str = ""
+    memory: str = ""
+    trained: str = ""
+    weights: str = ""
+    environment: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One regime on one task."""
+
+    anchor: str
+    regime: str
+    regime_title: str
+    task_title: str
+    text: Text
+    status: Status
+    why: str
+    command: str
+    step: str
+    seeds: list[int]
+    planned_seeds: list[int]
+    split: str
+    blocks: list[Block]
+    runs: list[RunRow]
+    curves: list[tuple[int, str, Curve]]
+    missing: str
+
+
+@dataclass
+class Appendix:
+    """What cells refer to by label: environments, sets of data files, and sources of reported numbers."""
+
+    environments: Register
+    data: Register
+    sources: Register
+
+    def source(self, entry: Reported | None) -> str:
+        """The label of where a number was read; empty for none."""
+        if entry is None:
+            return ""
+        rows = [("Reported in", entry.citation), ("Table", entry.table), ("Row", entry.method)]
+        rows += [("Read in", f"{entry.source} ({entry.confidence})")]
+        return self.sources.label([*rows, *([("Note", entry.note)] if entry.note else [])])
+
+
+def command(plan: Plan, goal: str, seeds: Iterable[int] = ()) -> str:
+    """The call of make that makes something of this profile and model."""
+    words = ["make", goal, f"PROFILE={plan.profile}", f"MODEL={plan.model}"]
+    chosen = " ".join(str(seed) for seed in seeds)
+    return shlex.join([*words, *([f"SEEDS={chosen}"] if chosen else [])])
+
+
+def cells(
+    table: BenchmarkTable,
+    texts: Mapping[tuple[str, str], Text],
+    evidence: Mapping[str, Sequence[RunEvidence]],
+    found: Sequence[Verdict],
+    goals: Mapping[str, str],
+    places: tuple[Anchors, Appendix],
+) -> dict[tuple[str, str], Cell]:
+    """Every cell by (regime, task).
+
+    Args:
+        table: the headline table.
+        texts: what it prints in each cell.
+        evidence: the runs of each regime.
+        found: the verdicts on the table's cells.
+        goals: regime -> the goal of make that makes its runs.
+        places: the page's anchors and its appendix.
+    """
+    anchors, appendix = places
+    made = {}
+    for name, by_task in table.results.items():
+        for task, result in by_task.items():
+            own = [v for v in found if (v.regime, v.task) == (name, task)]
+            status, why = _status(own, table.tasks[task])
+            runs = [run for run in evidence.get(name, ()) if task in run.planned.tasks]
+            made[name, task] = Cell(
+                anchor=anchors.new("cell", name, task),
+                regime=name,
+                regime_title=table.regimes[name].title,
+                task_title=table.tasks[task].title,
+                text=texts[name, task],
+                status=status,
+                why=why,
+                command=command(table.plan, goals[name], result.planned_seeds),
+                step=f"python reproduce/run.py <root>/{runs[0].planned.dir}" if runs else "",
+                seeds=list(result.seeds),
+                planned_seeds=list(result.planned_seeds),
+                split=result.split or "",
+                blocks=[_block(result, metric, own, appendix) for metric in table.tasks[task].metrics]
+                if result.status == "ok"
+                else [],
+                runs=[_row(run, task, appendix) for run in runs],
+                curves=[(run.planned.seed, name, curve) for run in runs for name, curve in run.curves.items()],
+                missing=figures.missing(result),
+            )
+    return made
+
+
+def _status(own: Sequence[Verdict], task: Task) -> tuple[Status, str]:
+    """The worst verdict on the averages of the metrics that make the task's score, and why."""
+    metrics = {"", *headline_metrics(task)}
+    averages = [v for v in own if v.metric in metrics and v.language in ("", AVERAGE)]
+    if not averages:
+        return "not reported", ""
+    worst = min(averages, key=lambda v: WORST_FIRST.index(v.status))
+    return worst.status, worst.reason
+
+
+def _block(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Appendix) -> Block:
+    verdicts = {v.language: v for v in own if v.metric == metric}
+
+    def line(label: str, examples: str, by_seed: Mapping[int, float], language: str) -> Line:
+        stat, verdict = summarize(by_seed), verdicts.get(language)
+        return Line(
+            label,
+            examples,
+            [f"{by_seed[seed]:.1f}" if seed in by_seed else "–" for seed in result.seeds],
+            "–" if stat is None else figures.score(stat),
+            verdict,
+            appendix.source(verdict.entry) if verdict is not None else "",
+            language == AVERAGE,
+        )
+
+    rows = [line(f"Average of {len(result.languages)}", "", result.average(metric), AVERAGE)]
+    rows += [
+        line(figures.language(code), figures.count(result.n[code]), result.values[metric][code], code)
+        for code in result.languages
+    ]
+    return Block(figures.METRIC_TITLES.get(metric, metric), rows)
+
+
+def _row(run: RunEvidence, task: str, appendix: Appendix) -> RunRow:
+    tested = run.evaluated_on(task)
+    row = RunRow(
+        seed=run.planned.seed,
+        folder=run.planned.dir,
+        state="not run",
+        training_files=appendix.data.label(run.trained_on) if run.trained_on else "",
+        test_files=appendix.data.label(tested) if tested else "",
+        made_from=listed(run.settings.made_from) if run.settings is not None else "",
+    )
+    made = run.made
+    if made is None:
+        return row
+    return replace(
+        row,
+        state="finished",
+        device=made.device or "not recorded",
+        train=figures.duration(made.wall_seconds.train),
+        predict=figures.duration(made.wall_seconds.predict),
+        memory="not recorded" if made.peak_memory_bytes is None else figures.memory(made.peak_memory_bytes),
+        trained=figures.count(made.trainable_parameters),
+        weights=shortened(made.weights_sha256),
+        environment=appendix.environments.label(made.environment()),
+    )

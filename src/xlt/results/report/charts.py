@@ -1,0 +1,198 @@
+"""The charts of the report as values: cost against score, gain against distance, learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from xlt.results import figures
+from xlt.results.aggregate import summarize
+from xlt.results.benchmark_table import BenchmarkTable
+from xlt.results.groups_table import ALL, GroupsTable
+from xlt.results.report.evidence import RunEvidence
+
+KINDS = {
+    "full": "full fine-tuning",
+    "bottleneck": "adapter",
+    "lora": "LoRA",
+    "madx": "MAD-X",
+    "head": "head only",
+    "frozen": "nothing trained",
+}
+"""Ways of tuning (configs/regimes) and how a legend names them; each keeps its colour and shape in every chart."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """``kind`` is a place in ``KINDS`` (colour and shape); ``open``: hollow or dashed, for intermediate training."""
+
+    kind: int
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Series:
+    """Named points (label, x, y), joined by a line when ``line``."""
+
+    name: str
+    points: list[tuple[str, float, float]]
+    style: Style
+    line: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart with what a reader who cannot see it needs: a description; its values are listed beside it."""
+
+    name: str
+    title: str
+    description: str
+    x: str
+    y: str
+    series: list[Series]
+    log_x: bool = False
+    zero: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def style(evidence: Sequence[RunEvidence]) -> Style:
+    """The style of a regime, from the config of one of its runs."""
+    regime = next((run.settings.regime for run in evidence if run.settings is not None), {})
+    tuning = regime.get("tuning")
+    kind = tuning.get("kind") if isinstance(tuning, dict) else None
+    place = list(KINDS).index(kind) if kind in KINDS else len(KINDS)
+    return Style(place, regime.get("intermediate") is not None)
+
+
+def legend(styles: Sequence[Style]) -> list[tuple[Style, str]]:
+    """The styles in use with their names, in a fixed order."""
+    names = [*KINDS.values(), "other"]
+    found = sorted(set(styles), key=lambda each: (each.kind, each.open))
+    return [(each, names[each.kind] + (", intermediate training" if each.open else "")) for each in found]
+
+
+def cost_charts(table: BenchmarkTable, styles: Mapping[str, Style]) -> list[Chart]:
+    """Average score against trained parameters and against training time (intermediate training included)."""
+    parameters, times = [], []
+    for name, stat in table.averages.items():
+        found = table.costs[name]
+        if stat is None or found is None:
+            continue
+        title = table.regimes[name].title
+        if found.trained > 0:
+            parameters.append(Series(title, [(title, float(found.trained), stat.mean)], styles[name]))
+        if found.train is not None:
+            minutes = (found.train + (found.intermediate or 0.0)) / 60
+            times.append(Series(title, [(title, minutes, stat.mean)], styles[name]))
+    score = f"average over {len(table.common)} tasks (percent)"
+    made = [
+        Chart(
+            "score-parameters",
+            "Score against trained parameters",
+            f"Each regime's {score} against the parameters it trains, on a logarithmic scale. Up and to the left is better.",
+            "trained parameters (log scale)",
+            score,
+            parameters,
+            log_x=True,
+        ),
+        Chart(
+            "score-time",
+            "Score against training time",
+            f"Each regime's {score} against the minutes one seed trains for. Up and to the left is better.",
+            "training time per seed, intermediate training included (minutes)",
+            score,
+            times,
+        ),
+    ]
+    return [chart for chart in made if chart.series]
+
+
+def distance_charts(table: GroupsTable, styles: Mapping[str, Style]) -> list[Chart]:
+    """Gain over the reference against each measure of the languages, regime by regime, over all tasks."""
+    made = []
+    for number, measure in enumerate(table.measures):
+        for name in table.compared if table.cells else []:
+            points = table.points(name, ALL, measure)
+            if len(points) < 2:
+                continue
+            title, reference = table.regimes[name].title, table.regimes[table.config.reference].title
+            found = table.correlation(name, ALL, measure)
+            interval = (
+                ""
+                if found is None or found.low is None or found.high is None
+                else f" (95 % interval {_signed(found.low)} to {_signed(found.high)})"
+            )
+            note = (
+                "too few languages for a correlation" if found is None else f"Spearman ρ {_signed(found.rho)}{interval}"
+            )
+            made.append(
+                Chart(
+                    f"gain-{('distance', 'pretraining')[number]}-{name}",
+                    title,
+                    f"Gain of {title} over {reference} by language against {measure.title}: {note}.",
+                    measure.title,
+                    "gain (points)",
+                    [Series(title, points, styles[name])],
+                    zero=True,
+                    notes=[note],
+                )
+            )
+    return made
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def learning_curves(
+    evidence: Mapping[str, Sequence[RunEvidence]],
+    titles: Mapping[str, str],
+    recipes: Mapping[str, str],
+    styles: Mapping[str, Style],
+) -> list[Chart]:
+    """Development score by epoch, one chart per training set and one line per regime (mean over seeds).
+
+    Args:
+        evidence: the runs of each regime.
+        titles, styles: of the regimes.
+        recipes: titles of the training sets.
+    """
+    by_stage: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for name, runs in evidence.items():
+        for run in runs:
+            for stage, curve in run.curves.items():
+                if curve.dev_scores:
+                    seeds = by_stage.setdefault(stage, {}).setdefault(name, {})
+                    seeds.setdefault(run.planned.seed, curve.dev_scores)
+    return [_curves(stage, own, titles, recipes, styles) for stage, own in sorted(by_stage.items())]
+
+
+def _curves(
+    stage: str,
+    own: Mapping[str, Mapping[int, list[float]]],
+    titles: Mapping[str, str],
+    recipes: Mapping[str, str],
+    styles: Mapping[str, Style],
+) -> Chart:
+    title = recipes.get(stage, stage)
+    series = []
+    for name, by_seed in own.items():
+        points = []
+        for epoch in range(max(len(scores) for scores in by_seed.values())):
+            stat = summarize({seed: scores[epoch] for seed, scores in by_seed.items() if epoch < len(scores)})
+            if stat is not None:
+                points.append((f"epoch {epoch + 1}", float(epoch + 1), stat.mean))
+        series.append(Series(titles.get(name, name), points, styles[name], line=True))
+    return Chart(
+        f"curve-{stage}",
+        title,
+        f"Development score on {title} after each epoch, for {len(series)} regimes.",
+        "epoch",
+        "development score (percent)",
+        series,
+    )
+
+
+def axis_text(value: float, log: bool) -> str:
+    """A number on an axis: parameters in units when logarithmic, else as short as it is exact."""
+    return figures.parameters(round(value)) if log else f"{value:g}".replace("-", "−")
