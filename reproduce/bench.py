@@ -1,116 +1,107 @@
-"""Measure what the artifact promises about speed and memory; random data, nothing is downloaded.
+"""Measure speed and memory beside what people use today and beside the limit; nothing is downloaded (docs/performance.md).
 
-    python reproduce/bench.py --quick               small sizes, seconds
-    python reproduce/bench.py --only retrieval      a million candidates against 15,000 queries at 768 dimensions
+    python reproduce/bench.py --quick               small sizes, a minute: that everything runs and agrees
+    python reproduce/bench.py --only retrieval      one part; --candidates and --queries change its size
+    python reproduce/bench.py --data DATA --encoder FOLDER
+                                                    lengths and texts of real files instead of recorded lengths
 
-retrieval: exact top 20 by ``xlt.evaluation.retrieval.nearest`` (Mewsli-X at full size) against the bare matrix product
-in tiles of the same size. Promised: under 8 GB, and at most 1.5 times the time of the product.
+Exit status: 0 when all that is promised was kept, 1 when something was missed, 2 when a part failed. A quick bench promises
+nothing about time.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
 sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
-from xlt.artifacts import peak_memory_bytes, to_json, write_atomic
+from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
+from xlt.bench.parts import MODULES, measure
+from xlt.bench.settings import Bench, load_bench_config
 from xlt.errors import InputError, exit_status
 
-FULL = {"candidates": 1_000_000, "queries": 15_000, "width": 768}
-QUICK = {"candidates": 20_000, "queries": 400, "width": 768}
-DEPTH = 20
-LARGEST_BYTES, LARGEST_RATIO = 8e9, 1.5
+CONFIG = SOURCE_ROOT / "configs" / "bench.yaml"
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["retrieval"], default=None, help="one part (default: all)")
+    parser.add_argument("--only", nargs="+", choices=list(MODULES), default=list(MODULES), help="parts (default: all)")
     parser.add_argument("--quick", action="store_true", help="small sizes; promises about time are not checked")
     parser.add_argument("--candidates", type=int, help="retrieval: instead of the size's number")
     parser.add_argument("--queries", type=int, help="retrieval: instead of the size's number")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the matrix product (default: 1)")
-    parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    parser.add_argument("--threads", type=int, default=1, help="threads of every part (default: 1)")
+    parser.add_argument("--data", type=Path, help="a data folder, with --encoder: count lengths there")
+    parser.add_argument("--encoder", type=Path, help="a prepared encoder, for its tokenizer")
+    parser.add_argument("--output", type=Path, help="write the figures as JSON, and beside it as Markdown")
+    parser.add_argument("--part", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def timed(action: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock and of the processor, all threads together."""
-    clock, cpu = time.perf_counter(), time.process_time()
-    action()
-    return time.perf_counter() - clock, time.process_time() - cpu
-
-
-def retrieval(candidates: int, queries: int, width: int) -> dict[str, Any]:
-    """Seconds of the bare product and of the whole search, on the clock and of the processor, and the peak memory.
-
-    The ratio is that of processor time: on a machine that others use too, the clock says little.
-    """
-    import numpy as np
-
-    from xlt.evaluation.retrieval import nearest, tile_shape
-
-    rng = np.random.default_rng(0)
-    pool = rng.standard_normal((candidates, width), dtype=np.float32)
-    wanted = rng.standard_normal((queries, width), dtype=np.float32)
-    for side in (pool, wanted):
-        side /= np.sqrt(np.einsum("ij,ij->i", side, side))[:, None]
-    rows, columns = tile_shape(candidates)
-    wanted[:rows] @ pool[:columns].T  # the library starts its threads
-
-    def product() -> None:
-        for start in range(0, queries, rows):
-            for first in range(0, candidates, columns):
-                wanted[start : start + rows] @ pool[first : first + columns].T
-
-    (product_clock, product_cpu), (search_clock, search_cpu) = (
-        timed(product),
-        timed(lambda: nearest(wanted, pool, DEPTH)),
+def make_bench(options: argparse.Namespace) -> Bench:
+    """What is measured."""
+    if (options.data is None) != (options.encoder is None):
+        raise InputError("expected both --data and --encoder, or neither")
+    if options.encoder is not None and not (options.encoder / "prepared.json").exists():
+        raise InputError("expected a prepared encoder; run reproduce/download.py", options.encoder)
+    config = load_bench_config(CONFIG)
+    size = (config.sizes.quick if options.quick else config.sizes.full).retrieval
+    given = {key: getattr(options, key) for key in ("candidates", "queries") if getattr(options, key) is not None}
+    for key, value in {**given, "threads": options.threads}.items():
+        if value < 1:
+            raise InputError(f"--{key}: expected at least 1, got {value}")
+    return Bench(
+        config=config,
+        quick=options.quick,
+        threads=options.threads,
+        data=options.data,
+        encoder=options.encoder,
+        retrieval=size.model_copy(update=given),
     )
-    return {
-        "candidates": candidates,
-        "queries": queries,
-        "width": width,
-        "product_seconds": round(product_clock, 4),
-        "search_seconds": round(search_clock, 4),
-        "product_cpu_seconds": round(product_cpu, 4),
-        "search_cpu_seconds": round(search_cpu, 4),
-        "ratio": round(search_cpu / product_cpu, 3),
-        "peak_bytes": peak_memory_bytes(),
-    }
 
 
-def main() -> None:
-    """Measure, print, and fail when a promise is not kept."""
+def measure_part(name: str, output: Path, bench: Bench) -> None:
+    """Measure one part in this process, whose threads are set before any library is loaded."""
+    report = measure(name, bench)
+    write_atomic(output, to_json(report.as_json()))
+
+
+def main() -> int:
+    """Measure, write, print, and say what was missed."""
     options = arguments()
-    import os
-
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(options.threads)
-    size = dict(QUICK if options.quick else FULL)
-    for key in ("candidates", "queries"):
-        size[key] = getattr(options, key) or size[key]
-    found = retrieval(**size)
-    print(
-        f"retrieval: {found['queries']:,} queries against {found['candidates']:,} candidates of width {found['width']}: "
-        f"product {found['product_cpu_seconds']:.2f} s, search {found['search_cpu_seconds']:.2f} s of processor time, "
-        f"ratio {found['ratio']} ({found['product_seconds']:.2f} s and {found['search_seconds']:.2f} s on the clock), "
-        f"peak memory {found['peak_bytes'] / 1e9:.2f} GB, {options.threads} threads"
-    )
+    os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1", TRANSFORMERS_VERBOSITY="error")
+    bench = make_bench(options)
+    if options.part:
+        measure_part(options.part[0], Path(options.part[1]), bench)
+        return 0
+    from xlt.bench.page import page
+    from xlt.bench.whole import add_hours, load, missed, run_part, summary
+
+    before, parts = load(), {}
+    for name in options.only:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        command = [sys.executable, __file__, *sys.argv[1:], "--part", name]
+        parts[name] = run_part(command, bench.config.given_up_after)
+    if not bench.quick:
+        add_hours(parts)
+    found = summary(bench, parts, before)
+    text = page(found)
     if options.output:
-        write_atomic(options.output, to_json({"retrieval": found, "threads": options.threads}))
-    if found["peak_bytes"] > LARGEST_BYTES:
-        raise InputError(
-            f"expected a peak of at most {LARGEST_BYTES / 1e9:.0f} GB, got {found['peak_bytes'] / 1e9:.2f}"
-        )
-    if not options.quick and found["ratio"] > LARGEST_RATIO:
-        raise InputError(f"expected at most {LARGEST_RATIO} times the bare product, got {found['ratio']}")
+        write_atomic(options.output, to_json(found))
+        write_atomic(options.output.with_suffix(".md"), text)
+    print(text)
+    failed = [f"{name}: {part['failed']}" for name, part in parts.items() if "failed" in part]
+    if failed:
+        raise InputError("; ".join(failed))
+    for line in missed(parts):
+        print(f"missed: {line}", file=sys.stderr)
+    return int(bool(missed(parts)))
 
 
 if __name__ == "__main__":

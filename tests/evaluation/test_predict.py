@@ -13,7 +13,8 @@ import torch
 from xlt.data.features import Feature
 from xlt.data.records import Choice, Pair, Question, Tagged
 from xlt.evaluation import predict
-from xlt.evaluation.predict import MAX_ANSWER_TOKENS, N_BEST, PREDICT, best_span, outputs_of
+from xlt.evaluation.predict import PREDICT, outputs_of
+from xlt.evaluation.spans import MAX_ANSWER_TOKENS, N_BEST, best_spans
 from xlt.modeling.model import Rows, TransferModel, build_model
 from xlt.regimes import Full
 
@@ -35,6 +36,11 @@ def scores(*values: float) -> Any:
 def places(*inside: bool) -> list[tuple[int, int] | None]:
     """Token i spans characters 10 i to 10 i + 5 of the context, or is outside of it."""
     return [(10 * i, 10 * i + 5) if keep else None for i, keep in enumerate(inside)]
+
+
+def best_span(start: Any, end: Any, offsets: Any) -> tuple[float, tuple[int, int] | None]:
+    """The best span of one window."""
+    return best_spans([np.stack([start, end], axis=1)], [offsets])[0]
 
 
 class TestBestSpan:

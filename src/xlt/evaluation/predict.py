@@ -16,13 +16,9 @@ from tqdm import tqdm
 from xlt.data.batching import by_token_budget
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Choice, Pair, Question, Tagged
+from xlt.evaluation.spans import best_answers
 from xlt.modeling.model import TransferModel
 from xlt.modeling.rows import rows_of
-
-N_BEST = 20
-"""Start and end positions considered per window (transformers' and XTREME's ``run_squad.py``)."""
-MAX_ANSWER_TOKENS = 30
-"""Longest answer, in sub-words (ibid.)."""
 
 
 class Spec(Protocol):
@@ -109,46 +105,7 @@ def predict_answers(
 ) -> list[str]:
     """The answer text of each question: the best span over all windows of its passage."""
     features = span_features(records, tokenizer, spec.max_length, spec.doc_stride or 128, training=False)
-    best: list[tuple[float, str]] = [(-np.inf, "") for _ in records]
-    for feature, scores in zip(features, outputs_of(model, features, budget=budget, title=title), strict=True):
-        score, span = best_span(scores[:, 0], scores[:, 1], feature.offsets)
-        if span is not None and score > best[feature.record][0]:
-            text = records[feature.record].context[span[0] : span[1]].strip()  # a sub-word may begin with its space
-            best[feature.record] = (score, text)
-    return [text for _, text in best]
-
-
-def best_span(
-    start: NDArray[np.float32], end: NDArray[np.float32], offsets: Sequence[tuple[int, int] | None]
-) -> tuple[float, tuple[int, int] | None]:
-    """The character span with the highest sum of start and end score.
-
-    Both ends are among the ``N_BEST`` best tokens of the context, the end is not before the start, and the span is at
-    most ``MAX_ANSWER_TOKENS`` long (Devlin et al. 2019, section 4.2, with the limits of the SQuAD scripts).
-
-    Args:
-        start: [tokens] start scores.
-        end: [tokens] end scores.
-        offsets: [tokens] character span of each token in the context, None outside it.
-
-    Returns:
-        The score and the span, or (-inf, None) when no token belongs to the context.
-    """
-    inside = np.array([offset is not None for offset in offsets])
-    starts = np.argsort(-np.where(inside, start, -np.inf), kind="stable")[:N_BEST]
-    ends = np.argsort(-np.where(inside, end, -np.inf), kind="stable")[:N_BEST]
-    starts, ends = starts[inside[starts]], ends[inside[ends]]
-    if not len(starts):
-        return -np.inf, None
-    sums = start[starts][:, None] + end[ends][None, :]
-    length = ends[None, :] - starts[:, None]
-    sums = np.where((length >= 0) & (length < MAX_ANSWER_TOKENS), sums, -np.inf)
-    first, last = np.unravel_index(int(sums.argmax()), sums.shape)
-    if not np.isfinite(sums[first, last]):
-        return -np.inf, None
-    begin, finish = offsets[starts[first]], offsets[ends[last]]
-    assert begin is not None and finish is not None
-    return float(sums[first, last]), (begin[0], finish[1])
+    return best_answers(records, features, outputs_of(model, features, budget=budget, title=title))
 
 
 PREDICT: dict[str, Callable[..., list[Any]]] = {

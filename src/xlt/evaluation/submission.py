@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xlt.artifacts import to_json, write_atomic
+from xlt.data.readers.files import short
 from xlt.errors import InputError
 
 Kind = Literal["labels", "options", "tags", "answers", "rankings", "indices", "pairs", "ranks"]
@@ -53,6 +54,7 @@ KIND: dict[str, Kind] = {
     "mlqa-pairs": "answers",
     "lareqa-pairs": "rankings",
 }
+_DIGITS = 12  # of an index; Python refuses to read one of thousands
 FURTHER: dict[str, tuple[str, ...]] = {"tatoeba": ("tatoeba_into_english",), "lareqa": ("lareqa_ranks",)}
 EXTENSION: dict[Kind, str] = {
     "labels": "tsv",
@@ -174,6 +176,8 @@ def read_answers_gold(path: Path) -> dict[str, tuple[str, ...]]:
             name, answers = question["id"], tuple(answer["text"] for answer in question["answers"])
         except (KeyError, TypeError):
             raise InputError('expected questions with "id" and "answers": [{"text": ...}]', path) from None
+        if not isinstance(name, str) or not all(isinstance(answer, str) for answer in answers):
+            raise InputError(f"expected texts, got {short(name)} with the answers {short(answers)}", path)
         if not answers:
             raise InputError(f"expected at least one right answer to question {name}", path, line_of(text, name))
         if name in gold:
@@ -216,6 +220,8 @@ def parse_json(text: str, path: Path, line: int = 1) -> Any:
         raise InputError(message, path, line - 1 + error.lineno) from None
     except RecursionError:
         raise InputError("expected JSON without deep nesting", path, line) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"expected JSON: {str(error).partition(';')[0]}", path, line) from None
 
 
 def line_of(text: str, key: str) -> int:
@@ -231,13 +237,13 @@ def _lines(text: str) -> list[str]:
 
 def _known_label(line: str, task: str, path: Path, number: int) -> str:
     if line not in LABELS[task]:
-        raise InputError(f"expected one of {', '.join(LABELS[task])}, got {line!r}", path, number)
+        raise InputError(f"expected one of {', '.join(LABELS[task])}, got {short(line)}", path, number)
     return line
 
 
 def _index(line: str, path: Path, number: int) -> int:
-    if not (line.isascii() and line.isdigit()):
-        raise InputError(f"expected the index of a sentence (from 0), got {line!r}", path, number)
+    if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
+        raise InputError(f"expected the index of a sentence (from 0), got {short(line)}", path, number)
     return int(line)
 
 
@@ -245,7 +251,7 @@ def _option(line: str, path: Path, number: int) -> int:
     entry = parse_json(line, path, number)
     label = entry.get("label") if isinstance(entry, dict) else None
     if label not in (0, 1) or isinstance(label, bool):
-        raise InputError(f'expected {{"label": 0}} or {{"label": 1}}, got {line}', path, number)
+        raise InputError(f'expected {{"label": 0}} or {{"label": 1}}, got {short(line)}', path, number)
     return int(label)
 
 
@@ -263,7 +269,7 @@ def _tags(lines: list[str], path: Path) -> list[list[str]]:
         if not line:
             sentences.append([])
         elif len(line.split()) > 1:
-            raise InputError(f"expected one tag per line, got {line!r}", path, number)
+            raise InputError(f"expected one tag per line, got {short(line)}", path, number)
         else:
             sentences[-1].append(line)
     return sentences if sentences[-1] else sentences[:-1]
@@ -275,7 +281,9 @@ def _answers(text: str, path: Path) -> dict[str, str]:
         raise InputError("expected {question id: answer text}", path)
     for question, answer in answers.items():
         if not isinstance(answer, str):
-            raise InputError(f"expected the text answering {question}, got {answer!r}", path, line_of(text, question))
+            raise InputError(
+                f"expected the text answering {question}, got {short(answer)}", path, line_of(text, question)
+            )
     return answers
 
 
@@ -285,7 +293,7 @@ def _rankings(text: str, path: Path) -> dict[str, list[str]]:
         raise InputError("expected {query id: [item ids, best first]}", path)
     for query, items in rankings.items():
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-            raise InputError(f"expected a list of item ids for {query}, got {items!r}", path, line_of(text, query))
+            raise InputError(f"expected a list of item ids for {query}, got {short(items)}", path, line_of(text, query))
     return {query: [item.strip() for item in items] for query, items in rankings.items()}
 
 
@@ -296,5 +304,7 @@ def _ranks(text: str, path: Path) -> dict[str, dict[str, int]]:
     for query, own in ranks.items():
         right = isinstance(own, dict) and own and all(type(rank) is int and rank > 0 for rank in own.values())
         if not right or len(set(own.values())) < len(own):
-            raise InputError(f"expected distinct ranks from 1 for {query}, got {own!r}", path, line_of(text, query))
+            raise InputError(
+                f"expected distinct ranks from 1 for {query}, got {short(own)}", path, line_of(text, query)
+            )
     return ranks

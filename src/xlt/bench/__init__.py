@@ -1,0 +1,1 @@
+"""Speed and memory side by side: this project, what people use today, and the limit (docs/performance.md)."""

@@ -1,0 +1,58 @@
+"""Exact nearest neighbours against the bare matrix product."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xlt.bench.measure import Promise, Report, in_turn, peak_resident_bytes, ratio
+from xlt.bench.settings import Bench
+from xlt.evaluation.retrieval import nearest, tile_shape
+
+
+def unit_rows(number: int, width: int, seed: int) -> NDArray[np.float32]:
+    """Random directions [number, width]."""
+    rows = np.random.default_rng(seed).standard_normal((number, width), dtype=np.float32)
+    rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+    return rows
+
+
+def retrieval(bench: Bench) -> Report:
+    """(e) The ``depth`` nearest of many candidates (Mewsli-X at full size), against the product in tiles of the same size."""
+    size, targets = bench.retrieval, bench.config.targets.retrieval
+    pool, queries = unit_rows(size.candidates, size.width, 0), unit_rows(size.queries, size.width, 1)
+    rows, columns = tile_shape(size.candidates)
+    queries[:rows] @ pool[:columns].T  # the library starts its threads
+    scores: list[NDArray[np.float32]] = []
+
+    def product(turn: int) -> None:
+        for start in range(0, len(queries), rows):
+            for first in range(0, len(pool), columns):
+                queries[start : start + rows] @ pool[first : first + columns].T
+
+    def search(turn: int) -> None:
+        scores[:] = [nearest(queries, pool, size.depth)[1]]
+
+    times = in_turn({"product": product, "search": search}, size)
+    peak = peak_resident_bytes()
+    report = Report("Retrieval", times)
+    report.promises.append(ratio("search / bare product", times["search"], times["product"], "at most", targets.ratio))
+    report.promises.append(Promise("peak memory", peak, peak, peak, "at most", targets.bytes, unit="bytes"))
+    report.agreement["largest difference of scores from a sorted product"] = _difference(queries, pool, scores[0])
+    report.figures = {
+        "candidates": size.candidates,
+        "queries": size.queries,
+        "width": size.width,
+        "depth": size.depth,
+        "peak_bytes": peak,
+    }
+    return report
+
+
+def _difference(queries: NDArray[np.float32], pool: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
+    """Of the first queries, how far the best scores are from those of a product that is sorted as a whole."""
+    few = min(len(queries), math.ceil(1e7 / len(pool)))
+    every = -np.sort(-(queries[:few] @ pool.T), axis=1)
+    return float(np.abs(every[:, : scores.shape[1]] - scores[:few]).max())
