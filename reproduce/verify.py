@@ -30,7 +30,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--table", required=True, help="a table of configs/tables, or a planned regime")
     parser.add_argument("--root", type=Path, required=True, help="folder of one profile and model, with plan.json")
     parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
-    parser.add_argument("--languages", type=Path, help="languages.yaml of the embedded world, for its languages' names")
+    parser.add_argument("--world", type=Path, help="folder of the generated world the runs were made on")
     return parser.parse_args()
 
 
@@ -50,12 +50,14 @@ def _rounding_error(configs: Path, root: Path, plan: Plan) -> float:
 def main() -> int:
     """Write ``<name>.verification.md`` and ``.json`` beside the tables and print the summary."""
     arguments = _arguments()
+    from xlt.results.expectations import world_digest
+    from xlt.results.integrity import swapped
     from xlt.results.verdicts import counts, exit_code, verdicts  # scipy: slow import
-    from xlt.results.verification import as_json, document, failures
+    from xlt.results.verification import as_json, document, failures, problems, warnings
 
     root, configs, name = arguments.root, arguments.configs, arguments.table
-    if arguments.languages:
-        languages.register(arguments.languages)
+    if arguments.world:
+        languages.register(arguments.world / "languages.yaml")
     plan = load_plan(root)
     tables = load_all(Table, configs / "tables")
     if name in tables:
@@ -73,8 +75,9 @@ def main() -> int:
         regimes,
         columns,
         load_reported(configs / "reported"),
-        failures(root, plan),
+        failures(root, plan) | swapped(root, plan),
         _rounding_error(configs, root, plan),
+        world_digest(arguments.world) if arguments.world else None,
     )
     title = tables[name].title if name in tables else name
     for suffix, text in {
@@ -84,6 +87,8 @@ def main() -> int:
         write_atomic(root / "tables" / f"{name}.verification.{suffix}", text)
     summary = ", ".join(f"{number} {status}" for status, number in counts(found).items())
     print(f"{name}: {summary or 'no cells'} ({root}/tables/{name}.verification.md)")
+    for line in [*problems(found), *(f"warning: {line}" for line in warnings(found))]:
+        print(line)
     return exit_code(found)
 
 

@@ -153,6 +153,10 @@ def test_the_gain_over_the_other_languages_has_an_interval_where_examples_were_k
     low, high = (float(bound.replace("−", "-")) for bound in gain[2].split("[")[1].rstrip("]").split(", "))
     assert 5 < low < 25 < high < 45  # the standard error is about 6 points
     assert "In brackets: 95 % confidence interval" in "\n".join(table.document.notes)
+    assert gain[1] == "+25.0*"  # German, after the correction for two languages
+    assert "Holm's correction over the languages" in "\n".join(table.document.notes)
+    tested = json.loads(table.json)["rows"][1]["tasks"]["xnli"]["tested"]
+    assert tested["de"]["adjusted"] < 0.05 < tested["en"]["adjusted"]
 
 
 def test_a_language_that_only_the_robust_row_has_is_left_out_of_its_gain(folders: Callable[..., Any]) -> None:

@@ -9,11 +9,15 @@ import pytest
 import yaml
 
 from xlt import languages
-from xlt.config import Task, load_all
+from xlt.config import Model, Task, load_all
 from xlt.errors import InputError
 from xlt.results.reported import Reported, find, load_reported, matches
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+FREEDOM = {"languages": 5.0, "averages": 9.0}
+RECORDED: dict[str, Any] = {"world": "0123", "seeds": [1, 2], "encoders": [], "commits": [], "platforms": []}
 
 
 def paper(**row: Any) -> dict[str, Any]:
@@ -60,6 +64,26 @@ def test_entries_are_flat(tmp_path: Path) -> None:
     assert entries[3].averages_over(["en", "de", "fr"]) == frozenset({"de", "fr"})
 
 
+def test_recorded_values_carry_their_spread_and_world(tmp_path: Path) -> None:
+    content = paper(
+        values={"en": 80.0, "de": 70.0},
+        spread={"en": 1.5, "de": 2.0},
+        freedom=FREEDOM,
+        averages=[{"value": 75.0, "spread": 1.0, "over": ["en", "de"]}],
+        seeds=3,
+    )
+    del content["url"]
+    entries = load_reported(write(tmp_path / "r", content | {"recorded": RECORDED}))
+    found = [(e.language, e.spread, e.freedom, e.world) for e in entries]
+    assert found == [("en", 1.5, 5.0, "0123"), ("de", 2.0, 5.0, "0123"), ("avg", 1.0, 9.0, "0123")]
+
+
+def test_a_whole_row_may_be_incompatible(tmp_path: Path) -> None:
+    content = paper(values={"en": 1.0}, averages=[{"value": 1.0, "over": "with-en"}], incompatible="another prefix")
+    entries = load_reported(write(tmp_path / "r", content))
+    assert [e.incompatible for e in entries] == ["another prefix"] * 2
+
+
 @pytest.mark.parametrize(("over", "expected"), [("with-en", {"en", "de"}), ("as printed", None)])
 def test_languages_of_an_average(tmp_path: Path, over: str, expected: set[str] | None) -> None:
     entry = load_reported(write(tmp_path / "r", paper(averages=[{"value": 1.0, "over": over}])))[0]
@@ -94,6 +118,13 @@ def change(content: dict[str, Any], **values: Any) -> dict[str, Any]:
         (paper(values={"en": 1.0}, metric="bleu"), "metric"),
         (paper(averages=[{"value": 1.0}]), "over"),
         (paper(averages=[{"value": 1.0, "over": "some"}]), "over"),
+        ({**paper(), "url": []}, "expected url"),
+        (paper(values={"en": 1.0}, spread={"en": 1.0}), "spread and freedom together"),
+        (paper(values={"en": 1.0}, spread={"de": 1.0}, freedom=FREEDOM), "spread of given values only"),
+        (paper(values={"en": 1.0}, spread={"en": 0.0}, freedom=FREEDOM), "greater than 0"),
+        (paper(values={"en": 1.0}, spread={"en": 1.0}, freedom=FREEDOM), "in recorded expectations only"),
+        ({**paper(), "recorded": {**RECORDED, "seeds": [1]}}, "seeds"),
+        (paper(task="udpos", values={"en": 90.0}), "XTREME prints F1 under that name"),
     ],
 )
 def test_bad_entries_are_refused(tmp_path: Path, content: dict[str, Any], message: str) -> None:
@@ -134,8 +165,9 @@ def test_committed_files_name_known_things(committed: list[Reported]) -> None:
     models = {path.stem for path in (CONFIGS / "models").glob("*.yaml")}
     assert {entry.model for entry in committed} <= models
     assert {entry.task for entry in committed} <= {*tasks, None}  # word pairs belong to no task
-    codes = {entry.language for entry in committed} | {
-        c for e in committed for c in e.average_over or () if len(c) == 2
+    published = [entry for entry in committed if entry.world is None]  # the generated world has languages of its own
+    codes = {entry.language for entry in published} | {
+        c for e in published for c in e.average_over or () if len(c) == 2
     }
     assert codes <= {*languages.XTREME_R, "avg"}
     comparable = [entry for entry in committed if entry.regime is not None and entry.task is not None]
@@ -160,8 +192,8 @@ def test_gaps_are_named(committed: list[Reported]) -> None:
         (("xlmr-large", "full", "udpos", "avg", "f1"), 73.8),
         (("xlmr-base", "full", "xnli", "sw", "accuracy"), 66.5),
         (("xlmr-base", "lora", "mlqa", "en", "f1"), 80.04),
-        (("e5-small", "untuned", "tatoeba", "zh", "accuracy_into_english"), 92.4),
-        (("e5-small", "untuned", "tatoeba", "sw", "accuracy_into_english"), 75.8974),
+        (("e5-small-plain", "untuned", "tatoeba", "zh", "accuracy_into_english"), 92.4),
+        (("e5-small-plain", "untuned", "tatoeba", "sw", "accuracy_into_english"), 75.8974),
     ],
 )
 def test_committed_figures(
@@ -172,14 +204,22 @@ def test_committed_figures(
 
 
 def test_e5_on_tatoeba_has_a_value_in_each_of_the_41_languages(committed: list[Reported]) -> None:
-    entries = [e for e in committed if (e.model, e.task) == ("e5-small", "tatoeba")]
-    assert len(entries) == 41
-    assert {entry.language: entry.value for entry in entries if entry.language in ("fi", "ja", "de")} == {
-        "fi": 77.1,
-        "ja": 87.5,
-        "de": 98.0,
-    }
-    assert all(entry.value is not None for entry in entries)
+    found = {e.language: e.value for e in committed if (e.model, e.task) == ("e5-small-plain", "tatoeba")}
+    average = found.pop("avg")
+    assert len(found) == 41
+    assert {code: found[code] for code in ("fi", "ja", "de")} == {"fi": 77.1, "ja": 87.5, "de": 98.0}
+    values = [value for value in found.values() if value is not None]
+    assert average == round(sum(values) / 41, 2)
+
+
+def test_e5_with_its_prefix_is_not_compared_with_values_measured_without(committed: list[Reported]) -> None:
+    own = [e for e in committed if (e.model, e.task) == ("e5-small", "tatoeba")]
+    assert len(own) == 41
+    assert all(e.incompatible is not None and "without the prefix" in e.incompatible for e in own)
+    models = load_all(Model, CONFIGS / "models")
+    assert (models["e5-small"].retrieval_prefix, models["e5-small-plain"].retrieval_prefix) == ("query: ", "")
+    same = {"name", "title", "retrieval_prefix"}
+    assert models["e5-small"].model_dump(exclude=same) == models["e5-small-plain"].model_dump(exclude=same)
 
 
 def test_xtreme_average_of_xquad_equals_the_mean_of_its_languages(committed: list[Reported]) -> None:

@@ -12,6 +12,7 @@ from xlt.results.statistics import (
     bootstrap_difference,
     half_width,
     holm,
+    moderated,
     prediction_scale,
     probability_of_improvement,
     stochastic_order,
@@ -50,6 +51,47 @@ def test_prediction_intervals_cover_as_often_as_they_say() -> None:
         error, freedom = prediction_scale(3, float(ours.std(ddof=1)), 4, float(theirs.std(ddof=1)), 0.7, 100)
         inside += abs(ours.mean() - theirs.mean()) <= half_width(error, freedom, 0.95)
     assert 930 <= inside <= 970  # three standard errors of 1000 draws at 0.95 are 21
+
+
+def test_a_moderated_spread_lies_between_the_cell_s_own_and_the_common_one() -> None:
+    std = [0.0, 1.0, 1.5, 2.0, 6.0, 1.2, 1.8, 2.2]
+    found = moderated(std, [1.0] * 8, 2, 8)
+    assert 2 < found.freedom <= 2 + 16
+    pairs = sorted(zip(std, found.std, strict=True))
+    assert [after for _, after in pairs] == sorted(after for _, after in pairs)
+    assert found.std[0] > 0.5  # three equal scores by chance do not mean that no run ever differs
+    assert found.std[4] < 5.5  # nor is the widest so wide
+    # the formula: the weights of the cell and of the others add up to one
+    prior = found.freedom - 2
+    common = (found.std[0] ** 2 * found.freedom) / prior
+    assert found.std[4] ** 2 == pytest.approx((2 * 36 + prior * common) / found.freedom)
+
+
+def test_moderation_is_relative_to_the_scale_and_knows_no_more_than_its_cells() -> None:
+    std = [1.0, 1.5, 2.0, 1.2]
+    small = moderated(std, [1.0] * 4, 2, 4)
+    large = moderated([10 * value for value in std], [10.0] * 4, 2, 4)
+    assert large.freedom == pytest.approx(small.freedom, rel=1e-3)
+    assert large.std == pytest.approx([10 * value for value in small.std], rel=1e-3)
+    assert moderated([1.0] * 40, [1.0] * 40, 2, 5).freedom == pytest.approx(2 + 10, rel=1e-3)
+    with pytest.raises(ValueError, match="never differ"):
+        moderated([0.0, 0.0], [1.0, 1.0], 2, 2)
+
+
+@pytest.mark.parametrize("prior", [4.0, 1000.0])
+def test_many_cells_judged_together_are_rarely_wrong_by_chance(prior: float) -> None:
+    # 50 pages of 60 honest cells with 3 recorded runs; Holm at 10 % should flag about 5, at most 3 standard errors more
+    generator = np.random.default_rng(3)
+    flagged = 0
+    for _ in range(50):
+        true = 2.0 * np.sqrt(prior / generator.chisquare(prior, 60))
+        runs, new = generator.normal(70, true, (3, 60)), generator.normal(70, true)
+        found = moderated(list(runs.std(axis=0, ddof=1)), [1.0] * 60, 2, 60)
+        gaps = np.abs(new - runs.mean(axis=0))
+        errors = [std * math.sqrt(1 + 1 / 3) for std in found.std]
+        p = [two_sided(gap, error, found.freedom) for gap, error in zip(gaps, errors, strict=True)]
+        flagged += min(holm(p)) < 0.1
+    assert flagged <= 11
 
 
 def accuracy(generator: np.random.Generator, seeds: int, examples: int, chance: float) -> np.ndarray:

@@ -11,6 +11,7 @@ from xlt.results import figures
 from xlt.results.aggregate import SCORE, Stat, TaskResult, average_over_tasks, common_tasks, summarize, task_result
 from xlt.results.cost import Cost, cost
 from xlt.results.differences import difference
+from xlt.results.improvement import Improvement, improvement, section
 from xlt.results.render import Document, Grid, Section, Text, rank_column
 from xlt.results.runs import Plan, Regime
 from xlt.results.statistics import Interval
@@ -35,6 +36,12 @@ class BenchmarkTable:
         """Average of a regime minus that of the reference regime, in points; None where one of them is missing."""
         own, reference = self.averages[regime], self.averages.get(self.config.reference)
         return None if own is None or reference is None else own.mean - reference.mean
+
+    def improvement(self, regime: str) -> Improvement | None:
+        """How likely a run of a regime scores above one of the reference; None for the reference and for single seeds."""
+        if regime == self.config.reference or self.config.reference not in self.results:
+            return None
+        return improvement(self.results[regime], self.results[self.config.reference], self.common)
 
 
 def build(
@@ -211,7 +218,13 @@ def _interval_note(table: BenchmarkTable) -> list[str]:
 def document(table: BenchmarkTable) -> Document:
     """The table as a page."""
     notes = figures.Footnotes()
-    sections = [_score_section(table, notes), _cost_section(table, notes)]
+    titles = {name: regime.title for name, regime in table.regimes.items()}
+    improved = {name: table.improvement(name) for name in table.regimes}
+    sections = [
+        _score_section(table, notes),
+        _cost_section(table, notes),
+        *section(improved, titles, titles.get(table.config.reference, table.config.reference)),
+    ]
     results = [result for by_task in table.results.values() for result in by_task.values()]
     general = [
         "Each task is the average over its languages with data; question answering: the mean of F1 and exact match.",

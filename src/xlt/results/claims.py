@@ -103,12 +103,13 @@ class Claim(Strict):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found for a claim; ``seeds`` are those of the runs it rests on."""
+    """What was found for a claim; ``seeds`` are those of the runs it rests on, ``fewest`` the number that some row has."""
 
     claim: Claim
     status: Status
     effect: Interval | None = None
     seeds: tuple[int, ...] = ()
+    fewest: int = 0
     reason: str = ""
 
 
@@ -131,18 +132,18 @@ def assess(claim: Claim, root: Path, plan: Plan, regimes: Mapping[str, Regime], 
         return Finding(claim, "not covered", reason=claim.not_covered or "")
     pairs: Pairs = []
     weights: list[float] = []
-    seeds: set[int] = set()
+    seeds: list[frozenset[int]] = []
     try:
         parts = [(claim.cells, 1.0)] + ([] if claim.less is None else [(claim.less, -1.0)])
         for cells, sign in parts:
             for contrast, name in itertools.product(claim.contrasts, cells.tasks):
                 own, ran = _cell(root, regimes, contrast, tasks[name], cells)
-                seeds |= ran
+                seeds += ran
                 pairs += own
                 weights += [sign / (len(claim.contrasts) * len(cells.tasks) * len(own))] * len(own)
     except _Unavailable as why:
         return Finding(claim, why.status, reason=why.reason)
-    return _verdict(claim, bootstrap_difference(pairs, weights), sorted(seeds))
+    return _verdict(claim, bootstrap_difference(pairs, weights), seeds)
 
 
 def assess_words(claim: Claim, wanted: WordFigure, pairs: WordPairs) -> Finding:
@@ -154,19 +155,20 @@ def assess_words(claim: Claim, wanted: WordFigure, pairs: WordPairs) -> Finding:
     changes = [100 * (after[seed] - before[seed]) / abs(before[seed]) for seed in sorted(before)]
     if len(changes) < 2:
         return Finding(claim, "not run", reason="expected at least two seeds for an interval")
-    return _verdict(claim, mean_interval(changes), sorted(before))
+    return _verdict(claim, mean_interval(changes), [frozenset(before)])
 
 
-def _verdict(claim: Claim, effect: Interval, seeds: Sequence[int]) -> Finding:
+def _verdict(claim: Claim, effect: Interval, seeds: Sequence[frozenset[int]]) -> Finding:
     status: Status = "supported" if effect.low > 0 else "contradicted" if effect.high < 0 else "not shown"
-    reason = "one seed: the interval does not know how much seeds differ" if len(seeds) == 1 else ""
-    return Finding(claim, status, effect, tuple(seeds), reason)
+    fewest = min(len(some) for some in seeds)
+    reason = "one seed: the interval does not know how much seeds differ" if fewest == 1 else ""
+    return Finding(claim, status, effect, tuple(sorted(frozenset().union(*seeds))), fewest, reason)
 
 
 def _cell(
     root: Path, regimes: Mapping[str, Regime], contrast: Contrast, task: Task, cells: Cells
-) -> tuple[Pairs, set[int]]:
-    """The examples of both regimes in every language meant, and the seeds; raises when there are none."""
+) -> tuple[Pairs, list[frozenset[int]]]:
+    """The examples of both regimes in every language meant, and the seeds of each; raises when there are none."""
     results = {}
     for name in (contrast.first, contrast.second):
         if name not in regimes:
@@ -183,35 +185,65 @@ def _cell(
         pairs.append((first, second))
     if not pairs:
         raise _Unavailable("no data", f"{task.title}: no language of the kind meant")
-    return pairs, {seed for result in results.values() for seed in result.seeds}
+    return pairs, [frozenset(result.seeds) for result in results.values()]
 
 
-def document(plan: Plan, findings: Sequence[Finding]) -> Document:
-    """The claims as a page."""
-    headers = ["Claim", "Source", "Claimed", "Found", "Verdict", "Seeds", "Command"]
-    rows = [[Text(cell) for cell in _cells(finding)] for finding in findings]
+SEEN = {
+    "seen": "read there",
+    "seen-secondhand": "read in another paper that repeats it",
+    "not found": "not found there",
+}
+"""What ``Where.confidence`` says in words."""
+
+
+def document(plan: Plan, findings: Sequence[Finding], papers: Mapping[str, str]) -> Document:
+    """The claims as a page; ``papers``: how each paper is named ("Huang et al. 2021")."""
+    headers = ["Claim", "Source", "Claimed", "Found", "Verdict", "Confidence"]
+    rows = [[Text(cell) for cell in _cells(finding, papers)] for finding in findings]
     used = list(dict.fromkeys(finding.status for finding in findings))
+    commands = [[Text(f.claim.name), Text(f.claim.command or "none"), Text(f.claim.source.place)] for f in findings]
     return Document(
         "Claims",
         [("Profile", plan.profile), ("Model", plan.model)],
-        [Section("Claims and what was found", Grid(headers, rows, "lllllll"))],
         [
-            "Found: mean difference in points over tasks and languages, with its 95 % bootstrap interval over seeds and test "
-            "examples (docs/verification.md); word pairs: mean change in per cent, Student's interval over seeds. It holds "
-            "for this profile and model, not for those of the paper.",
+            Section("Claims and what was found", Grid(headers, rows, "llllll")),
+            Section(
+                "How to make what each rests on", Grid(["Claim", "Command", "Place in the source"], commands, "lll")
+            ),
+        ],
+        [
+            "A finding holds for the profile and the model above, not for those of the paper.",
+            "Claimed and found: points of the score, averaged over tasks and languages; per cent for cosines of word pairs. "
+            "A claim that something helps more here than there: the gain here minus the gain there.",
+            "The verdict is about the direction; how large the effect is, claimed and found, stands beside it.",
+            "Confidence: the 95 % interval of what was found, by a bootstrap over seeds and test examples "
+            "(docs/verification.md), for word pairs Student's over seeds. With one seed it knows how much test "
+            "examples matter, and not how much seeds do.",
             *(f"{status}: {MEANING[status]}." for status in used),
         ],
     )
 
 
-def _cells(finding: Finding) -> list[str]:
-    claim = finding.claim
-    found = "" if finding.effect is None else figures.with_interval(finding.effect.estimate, finding.effect)
-    verdict = finding.status + (f" ({finding.reason})" if finding.reason else "")
-    claimed = "direction only" if claim.claimed is None else figures.difference(claim.claimed)
-    source = f"{claim.source.paper}, {claim.source.place} ({claim.source.confidence})"
-    seeds = ", ".join(str(seed) for seed in finding.seeds)
-    return [claim.claim, source, claimed, found, verdict, seeds, claim.command or ""]
+def _cells(finding: Finding, papers: Mapping[str, str]) -> list[str]:
+    """A row: the claim with its name, where it is from, claimed, found, verdict, confidence."""
+    claim, effect = finding.claim, finding.effect
+    unit = " %" if claim.words is not None else ""
+    claimed = "a gain" if claim.claimed is None else figures.difference(claim.claimed) + unit
+    if claim.not_covered is not None and claim.claimed is None:
+        claimed = ""
+    found = "" if effect is None else figures.difference(effect.estimate) + unit
+    source = f"{papers[claim.source.paper]} ({SEEN[claim.source.confidence]})"
+    return [f"{claim.claim} ({claim.name})", source, claimed, found, finding.status, _confidence(finding)]
+
+
+def _confidence(finding: Finding) -> str:
+    """The interval and the seeds of what was found, or why nothing was."""
+    if finding.effect is None:
+        return finding.reason
+    low, high = (figures.difference(value) for value in (finding.effect.low, finding.effect.high))
+    count, fewest = len(finding.seeds), finding.fewest
+    seeds = "one seed" if count == 1 else f"{count} seeds" if fewest == count else f"{fewest} to {count} seeds a row"
+    return f"{low} to {high}; {seeds}"
 
 
 def as_csv(findings: Sequence[Finding]) -> str:

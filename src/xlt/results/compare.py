@@ -9,6 +9,11 @@ from xlt.results.aggregate import Stat, TaskResult, summarize
 from xlt.results.reported import AVERAGE, Reported, matches
 from xlt.results.runs import Regime, RunProfile
 
+ANOTHER_WORLD = (
+    "recorded on another generated world, or with another recipe for its encoder; when the change is meant, record again "
+    "with make expectations"
+)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -38,12 +43,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Comparer:
-    """What decides whether the scores of a regime may be compared with published ones."""
+    """What decides whether the scores of a regime may be compared with published ones.
+
+    ``world``: digest of the generated world the runs were made on; the artifact's own expectations are left out without it.
+    """
 
     reported: list[Reported]
     model: str
     regime: Regime
     profile: RunProfile
+    world: str | None = None
 
     def _reason(self, result: TaskResult, languages: Sequence[str], entry: Reported | None) -> str | None:
         if entry is None or entry.value is None:
@@ -53,16 +62,32 @@ class Comparer:
         cap = self.profile.cap(result.task, "test")
         if entry.profile == "paper" and cap is not None and any(result.n[code] >= cap for code in languages):
             return "capped test set"
+        if entry.world not in (None, self.world):
+            return ANOTHER_WORLD
         if result.split != entry.split:
             return f"{result.split} split scored"
-        if entry.language == AVERAGE and entry.averages_over(result.expected) != frozenset(languages):
-            return "average over other languages"
         if entry.incompatible is not None:
             return entry.incompatible
+        if entry.language == AVERAGE and entry.averages_over(result.expected) != frozenset(languages):
+            return "average over other languages"
         return None
 
     def _entries(self, task: str, language: str, metric: str) -> list[Reported]:
-        return matches(self.reported, self.model, self.regime.name, task, language, metric)
+        found = matches(self.reported, self.model, self.regime.name, task, language, metric)
+        return [entry for entry in found if entry.world is None or self.world is not None]
+
+    def lost(self, result: TaskResult) -> list[str]:
+        """The languages with an expectation for this profile that the runs have no score in."""
+        own = (self.model, self.regime.name, result.task, self.profile.name)
+        found = {
+            entry.language: None
+            for entry in self.reported
+            if (entry.model, entry.regime, entry.task, entry.profile) == own
+            and self.world is not None
+            and entry.world is not None
+            and entry.language not in (AVERAGE, *result.languages)
+        }
+        return list(found)
 
     def languages(self, result: TaskResult, metric: str) -> list[Comparison]:
         """One line per language with data, in the configuration's order."""

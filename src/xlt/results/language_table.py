@@ -17,7 +17,7 @@ from xlt.artifacts import read_json, to_json
 from xlt.config import Table, Task, parse
 from xlt.results import export, figures
 from xlt.results.aggregate import SCORE, Stat, TaskResult, summarize, task_result
-from xlt.results.differences import difference
+from xlt.results.differences import Tested, by_language, difference
 from xlt.results.render import Document, Grid, Section, Text, rank_column
 from xlt.results.runs import Loose, Plan, Regime
 from xlt.results.statistics import Interval
@@ -27,6 +27,8 @@ SOURCE = "en"
 OTHERS, ALL = "others", "all"
 CERTIFICATES = "smoothing.json"
 ROBUST_AXES = ("robustness", "smoothing")
+LEVEL = 0.05
+"""A gain in a language is marked when its adjusted p-value is below this."""
 
 
 class Certificate(Loose):
@@ -57,7 +59,7 @@ class LanguageTable:
     """Everything the table says, as values.
 
     ``baselines``: regime -> its own baseline, for those that have one. ``intervals``: by regime and task, of the gain
-    averaged over the languages but the source.
+    averaged over the languages but the source; ``tested``: of the gain in each language.
     """
 
     config: Table
@@ -68,6 +70,7 @@ class LanguageTable:
     baselines: dict[str, str]
     certificates: dict[str, list[Certificates]]
     intervals: dict[tuple[str, str], Interval | None]
+    tested: dict[tuple[str, str], dict[str, Tested]]
     left_out: list[str]
 
     def languages(self, task: str) -> list[str]:
@@ -131,11 +134,13 @@ def build(
     results = {name: {task: task_result(own, tasks[task]) for task in tasks} for name, own in regimes.items()}
     baselines = own_baselines(regimes)
     intervals: dict[tuple[str, str], Interval | None] = {}
+    tested: dict[tuple[str, str], dict[str, Tested]] = {}
     for name, base in baselines.items():
         for task in tasks:
             common = common_languages(results[name][task], results[base][task])
             chosen = [(tasks[task], [code for code in common if code != SOURCE])]
             intervals[name, task] = difference(root, regimes[name], regimes[base], chosen)
+            tested[name, task] = by_language(root, regimes[name], regimes[base], tasks[task], common)
     return LanguageTable(
         config=config,
         plan=plan,
@@ -145,6 +150,7 @@ def build(
         baselines=baselines,
         certificates={name: _certificates(root, regime) for name, regime in regimes.items()},
         intervals=intervals,
+        tested=tested,
         left_out=list(left_out),
     )
 
@@ -181,7 +187,9 @@ def _gain_cell(table: LanguageTable, regime: str, task: str, column: str) -> tup
     if interval is not None:
         return Text(figures.with_interval(stat.mean, interval)), stat.mean
     spread = "" if stat.std is None else f" ± {stat.std:.1f}"
-    return Text(figures.difference(stat.mean) + spread), stat.mean
+    found = table.tested.get((regime, task), {}).get(column)
+    sure = "*" if found is not None and found.adjusted < LEVEL else ""
+    return Text(figures.difference(stat.mean) + spread + sure), stat.mean
 
 
 def _grid(table: LanguageTable, first: str, names: Sequence[str], task: str, cells: Any) -> Grid:
@@ -251,7 +259,8 @@ def _interval_notes(table: LanguageTable) -> list[str]:
         return []
     return [
         "In brackets: 95 % confidence interval of the difference, bootstrap over seeds and test examples "
-        "(docs/verification.md); with one seed it does not know how much seeds differ."
+        "(docs/verification.md); with one seed it does not know how much seeds differ. With a star: other than 0 by the same "
+        f"bootstrap, p below {LEVEL:.0%} after Holm's correction over the languages of the row."
     ]
 
 
@@ -315,6 +324,7 @@ def to_document_json(table: LanguageTable, page: Document) -> str:
             tasks[task] = export.result_json(result) | {
                 OTHERS: _stat(by_seed(result, OTHERS, result.languages)),
                 "difference": {column: _stat(table.gain(name, task, column)) for column in columns},
+                "tested": {code: asdict(own) for code, own in table.tested.get((name, task), {}).items()},
                 "interval": None if (found := table.intervals.get((name, task))) is None else asdict(found),
             }
         certificates = [found.model_dump() for found in table.certificates[name]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -62,12 +63,19 @@ def rank_column(cells: Sequence[Text], values: Sequence[float | None], decimals:
     ]
 
 
+_ENTITY = re.compile(r"&(?=#?\w+;)")
 _MARKDOWN_SPECIAL = str.maketrans({"|": "\\|", "*": "\\*", "_": "\\_", "<": "&lt;", ">": "&gt;", "`": "\\`"})
 
 
 def escape_markdown(text: str) -> str:
-    """Text that shows as it is in a Markdown table: no emphasis, no HTML, no column break."""
-    return text.replace("\\", "\\\\").translate(_MARKDOWN_SPECIAL).replace("\n", " ")
+    """Text that shows as it is in a Markdown table: no emphasis, no HTML, no link, no column break."""
+    plain = _ENTITY.sub("&amp;", one_line(text)).replace("\\", "\\\\").translate(_MARKDOWN_SPECIAL)
+    return plain.replace("](", "]\\(")
+
+
+def one_line(text: str) -> str:
+    """Text without characters that end a line, or a comment, in any of the formats that tables are written in."""
+    return "".join(c if c.isprintable() or c == "\xa0" else " " for c in text)
 
 
 def _markdown_cell(cell: Text) -> str:
@@ -118,7 +126,7 @@ _LATEX_SPECIAL = {
 
 def escape_latex(text: str) -> str:
     """Text that LaTeX prints as it is. A character outside Latin-1 without a command here is shown as its code."""
-    return "".join(_LATEX_SPECIAL.get(c, c if ord(c) < 256 else f"[U+{ord(c):04X}]") for c in text)
+    return "".join(_LATEX_SPECIAL.get(c, c if ord(c) < 256 else f"[U+{ord(c):04X}]") for c in one_line(text))
 
 
 def _latex_cell(cell: Text) -> str:
@@ -147,7 +155,7 @@ def to_latex(document: Document) -> str:
     """The page as a LaTeX fragment to ``\\input``; it needs the packages booktabs and graphicx."""
     parts = [
         "% needs \\usepackage{booktabs,graphicx}; header:",
-        *(f"% {label}: {text}".replace("\n", " ") for label, text in document.header),
+        *(f"% {one_line(label)}: {one_line(text)}" for label, text in document.header),
         r"\begingroup\footnotesize\setlength{\tabcolsep}{4pt}\setlength{\parindent}{0pt}",
         r"\renewcommand{\arraystretch}{1.12}",
     ]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from xlt.artifacts import read_json
+from xlt.artifacts import read_json, sha256_file
 from xlt.config import load_yaml, parse
 from xlt.errors import InputError
 
@@ -132,6 +132,8 @@ class Provenance(Loose):
     git_dirty: bool | None = None
     device: str | None = None
     encoder: str | None = None
+    config_sha256: str | None = None
+    """Of the ``config.yaml`` that the scores are made from."""
     language_fallbacks: dict[str, str] = {}
     """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
 
@@ -259,7 +261,8 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
 
     Raises:
         InputError: a file is damaged, ``config.yaml`` or ``provenance.json`` is missing beside the scores, the seed is
-            another one, or a planned task or an expected language has neither a score nor a place in ``no_data``.
+            another one, the scores are of an earlier ``config.yaml``, or a planned task or an expected language has
+            neither a score nor a place in ``no_data``.
     """
     folder = root / planned.dir
     config_path, scores_path = folder / "config.yaml", folder / "scores.json"
@@ -278,6 +281,8 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     provenance = _provenance(folder)
     if provenance is None:
         raise InputError("expected provenance.json beside scores.json; delete scores.json and run again", folder)
+    if provenance.config_sha256 not in (None, sha256_file(config_path)):
+        raise InputError("expected scores of this folder's config.yaml; delete the file and run again", scores_path)
     return Run(planned, config, scores, provenance)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 Examples = NDArray[np.floating]
 """Scores of single examples, row s those of the model of seed s on the same examples as every other row.
@@ -54,6 +54,49 @@ def prediction_scale(
         return 100 * math.sqrt(max(proportion * (1 - proportion), 1e-12) / n), math.inf
     pooled = math.sqrt(sum(weight * value**2 for weight, value in known) / freedom)
     return pooled * math.sqrt(1 / seeds + 1 / others), float(freedom)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What the standard deviations of many cells say about each: the moderated ones, and the degrees of freedom of all."""
+
+    std: list[float]
+    freedom: float
+
+
+def moderated(std: Sequence[float], scale: Sequence[float], freedom: int, independent: int) -> Spread:
+    """Standard deviations of a few runs each, drawn towards what cells like them have (few runs alone say little).
+
+    The random variance model (Wright & Simon 2003, Bioinformatics 19, 2448-2455; Smyth 2004, section 3): the true
+    variances, each relative to its scale, follow an inverse gamma distribution. The ratios of the measured ones then follow
+    ``r * F(d, d0)``, which gives ``r`` and ``d0`` by maximum likelihood, and a moderated variance
+    ``(d * s**2 + d0 * r * scale**2) / (d + d0)`` has ``d + d0`` degrees of freedom. ``d0`` is at most what the independent
+    ones among the cells have together: they say no more than that about their common variance.
+
+    Args:
+        std: sample standard deviations of the cells, each with ``freedom`` (d) degrees of freedom.
+        scale: the standard deviation each would have if it were in proportion, such as that of its test set; above 0.
+        freedom: d, the number of runs of each cell less one.
+        independent: how many of the cells vary independently; languages of the same runs do not.
+    """
+    unit = np.asarray(scale, dtype=np.float64) ** 2
+    ratios = np.asarray(std, dtype=np.float64) ** 2 / unit
+    if not ratios.any():
+        raise ValueError("expected at least one standard deviation above 0: runs that never differ are one run, copied")
+    most = float(freedom * independent)
+    floor = ratios[ratios > 0].min() / 2  # equal scores by chance: with more than 3 runs F has no density at 0
+
+    def unlikelihood(logs: NDArray[np.float64]) -> float:
+        common, prior = np.exp(logs)
+        drawn = np.maximum(ratios, floor) / common
+        return -float(np.sum(stats.f.logpdf(drawn, freedom, prior) - logs[0]))
+
+    bounds = [(math.log(floor), math.log(2 * ratios.max())), (0.0, max(math.log(most), 1e-9))]
+    start = np.array([math.log(ratios.mean()), min(math.log(4.0), bounds[1][1])])
+    best = optimize.minimize(unlikelihood, start, method="Nelder-Mead", bounds=bounds)
+    common, prior = np.exp(best.x)
+    variance = (freedom * ratios + prior * common) / (freedom + prior) * unit
+    return Spread([float(value) for value in np.sqrt(variance)], float(freedom + prior))
 
 
 def two_sided(difference: float, error: float, freedom: float) -> float:

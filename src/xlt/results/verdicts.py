@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from xlt.config import Task
 from xlt.results.aggregate import TaskResult, task_result
-from xlt.results.compare import Comparer, Comparison
+from xlt.results.compare import ANOTHER_WORLD, Comparer, Comparison
 from xlt.results.reported import AVERAGE, Reported
 from xlt.results.runs import Plan, Regime, RunProfile, merged_profile
-from xlt.results.statistics import half_width, prediction_scale, two_sided
+from xlt.results.statistics import half_width, holm, prediction_scale, two_sided
 
 Status = Literal[
     "reproduced", "near", "higher", "lower", "not reported", "not comparable", "not run", "no data", "error"
 ]
 INSIDE, OUTSIDE = 0.95, 0.99
-"""Levels of the two prediction intervals: within the first a score is reproduced, within the second it is near."""
+"""Levels of the prediction interval of one cell, within which it is reproduced, and of all cells of a page together, within
+which it is near."""
 FAILED: tuple[Status, ...] = ("lower", "error")
 INCOMPLETE: tuple[Status, ...] = ("not run",)
 PRINTED = 0.1 / math.sqrt(12)
@@ -27,7 +28,11 @@ PRINTED = 0.1 / math.sqrt(12)
 
 @dataclass(frozen=True)
 class Verdict:
-    """One cell. ``tolerance``: half of the 95 % interval, in points; ``basis``: what it was derived from."""
+    """One cell. ``tolerance``: half of the 95 % interval, in points; ``basis``: what it was derived from.
+
+    ``p``: probability of a difference at least this large by chance; ``adjusted``: the same, allowing for all cells judged
+    together (``settled``).
+    """
 
     regime: str
     task: str
@@ -38,6 +43,7 @@ class Verdict:
     reported: float | None = None
     tolerance: float | None = None
     p: float | None = None
+    adjusted: float | None = None
     basis: str = ""
     reason: str = ""
     entry: Reported | None = None
@@ -57,20 +63,49 @@ def judge(line: Comparison, result: TaskResult, regime: str, extra_error: float 
         return Verdict(*cell, "not reported", measured.mean, entry=entry)
     if line.reason is not None:
         return Verdict(*cell, "not comparable", measured.mean, entry.value, reason=line.reason, entry=entry)
-    proportion, count = _effective(line, result)
-    error, freedom = prediction_scale(
-        len(measured.seeds), measured.std, entry.seeds, entry.std, proportion, max(1, round(count))
-    )
+    error, freedom, basis = _scale(line, result, entry)
     error = math.sqrt(error**2 + PRINTED**2 + extra_error**2)
     gap = measured.mean - entry.value
-    inside = half_width(error, freedom, INSIDE)
-    status: Status = "higher" if gap > 0 else "lower"
-    if abs(gap) <= half_width(error, freedom, OUTSIDE):
-        status = "reproduced" if abs(gap) <= inside else "near"
-    basis = "one seed: error of the test set" if math.isinf(freedom) else f"seeds, {freedom:.0f} degrees of freedom"
-    return Verdict(
-        *cell, status, measured.mean, entry.value, inside, two_sided(gap, error, freedom), basis, entry=entry
-    )
+    tolerance = half_width(error, freedom, INSIDE)
+    status: Status = "reproduced" if abs(gap) <= tolerance else "higher" if gap > 0 else "lower"
+    p = two_sided(gap, error, freedom)
+    return Verdict(*cell, status, measured.mean, entry.value, tolerance, p, basis=basis, entry=entry)
+
+
+def settled(found: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts with what many cells show by chance allowed for: of a hundred honest ones five are outside their interval.
+
+    A cell outside its interval is near unless its p-value, adjusted by Holm's method for all judged cells, is below 1 %.
+    The chance that any cell of an honest page is higher or lower is then at most 1 %, however the cells depend on each other.
+    """
+    judged = [number for number, verdict in enumerate(found) if verdict.p is not None]
+    adjusted = dict(zip(judged, holm([found[number].p or 0.0 for number in judged]), strict=True))
+    return [
+        verdict
+        if number not in adjusted
+        else replace(
+            verdict,
+            adjusted=adjusted[number],
+            status="near"
+            if verdict.status in ("higher", "lower") and adjusted[number] >= 1 - OUTSIDE
+            else verdict.status,
+        )
+        for number, verdict in enumerate(found)
+    ]
+
+
+def _scale(line: Comparison, result: TaskResult, entry: Reported) -> tuple[float, float, str]:
+    """Standard error of the difference, its degrees of freedom, and what they were derived from."""
+    runs = len(line.measured.seeds)
+    ours = "one seed" if runs == 1 else f"{runs} seeds"
+    if entry.spread is not None and entry.freedom is not None and entry.seeds is not None:
+        error = entry.spread * math.sqrt(1 / runs + 1 / entry.seeds)
+        return error, entry.freedom, f"{ours}; {entry.seeds} recorded runs, {entry.freedom:.0f} degrees of freedom"
+    proportion, count = _effective(line, result)
+    error, freedom = prediction_scale(runs, line.measured.std, entry.seeds, entry.std, proportion, max(1, round(count)))
+    if math.isinf(freedom):
+        return error, freedom, f"{ours}: error of the test set"
+    return error, freedom, f"{'' if runs > 1 else 'one seed; '}seeds, {freedom:.0f} degrees of freedom"
 
 
 def _effective(line: Comparison, result: TaskResult) -> tuple[float, float]:
@@ -95,6 +130,7 @@ def verdicts(
     reported: list[Reported],
     failed: Mapping[str, str],
     extra_error: float = 0.0,
+    world: str | None = None,
 ) -> list[Verdict]:
     """One verdict per regime, task, metric and language, and per average; unfinished cells are there too.
 
@@ -104,12 +140,12 @@ def verdicts(
         tasks: the columns.
         reported: all published numbers.
         failed: run folder -> message, of runs that ended with an error.
-        extra_error: see ``judge``.
+        extra_error: see ``judge``; world: see ``Comparer``.
     """
     found: list[Verdict] = []
     for name, regime in regimes.items():
         profile = merged_profile(regime.runs) or RunProfile(name=plan.profile, title=plan.profile)
-        comparer = Comparer(reported, plan.model, regime, profile)
+        comparer = Comparer(reported, plan.model, regime, profile, world)
         for task in tasks.values():
             result = task_result(regime, task)
             broken = [
@@ -120,6 +156,7 @@ def verdicts(
             elif result.status != "ok":
                 status: Status = "no data" if result.status == "no data" else "not run"
                 found.append(Verdict(name, task.name, "", "", status))
+                found += _lost(name, result, comparer)
             else:
                 lines = [
                     line
@@ -127,8 +164,18 @@ def verdicts(
                     for line in (*comparer.languages(result, metric), *comparer.averages(result, metric))
                 ]
                 found += [judge(line, result, name, extra_error) for line in lines]
-                found += _incomplete(name, result)
-    return found
+                found += _incomplete(name, result) + _lost(name, result, comparer)
+    return settled(found)
+
+
+def _lost(regime: str, result: TaskResult, comparer: Comparer) -> list[Verdict]:
+    """A verdict for each language that was scored when the expectations were recorded, and is not now."""
+    if result.status == "not run":
+        return []
+    return [
+        Verdict(regime, result.task, "", code, "not run", reason=f"{code}: recorded with a score, has none here")
+        for code in comparer.lost(result)
+    ]
 
 
 def _incomplete(regime: str, result: TaskResult) -> list[Verdict]:
@@ -145,7 +192,10 @@ def counts(found: Sequence[Verdict]) -> dict[str, int]:
 
 
 def exit_code(found: Sequence[Verdict]) -> int:
-    """1 when a comparable cell is lower or a run ended with an error, 2 when something did not run, else 0."""
+    """1 when a comparable cell is lower or a run ended with an error, 2 when something did not run, else 0.
+
+    Expectations recorded on another world cannot be verified; that counts as not run, lest it passes for success.
+    """
     if any(verdict.status in FAILED for verdict in found):
         return 1
-    return 2 if any(verdict.status in INCOMPLETE for verdict in found) else 0
+    return 2 if any(v.status in INCOMPLETE or v.reason == ANOTHER_WORLD for v in found) else 0

@@ -9,6 +9,7 @@ from typing import Any
 from xlt.artifacts import read_json, to_json
 from xlt.config import Task
 from xlt.results import figures
+from xlt.results.compare import ANOTHER_WORLD
 from xlt.results.render import Document, Grid, Section, Text
 from xlt.results.reported import AVERAGE
 from xlt.results.runs import Plan
@@ -17,16 +18,17 @@ from xlt.results.verdicts import Verdict, counts, exit_code
 FAILURE = "failed.json"
 MEANING = {
     "reproduced": "within the 95 % prediction interval around the reported number",
-    "near": "outside that, within the 99 % interval",
-    "higher": "above both intervals: not a success, something differs",
-    "lower": "below both intervals",
+    "near": "outside that, but among so many cells chance does it: adjusted p of 1 % or more",
+    "higher": "above, adjusted p below 1 %: a warning and no success, something differs",
+    "lower": "below, adjusted p below 1 %",
     "not reported": "no number for this model, regime, task and metric is known",
     "not comparable": "a number is known, measured in another way",
     "not run": "planned and not finished",
     "no data": "no files to train or to evaluate on",
     "error": "the run ended with an error",
 }
-_SHOWN = ("error", "lower", "higher", "near", "reproduced")
+_SHOWN = ("error", "not run", "lower", "higher", "near", "reproduced")
+"""The verdicts whose cells are listed, worst first."""
 
 
 def failures(root: Path, plan: Plan) -> dict[str, str]:
@@ -48,7 +50,7 @@ def document(title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[st
         "lrl",
     )
     sections = [Section("Verdicts", summary)]
-    shown = [verdict for verdict in found if verdict.status in _SHOWN]
+    shown = [verdict for status in _SHOWN for verdict in found if verdict.status == status]
     if shown:
         headers = [
             "Regime",
@@ -66,20 +68,24 @@ def document(title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[st
     reasons = sorted({f"{v.reason}" for v in found if v.status == "not comparable"})
     header = [("Profile", plan.profile), ("Model", plan.model), ("Exit status", str(exit_code(found)))]
     notes = [f"Not comparable because: {'; '.join(reasons)}."] if reasons else []
+    judged = [verdict for verdict in found if verdict.p is not None]
+    if judged:
+        outside = sum(verdict.status != "reproduced" for verdict in judged)
+        notes.append(f"Outside their 95 % interval: {outside} of {len(judged)} cells; by chance about one in twenty.")
+    notes += [f"Warning: {line}." for line in warnings(found)]
     notes.append("How a verdict is reached: docs/verification.md.")
     return Document(f"Verification of {title}", header, sections, notes)
 
 
 def _row(verdict: Verdict, tasks: Mapping[str, Task]) -> list[Text]:
     if verdict.measured is None or verdict.reported is None or verdict.tolerance is None:
-        where = [verdict.regime, tasks[verdict.task].title, *[""] * 6]
+        where = [verdict.regime, tasks[verdict.task].title, "", _language(verdict.language), *[""] * 4]
         return [*map(Text, where), Text(verdict.status), Text(verdict.reason)]
-    language = "average" if verdict.language == AVERAGE else figures.language(verdict.language)
     cells = [
         verdict.regime,
         tasks[verdict.task].title,
         figures.METRIC_TITLES.get(verdict.metric, verdict.metric),
-        language,
+        _language(verdict.language),
         f"{verdict.measured:.1f}",
         f"{verdict.reported:.1f}",
         figures.difference(verdict.measured - verdict.reported),
@@ -88,6 +94,36 @@ def _row(verdict: Verdict, tasks: Mapping[str, Task]) -> list[Text]:
         verdict.basis,
     ]
     return [Text(cell) for cell in cells]
+
+
+def _language(code: str) -> str:
+    return "average" if code == AVERAGE else figures.language(code) if code else ""
+
+
+def problems(found: Sequence[Verdict], most: int = 10) -> list[str]:
+    """A line for each cell that turned the verification red; what simply has not run is in the counts."""
+    lines = []
+    for verdict in found:
+        where = ", ".join(part for part in (verdict.regime, verdict.task, verdict.metric, verdict.language) if part)
+        if verdict.status == "lower":
+            numbers = f"{verdict.measured:.1f} against {verdict.reported:.1f} ± {verdict.tolerance:.1f}"
+            lines.append(f"lower: {where}: {numbers} ({verdict.basis})")
+        elif verdict.status in ("error", "not run") and verdict.reason:
+            lines.append(f"{verdict.status}: {where}: {verdict.reason}")
+    return lines[:most] + ([f"and {len(lines) - most} more"] if len(lines) > most else [])
+
+
+def warnings(found: Sequence[Verdict]) -> list[str]:
+    """What a reader of the summary must not miss, though it is no failure."""
+    above = [f"{v.regime}, {v.task}, {v.metric}, {v.language}" for v in found if v.status == "higher"]
+    lines = [f"higher than reported, which is no success, something differs: {_some(above)}"] if above else []
+    stale = sum(v.reason == ANOTHER_WORLD for v in found)
+    return lines + ([f"{stale} expectations {ANOTHER_WORLD}"] if stale else [])
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = f"; and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(names[:most]) + more
 
 
 def as_json(title: str, plan: Plan, found: Sequence[Verdict]) -> str:
@@ -115,6 +151,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "reported",
         "tolerance",
         "p",
+        "adjusted",
         "basis",
         "reason",
     )

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Record what a profile's runs score, from finished runs of several seeds, for make verify; docs/verification.md.
+
+    python reproduce/expectations.py --table table2 --root out/tiny/babel --world out/tiny/data --encoder out/cache/babel
+
+Give several roots, with other seeds in each, to record runs that each had an encoder of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate.
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
+
+from xlt.artifacts import read_json, write_atomic
+from xlt.config import Table, Task, load
+from xlt.errors import InputError, exit_status
+from xlt.results.runs import load_plan
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", default="table2", help="a table of configs/tables (default: table2)")
+    parser.add_argument("--root", type=Path, nargs="+", required=True, help="folders of one profile and model")
+    parser.add_argument("--world", type=Path, required=True, help="the generated world the runs were made on")
+    parser.add_argument(
+        "--encoder", type=Path, nargs="+", required=True, help="the prepared encoders they started from"
+    )
+    parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
+    parser.add_argument("--output", type=Path, help="default: <configs>/reported/<profile>.yaml")
+    return parser.parse_args()
+
+
+def _made_of(roots: Sequence[Path], regimes: Sequence[str], tasks: set[str]) -> dict[str, list[Any]]:
+    """The seeds, commits and platforms of the runs of some regimes.
+
+    Raises:
+        InputError: a run's files do not belong together.
+    """
+    from xlt.results.integrity import swapped
+
+    found: dict[str, set[Any]] = {"seeds": set(), "commits": set(), "platforms": set()}
+    for root in roots:
+        plan = load_plan(root)
+        if wrong := swapped(root, plan):
+            folder, message = next(iter(wrong.items()))
+            raise InputError(message, root / folder)
+        runs = [run for name in regimes if name in plan.regimes for run in plan.regimes[name].runs]
+        for run in [run for run in runs if tasks.intersection(run.tasks)]:
+            made = read_json(root / run.dir / "provenance.json")
+            found["seeds"].add(run.seed)
+            found["commits"].add(made.get("git_commit"))
+            found["platforms"].add(made.get("platform"))
+    return {key: sorted(value for value in values if value is not None) for key, values in found.items()}
+
+
+def main() -> None:
+    """Check the runs, and write the file."""
+    arguments = _arguments()
+    from xlt.results.expectations import as_yaml, collect, world_digest
+
+    roots, configs = arguments.root, arguments.configs
+    config = load(Table, configs / "tables" / f"{arguments.table}.yaml")
+    tasks = {name: load(Task, configs / "tasks" / f"{name}.yaml") for name in config.tasks}
+    plans = [load_plan(root) for root in roots]
+    if len({(plan.profile, plan.model) for plan in plans}) > 1:
+        raise InputError("expected roots of one profile and model", roots[1])
+    plan = plans[0]
+    rows = plan.tables[config.name].regimes if config.name in plan.tables else config.regimes
+    regimes = [name for name in rows if name in plan.regimes]
+    cells = collect(roots, regimes, tasks)
+    recorded = {
+        "profile": plan.profile,
+        "model": plan.model,
+        "world": world_digest(arguments.world),
+        "encoders": [read_json(path / "prepared.json")["sha256"]["model.safetensors"] for path in arguments.encoder],
+        **_made_of(roots, regimes, set(tasks)),
+    }
+    output = arguments.output or configs / "reported" / f"{plan.profile}.yaml"
+    write_atomic(output, as_yaml(cells, {name: plan.regimes[name].title for name in regimes}, config.name, recorded))
+    number = sum(len(by_language) for by_language in cells.values())
+    print(f"{output}: {number} cells of {len(regimes)} regimes, seeds {', '.join(map(str, recorded['seeds']))}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_status(main))
