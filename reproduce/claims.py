@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
     arguments = parser.parse_args()
     from xlt.results.claims import Claim, as_csv, as_json, assess, document  # scipy: slow import
+    from xlt.results.reported import load_reported
 
     root, configs = arguments.root, arguments.configs
     plan = load_plan(root)
@@ -43,7 +44,8 @@ def main() -> None:
     names = {name for claim in claims.values() for c in claim.contrasts for name in (c.first, c.second)}
     regimes = {name: load_regime(root, plan, name) for name in names if name in plan.regimes}
     findings = [assess(claim, root, plan, regimes, tasks) for claim in claims.values()]
-    page = document(plan, findings)
+    papers = {each.paper: each.citation.split(",")[0] for each in load_reported(configs / "reported")}
+    page = document(plan, findings, papers)
     for suffix, text in {
         ".md": to_markdown(page),
         ".tex": to_latex(page),

@@ -1,161 +1,254 @@
-"""What a plan costs before anything starts: hours, disk and downloads, and how sure that is."""
+"""What a plan costs before anything starts: hours, disk, memory and downloads, how sure that is, and what is done already."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from xlt.artifacts import read_json
-from xlt.config import Table, Task
+from extents import Extents
+from jobs import Job
+from speed import START_SECONDS, Gpu, Speed, cpu_speed, gpu_speed, recorded_seconds
+from workload import Shape, Work, language_adapter_work, lexical_work, make_shape, run_work, shape_of
+
+from xlt.artifacts import SOURCE_ROOT, read_json
+from xlt.config import Model, Table, load_yaml
 from xlt.errors import InputError
-from xlt.regimes import Adversarial
-from xlt.runs import Evaluation, FileSet, RunConfig, Stage
+from xlt.lexical import LexicalRun
+from xlt.runs import LanguageAdapterConfig, RunConfig
 
-TOKENS_PER_EXAMPLE = {
-    "classification": 45,
-    "choice": 30,
-    "tagging": 30,
-    "span": 230,
-    "lareqa": 900,
-    "mewslix": 96,
-    "tatoeba": 28,
-    "bucc": 60,
-}
-"""Mean sub-words of an example (choice: of an option; LAReQA: of all candidates of a passage), from the official files."""
-ANSWER_SHARE = 0.3
-"""Part of a LAReQA passage's candidate tokens that a training question is paired with: one answer sentence."""
-BYTES_PER_TOKEN = 4.0
-"""Bytes of an official file per sub-word, labels and markup included."""
-PASSES = {"full": 3.0, "bottleneck": 2.0, "madx": 2.0, "lora": 2.0, "head": 1.0, "frozen": 0.0}
-"""Cost of a training step in forward passes: with a frozen encoder there is no gradient of its weights."""
-START_SECONDS = 12.0
-"""Start-up, loading and writing of one run."""
-GUESS = {"cpu": 45e9, "cuda": 40e12}
-"""Floating-point operations per second and core (CPU) or device (GPU) when no run has been recorded yet."""
+BYTES = 4.0
+"""Of a weight: float32."""
+TRAINING_BYTES = 16.0
+"""Of a trained weight: itself, its gradient, and the two moments of Adam."""
+SMALL = 0.02
+"""Weights of an adapter or of LoRA as a part of those of the layers, at most, in the regimes of this project."""
+FAILURE = "failed.json"
 
 
-def tokens(files: FileSet, data: Path, cap: int | None, family: str, options: int | None) -> float:
-    """Estimated sub-words of a split: its size on disk, or the cap's examples if they are fewer."""
-    size = sum((data / path).stat().st_size for path in files.sha256) / BYTES_PER_TOKEN
-    each = TOKENS_PER_EXAMPLE[family] * (options or 1)
-    return size if cap is None else min(size, cap * each)
+@dataclass(frozen=True)
+class Costed:
+    """A run or job with its state (``done``, ``failed``, ``to run``), its seconds, and the bytes of the weights it leaves.
+
+    ``seconds`` are those recorded where it is done and recorded them, otherwise estimated.
+    """
+
+    folder: str
+    state: str
+    seconds: float
+    size: float
+    what: str
 
 
-def stage_tokens(stage: Stage, data: Path, passes: float) -> float:
-    """Forward-pass equivalents, in tokens, of one training with its development scores."""
-    recipe = stage.recipe
-    train = tokens(stage.train, data, stage.caps.train, recipe.family, recipe.options) * passes
-    if recipe.family == "lareqa":
-        train *= ANSWER_SHARE
-    if stage.augmentation is not None:
-        train *= stage.augmentation.copies
-    dev = tokens(stage.dev, data, stage.caps.dev, recipe.family, recipe.options) if stage.dev else 0.0
-    return recipe.epochs * (train + dev)
+@dataclass(frozen=True)
+class Plan:
+    """What a plan has, by folder below ``root``; ``listed`` are the folders behind every table and regime."""
+
+    root: Path
+    runs: Mapping[str, RunConfig]
+    jobs: Mapping[str, Job]
+    listed: Mapping[str, list[str]]
+    tables: Mapping[str, Table]
+
+    def needed(self, target: str) -> list[str]:
+        """The runs and jobs behind a table or regime, those that others are made from first.
+
+        Raises:
+            InputError: there is no such table or regime.
+        """
+        if target not in self.listed:
+            raise InputError(f"TABLE: expected one of {', '.join(self.listed)}, got {target}")
+        found: dict[str, None] = {}
+
+        def visit(folder: str) -> None:
+            before = self.runs[folder].needs() if folder in self.runs else self.jobs[folder].needs
+            for other in before:
+                if other in self.runs or other in self.jobs:
+                    visit(other)
+            found[folder] = None
+
+        for folder in self.listed[target]:
+            visit(folder)
+        return list(found)
+
+    def result(self, folder: str) -> Path:
+        """The file that a run or job ends with."""
+        return self.root / folder / ("scores.json" if folder in self.runs else self.jobs[folder].result)
+
+    def state(self, folder: str) -> str:
+        """Whether it is ``done``, ``failed`` or still ``to run``."""
+        if self.result(folder).exists():
+            return "done"
+        return "failed" if (self.root / folder / FAILURE).exists() else "to run"
+
+    def recorded(self, folder: str) -> float | None:
+        """The seconds a finished run or job recorded."""
+        if self.state(folder) != "done":
+            return None
+        if folder in self.runs:
+            path = self.root / folder / "provenance.json"
+            return recorded_seconds(read_json(path)["wall_seconds"]) if path.exists() else None
+        seconds = read_json(self.result(folder)).get("wall_seconds")
+        return None if seconds is None else float(seconds)
 
 
-def task_tokens(evaluation: Evaluation, data: Path) -> float:
-    """Tokens of one prediction of a task in all languages."""
-    task: Task = evaluation.task
-    return sum(tokens(f, data, evaluation.caps.test, task.family, task.options) for f in evaluation.files.values())
+def shape_said(model: Model, world: Path = SOURCE_ROOT / "configs" / "babel.yaml") -> Shape:
+    """The shape of a model that is not there yet, from what its config says: "278 M (...); 12 layers, width 768, ...".
+
+    That of an encoder which is pre-trained here stands in the config of the generated ``world``.
+
+    Raises:
+        InputError: its config does not say it.
+    """
+    if any(source.pretrained for source in model.sources):
+        asked = load_yaml(world)["encoder"]
+        return make_shape(
+            width=asked["width"],
+            layers=asked["layers"],
+            inner=asked["feed_forward"],
+            vocabulary=asked["vocabulary"],
+        )
+    found = re.search(r"([\d.]+) ([MB])\b.*?(\d+) layers, width (\d+)", model.parameters)
+    if found is None:
+        raise InputError(f"model {model.name}: its size is not known before it is prepared; run make encoder first")
+    total = float(found[1]) * (1e6 if found[2] == "M" else 1e9)
+    layers, width = int(found[3]), int(found[4])
+    plain = make_shape(width=width, layers=layers, inner=4 * width, vocabulary=0)
+    return make_shape(
+        width=width, layers=layers, inner=4 * width, vocabulary=max(0, round((total - plain.body) / width))
+    )
 
 
-def run_tokens(run: RunConfig, data: Path) -> float:
-    """Forward-pass equivalents of a whole run, in tokens."""
-    passes = PASSES[run.regime.tuning.kind]
-    if isinstance(run.regime.robustness, Adversarial):
-        passes += 2.0 * run.regime.robustness.steps  # forward and back to the embeddings, no gradient of weights
-    smoothing = run.regime.smoothing
-    copies = 1 if smoothing is None else smoothing.votes + smoothing.selection
-    stages = run.stages if run.weights_of is None else []
-    scored = sum(task_tokens(e, data) for e in run.evaluations)
-    return sum(stage_tokens(s, data, passes) for s in stages) + copies * scored
+def work_of(plan: Plan, folder: str, extents: Extents, shape: Shape) -> Work:
+    """What a run or job computes."""
+    if folder in plan.runs:
+        return run_work(plan.runs[folder], extents, shape)
+    config = plan.jobs[folder].config
+    if isinstance(config, LanguageAdapterConfig):
+        return language_adapter_work(config, extents, shape)
+    assert isinstance(config, LexicalRun)
+    return lexical_work(config, extents, shape)
 
 
-def needed(target: str, runs: dict[str, RunConfig], listed: dict[str, list[str]]) -> list[str]:
-    """The runs behind a table or regime, those they are made from first."""
-    if target not in listed:
-        raise InputError(f"TABLE: expected one of {', '.join(listed)}, got {target}")
-    found: dict[str, None] = {}
-
-    def visit(folder: str) -> None:
-        for before in runs[folder].needs():
-            if before in runs:
-                visit(before)
-        found[folder] = None
-
-    for folder in listed[target]:
-        visit(folder)
-    return list(found)
+def size_of(plan: Plan, folder: str, shape: Shape) -> float:
+    """Bytes of the weights that a run or job leaves; a run that evaluates another's weights links to them."""
+    if folder in plan.jobs:
+        return BYTES * (shape.total if isinstance(plan.jobs[folder].config, LexicalRun) else 0.1 * shape.body)
+    run = plan.runs[folder]
+    if run.weights_of is not None:
+        return 0.0
+    return BYTES * (shape.total if run.regime.tuning.kind == "full" else SMALL * shape.body)
 
 
-def recorded_rate(root: Path, runs: dict[str, RunConfig], data: Path) -> tuple[float, int]:
-    """(tokens per second, number of runs it is measured on) over the finished runs of this profile and model."""
-    done = seconds = 0.0
-    count = 0
-    for folder, run in runs.items():
-        path = root / folder / "provenance.json"
-        if (root / folder / "scores.json").exists() and path.exists():
-            walls = [value for value in read_json(path)["wall_seconds"].values() if value is not None]
-            if walls:
-                done, seconds, count = done + run_tokens(run, data), seconds + sum(walls), count + 1
-    return (done / seconds if seconds else 0.0), count
+def memory_of(plan: Plan, folders: list[str], shape: Shape) -> float:
+    """Bytes that the weights, gradients and moments of the largest run need; activations come on top."""
+    kinds = {plan.runs[folder].regime.tuning.kind for folder in folders if folder in plan.runs}
+    return TRAINING_BYTES * shape.total if "full" in kinds else BYTES * shape.total * (1 + 4 * SMALL)
 
 
-def weights(encoder: Path) -> tuple[int, int]:
-    """(parameters of the layers, all parameters) of an encoder from its config.json; XLM-R base when it is not there."""
-    path = encoder / "config.json"
-    config = read_json(path) if path.exists() else {}
-    width, layers = config.get("hidden_size", 768), config.get("num_hidden_layers", 12)
-    inner = config.get("intermediate_size", 4 * width)
-    body = layers * (4 * width * width + 2 * width * inner)
-    return body, body + width * config.get("vocab_size", 250002)
+def machine_speed(plan: Plan, extents: Extents, shape: Shape, threads: int, gpu: Gpu | None) -> Speed:
+    """The speed of a named GPU, or of this machine, from every run of this profile and model that has finished."""
+    if gpu is not None:
+        return gpu_speed(gpu)
+    walls = {folder: plan.recorded(folder) for folder in plan.runs}
+    done = [(work_of(plan, folder, extents, shape), seconds) for folder, seconds in walls.items() if seconds]
+    return cpu_speed([(work, seconds) for work, seconds in done if work.operations], threads)
+
+
+def cost(plan: Plan, folders: list[str], extents: Extents, shape: Shape, speed: Speed) -> list[Costed]:
+    """Every run and job with its state and seconds."""
+    found = []
+    for folder in folders:
+        recorded = plan.recorded(folder)
+        computing = recorded if recorded is not None else speed.seconds(work_of(plan, folder, extents, shape))
+        what = " ".join(plan.runs[folder].tasks) or "(intermediate)" if folder in plan.runs else "(job)"
+        state = plan.state(folder)
+        if state == "failed":
+            what = f"{what}: {read_json(plan.root / folder / FAILURE)['message']}"
+        found.append(Costed(folder, state, START_SECONDS + computing, size_of(plan, folder, shape), what))
+    return found
 
 
 def report(
     target: str,
-    root: Path,
-    runs: dict[str, RunConfig],
-    listed: dict[str, list[str]],
-    tables: dict[str, Table],
+    plan: Plan,
+    model: Model,
     data: Path,
     encoder: Path,
+    *,
     workers: int,
     threads: int,
+    gpu: Gpu | None = None,
 ) -> str:
-    """The plan of a table or regime as text: each run with its state and estimated minutes, and the sums.
+    """The plan of a table or regime as text: each run and job with its state and minutes, the sums, and how sure they are.
 
-    ``listed`` are the run folders of every table and regime.
+    Raises:
+        InputError: there is no such table or regime, or a data file is not in its format.
     """
-    folders = needed(target, runs, listed)
-    body, total = weights(encoder)
-    rate, measured = recorded_rate(root, runs, data)
-    if not measured:
-        rate = GUESS["cpu"] * threads / (2 * body)
-    lines = []
-    left = disk = 0.0
-    for folder in folders:
-        run = runs[folder]
-        done = (root / folder / "scores.json").exists()
-        seconds = START_SECONDS + run_tokens(run, data) / rate
-        if not done:
-            left += seconds
-            disk += 4.0 * total if run.regime.tuning.kind == "full" else 0.02 * 4 * total
-        state = "done   " if done else "to run "
-        tasks = " ".join(run.tasks) or "(intermediate)"
-        lines.append(f"  {state} {seconds / 60:6.1f} min  {folder:34s} {tasks}")
-    todo = sum(not (root / folder / "scores.json").exists() for folder in folders)
-    sure = f"measured on {measured} finished runs" if measured else "a guess: no run of this plan has finished yet"
-    lines += [
-        "",
-        f"{target}: {len(folders)} runs, {todo} to do, about {left / 60 / workers:.0f} minutes with {workers} at a time"
-        f" ({left / 3600:.2f} hours of computing; {sure})",
-        f"disk: about {disk / 1e9:.1f} GB of weights; download: {'nothing' if encoder.exists() else 'the encoder'}",
-    ]
-    planned = {task for folder in folders for task in runs[folder].tasks}
-    lines += (
-        [f"no data: {task}: no file in any language" for task in tables[target].tasks if task not in planned]
-        if target in tables
-        else []
+    folders = plan.needed(target)
+    known = shape_of(encoder)
+    shape = known or shape_said(model)
+    extents = Extents(data, encoder, plan.root / "extents.json")
+    speed = machine_speed(plan, extents, shape, threads, gpu)
+    costed = cost(plan, folders, extents, shape, speed)
+    extents.save()
+    lines = [f"  {c.state:6s} {c.seconds / 60:7.1f} min  {c.folder:38s} {c.what}" for c in costed]
+    return "\n".join(
+        [*lines, "", *summary(target, plan, costed, speed, workers), *needs(plan, costed, shape, known is None)]
     )
-    absent = {e.task.title: e.no_data for f in folders for e in runs[f].evaluations if e.no_data}
-    lines += [f"no data: {title}: {' '.join(languages)}" for title, languages in sorted(absent.items())]
-    return "\n".join(lines)
+
+
+def summary(target: str, plan: Plan, costed: list[Costed], speed: Speed, workers: int) -> list[str]:
+    """How many runs and jobs in which state, and the hours left with their range."""
+    states = Counter(c.state for c in costed)
+    jobs = sum(c.folder in plan.jobs for c in costed)
+    counts = ", ".join(f"{states[state]} {state}" for state in ("done", "failed") if states[state])
+    left = sum(c.seconds for c in costed if c.state != "done")
+    spent = sum(c.seconds for c in costed if c.state == "done")
+    low, high = left / speed.factor, left * speed.factor
+    kinds = f"{len(costed) - jobs} runs" + (f" and {jobs} jobs" if jobs else "")
+    lines = [f"{target}: {kinds}, {len(costed) - states['done']} to do" + (f" ({counts})" if counts else "")]
+    if spent:
+        lines.append(f"done: {duration(spent)} of computing, as recorded, with start-up")
+    if left:
+        lines.append(
+            f"left: {duration(left)} of computing ({duration(low)} to {duration(high)}), "
+            f"{duration(left / workers)} with {workers} at a time"
+        )
+        lines.append(f"sure: {speed.basis}")
+    return lines
+
+
+def needs(plan: Plan, costed: list[Costed], shape: Shape, encoder_is_absent: bool) -> list[str]:
+    """Disk, memory and downloads, and the data that is not there."""
+    folders = [c.folder for c in costed]
+    disk = sum(c.size for c in costed if c.state != "done")
+    download = f"the encoder, about {amount(BYTES * shape.total)}" if encoder_is_absent else "nothing"
+    lines = [
+        f"disk: about {amount(disk)} of weights; download: {download}; "
+        f"memory: {amount(memory_of(plan, folders, shape))} a run and what a batch needs"
+    ]
+    absent = {e.task.title: e.no_data for f in folders if f in plan.runs for e in plan.runs[f].evaluations if e.no_data}
+    return lines + [f"no data: {title}: {' '.join(languages)}" for title, languages in sorted(absent.items())]
+
+
+def duration(seconds: float) -> str:
+    """Minutes below two hours, hours above."""
+    return (
+        f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.{1 if seconds < 36000 else 0}f} hours"
+    )
+
+
+def amount(size: float) -> str:
+    """Megabytes below a gigabyte, gigabytes above."""
+    return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
+def without_files(target: str, plan: Plan) -> list[str]:
+    """The tasks of a table that no run is evaluated on, because no language has files."""
+    if target not in plan.tables:
+        return []
+    planned = {task for folder in plan.needed(target) if folder in plan.runs for task in plan.runs[folder].tasks}
+    return [f"no data: {task}: no file in any language" for task in plan.tables[target].tasks if task not in planned]

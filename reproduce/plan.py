@@ -138,8 +138,10 @@ def world_languages(profile: Profile, data: Path) -> list[str] | None:
     return list(register(data / profile.languages_from))
 
 
-def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]], dict[str, Table], Rows]:
-    """Read all configs and plan every regime."""
+def build(
+    arguments: argparse.Namespace, kind: type[Planner] = Planner
+) -> tuple[Planner, dict[str, list[str]], dict[str, Table], Rows]:
+    """Read all configs and plan every regime with a planner of the given ``kind``."""
     configs: Path = arguments.configs
     profile = load(Profile, configs / "profiles" / f"{arguments.profile}.yaml")
     data = Path(arguments.data or profile.data)
@@ -149,7 +151,7 @@ def build(arguments: argparse.Namespace) -> tuple[Planner, dict[str, list[str]],
     tables = load_all(Table, configs / "tables")
     regimes = planned_regimes(load_all(Regime, configs / "regimes"), tables, configs / "tables")
     model = resolve_model(arguments.model or profile.model, configs)
-    planner = Planner(
+    planner = kind(
         profile=profile,
         model=model,
         data=data,
@@ -240,6 +242,9 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (for --show)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a run (for --show)")
+    parser.add_argument(
+        "--gpu", default=None, help="a name of configs/gpus.yaml: hours on it by the FLOP model (for --show)"
+    )
     arguments = parser.parse_args()
     planner, regimes, tables, rows = build(arguments)
     root: Path = arguments.root
@@ -249,32 +254,37 @@ def main() -> None:
     write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables, rows)))
     write_if_changed(root / "plan.mk", make_rules(root, planner, regimes, tables, rows) + "\n")
     if arguments.show:
-        from estimate import report  # beside this script
+        show(arguments, planner, regimes, tables, rows)
 
-        shown = {name: own_runs(planner, folders) for name, folders in regimes.items()}
-        listed = {**shown, **{name: folders_behind(planner, t, regimes, rows, name) for name, t in tables.items()}}
-        print(
-            report(
-                arguments.show,
-                root,
-                planner.runs,
-                listed,
-                tables,
-                planner.data,
-                arguments.encoder,
-                arguments.jobs,
-                arguments.threads,
-            )
-        )
-        for regime in rows.shown.get(arguments.show, [arguments.show]):
-            if regime in planner.without_runs:
-                print(f"no runs: {regime}: {planner.without_runs[regime]}")
+
+def show(
+    arguments: argparse.Namespace,
+    planner: Planner,
+    regimes: dict[str, list[str]],
+    tables: dict[str, Table],
+    rows: Rows,
+) -> None:
+    """Print what a table or regime would run, what that costs, and what is done."""
+    from estimate import Plan, report, without_files  # beside this script; scipy: slow import
+    from speed import load_gpu
+
+    shown = {name: own_runs(planner, folders) for name, folders in regimes.items()}
+    listed = {**shown, **{name: folders_behind(planner, t, regimes, rows, name) for name, t in tables.items()}}
+    plan = Plan(arguments.root, planner.runs, planner.jobs, listed, tables)
+    gpu = None if arguments.gpu is None else load_gpu(arguments.gpu, arguments.configs / "gpus.yaml")
+    target, workers, threads = arguments.show, arguments.jobs, arguments.threads
+    print(
+        report(target, plan, planner.model, planner.data, arguments.encoder, workers=workers, threads=threads, gpu=gpu)
+    )
+    print("\n".join(without_files(target, plan)), end="\n" if without_files(target, plan) else "")
+    for regime in rows.shown.get(target, [target]):
+        if regime in planner.without_runs:
+            print(f"no runs: {regime}: {planner.without_runs[regime]}")
 
 
 def folders_behind(planner: Planner, table: Table, regimes: dict[str, list[str]], rows: Rows, name: str) -> list[str]:
-    """The run folders whose results a table is made from."""
-    results = (Path(path).parent.as_posix() for path in behind(planner, table, regimes, rows.shown[name]))
-    return [folder for folder in results if folder in planner.runs]
+    """The folders of the runs and jobs whose results a table is made from."""
+    return [Path(path).parent.as_posix() for path in behind(planner, table, regimes, rows.shown[name])]
 
 
 if __name__ == "__main__":

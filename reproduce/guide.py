@@ -1,0 +1,161 @@
+"""REPRODUCE.md from its template, the claims, the published numbers and the planner's FLOP model (``docs.py`` writes it)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from estimate import BYTES, amount, duration, shape_said
+from published import Cost, gpu_hours
+from pydantic import Field
+from speed import gpu_speed, load_gpu
+from tabulate import tabulate
+
+from xlt.config import Model, Strict, load, load_all
+from xlt.errors import InputError
+from xlt.results.claims import Claim
+from xlt.results.figures import difference
+from xlt.results.reported import AVERAGE, Reported, load_reported
+from xlt.results.statistics import half_width, prediction_scale
+
+GPU, MODEL, PILOT = "a100", "xlmr-base", "e5-small"
+SEEDS = 5
+PILOT_FULL_RUNS = 14
+"""Runs with full fine-tuning behind the pilot's table 2: they leave a whole encoder each."""
+FIELD = re.compile(r"\{\{(\w+)\}\}")
+
+
+class Wall(Strict):
+    """Minutes on the clock, and what they are made of."""
+
+    wall_minutes: int = Field(ge=1)
+    note: str
+
+
+class Made(Strict):
+    """A table of the generated world: its runs and jobs, and minutes of one core."""
+
+    runs: int = Field(ge=1)
+    minutes: int = Field(ge=1)
+
+
+class Found(Strict):
+    """An effect with its 95 % interval."""
+
+    found: float
+    low: float
+    high: float
+    seeds: int = Field(ge=1)
+
+
+class Recorded(Strict):
+    """``configs/recorded.yaml``: what was measured so far. ``tiny``: by table, ``all`` behind it with every row."""
+
+    machine: str
+    smoke: Wall
+    tiny_all: Wall = Field(alias="tiny-all")
+    tiny: dict[str, Made]
+    human_minutes: int = Field(ge=1)
+    claims: dict[str, Found]
+
+
+def page(root: Path) -> str:
+    """The whole of REPRODUCE.md for the project in ``root``.
+
+    Raises:
+        InputError: the template asks for something that is not known, or a config is damaged.
+    """
+    configs, template = root / "configs", root / "docs" / "reproduce.template.md"
+    values = fields(configs)
+    text = template.read_text(encoding="utf-8")
+    unknown = sorted(set(FIELD.findall(text)) ^ set(values))
+    if unknown:
+        raise InputError(
+            f"expected exactly the fields {', '.join(sorted(values))}; at odds: {', '.join(unknown)}", template
+        )
+    return FIELD.sub(lambda found: values[found[1]], text)
+
+
+def fields(configs: Path) -> dict[str, str]:
+    """The text of every field of the template."""
+    claims = load_all(Claim, configs / "claims")
+    recorded = load(Recorded, configs / "recorded.yaml")
+    gpu = load_gpu(GPU, configs / "gpus.yaml")
+    tables = list(dict.fromkeys(_made_by(claim.command) for claim in claims.values() if claim.command is not None))
+    costs = gpu_hours(configs, MODEL, gpu, tables)
+    shapes = {name: shape_said(load(Model, configs / "models" / f"{name}.yaml")) for name in (MODEL, PILOT)}
+    entries = [each for each in load_reported(configs / "reported") if each.model == MODEL and each.value is not None]
+    tested = {name: claim for name, claim in claims.items() if claim.not_covered is None}
+    return {
+        "machine": recorded.machine,
+        "smoke_minutes": str(recorded.smoke.wall_minutes),
+        "tiny_minutes": str(recorded.tiny_all.wall_minutes),
+        "human_minutes": str(recorded.human_minutes),
+        "pilot_disk": amount(PILOT_FULL_RUNS * BYTES * shapes[PILOT].total),
+        "paper_disk": amount(costs["table2", False].disk),
+        "paper_memory": amount(costs["table2", False].memory),
+        "paper_download": amount(BYTES * shapes[MODEL].total),
+        "assumptions": gpu_speed(gpu).basis + ".",
+        "experiments": experiments(costs, recorded, gpu.title),
+        "claims": claims_table(tested, recorded),
+        "not_covered": "\n".join(f"- {c.claim} Reason: {c.not_covered}." for c in claims.values() if c.not_covered),
+        "reported": reported(entries),
+        "cells": f"{sum(each.regime is not None for each in entries):,}",
+    }
+
+
+def _made_by(command: str) -> tuple[str, bool]:
+    """The table that a claim's command makes, and whether with every row."""
+    found = re.fullmatch(r"make (table\w+)( ROWS=all)?", command)
+    if found is None:
+        raise InputError(f"claims: command: expected make <table>, or the same with ROWS=all, got {command}")
+    return found[1], found[2] is not None
+
+
+def experiments(costs: Mapping[tuple[str, bool], Cost], recorded: Recorded, gpu: str) -> str:
+    """What each command costs on the generated world, measured, and with the papers' settings, estimated."""
+    rows = []
+    for (name, every), cost in costs.items():
+        made = recorded.tiny.get(f"{name} all" if every else name) or recorded.tiny[name]
+        low, high = (duration(3600 * hours) for hours in (cost.hours / cost.factor, cost.hours * cost.factor))
+        command = f"`make {name}{' ROWS=all' if every else ''}`"
+        estimate = f"{duration(3600 * cost.hours)} ({low} to {high})"
+        rows.append([command, str(made.runs), f"{made.minutes}", str(cost.runs), estimate, amount(cost.disk)])
+    headers = ["Command", "Runs, tiny", "Minutes, tiny", "Runs, paper", f"{gpu}, paper", "Disk, paper"]
+    return _table(headers, rows)
+
+
+def claims_table(claims: Mapping[str, Claim], recorded: Recorded) -> str:
+    """Each claim with its command, what is expected, and what the generated world gave."""
+    rows = []
+    for name, claim in claims.items():
+        unit = " %" if claim.words is not None else ""
+        expected = "above 0" if claim.claimed is None else f"{difference(claim.claimed)}{unit}"
+        found = recorded.claims.get(name)
+        world = "not run" if found is None else f"{difference(found.found)}{unit} ({_range(found)})"
+        rows.append([f"`{name}`", claim.claim, f"`{claim.command}`", expected, world])
+    return _table(["Name", "Claim", "Command", "Expected", "Generated world"], rows)
+
+
+def _range(found: Found) -> str:
+    return f"{difference(found.low)} to {difference(found.high)}"
+
+
+def reported(entries: Sequence[Reported]) -> str:
+    """Published averages with a standard deviation, and the tolerance of a comparison with five seeds."""
+    rows = []
+    for each in entries:
+        if each.language != AVERAGE or each.regime is None or not each.std or each.seeds is None or each.incompatible:
+            continue
+        error, freedom = prediction_scale(SEEDS, None, each.seeds, each.std, 0.5, 1)
+        tolerance = half_width(error, freedom, 0.95)
+        over = each.average_over if isinstance(each.average_over, str) else f"{len(each.average_over or ())} languages"
+        value = f"{each.value:.1f} ± {tolerance:.1f}"
+        source = f"{each.citation.split(',')[0]}, {each.table}"
+        rows.append([f"`make {each.regime}`", each.task or "", each.metric, str(over), value, source])
+    return _table(["Command", "Task", "Metric", "Over", "Expected", "Source"], rows)
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)

@@ -1,0 +1,136 @@
+"""The plan of the paper profile without any data file: every official split as large as its owner says (REPRODUCE.md)."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from estimate import Plan, cost, memory_of, shape_said
+from extents import Extent, Extents, Spec
+from plan import build, folders_behind
+from planner import Planner
+from pydantic import Field
+from speed import Gpu, gpu_speed
+
+from xlt.config import Recipe, Source, Strict, Task, load
+from xlt.regimes import Robustness, Synonyms
+from xlt.results.sizes_table import TRAINING, Sizes
+from xlt.runs import Augmentation, FileSet
+
+
+class Length(Strict):
+    """Rows of an example, their mean length in sub-words, and the sum of the squares over the sum."""
+
+    rows: float = Field(gt=0)
+    tokens: float = Field(gt=0)
+    spread: float = Field(gt=0)
+
+
+class Planning(Strict):
+    """``configs/planning.yaml``: lengths by set or family, and assumed sizes."""
+
+    lengths: dict[str, Length]
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Runs and jobs of a table, hours with the factor they are known within, bytes of weights, and bytes of memory a run."""
+
+    runs: int
+    hours: float
+    factor: float
+    disk: float
+    memory: float
+
+
+class PublishedPlanner(Planner):
+    """Plans as if every file were there; word lists and raw text are not official files, so what needs them has no runs."""
+
+    def find(
+        self, sources: Sequence[Source], language: str, split: str, question_language: str | None = None
+    ) -> FileSet | None:
+        """A stand-in for the files of the first source that has the language."""
+        for source in sources:
+            if source.languages is None or language in source.languages:
+                return FileSet(format=source.format, files=[f"{split}/{language}"], sha256={})
+        return None
+
+    def augmentation(self, recipe: Recipe, noise: Robustness | None, seed: int) -> Augmentation | None:
+        """With a stand-in for the file of neighbours."""
+        if not isinstance(noise, Synonyms):
+            return None
+        files = FileSet(format="neighbours", files=[noise.neighbours], sha256={})
+        return Augmentation(neighbours=files, copies=noise.copies_of(recipe.name), seed=seed)
+
+
+class PublishedExtents(Extents):
+    """Extents from published sizes and typical lengths in place of files."""
+
+    def __init__(self, sizes: Sizes, planning: Planning) -> None:
+        self.sizes, self.planning = sizes.official, planning
+
+    def train(self, files: FileSet, recipe: Recipe, cap: int | None) -> Extent:
+        """A training set as large as published."""
+        return self._extent(recipe, self._size(TRAINING + recipe.name, "train", recipe.language, cap))
+
+    def test(self, files: FileSet, spec: Spec, language: str, cap: int | None) -> Extent:
+        """A test set as large as published; for a recipe its development set."""
+        if isinstance(spec, Recipe):
+            return self._extent(spec, self._size(TRAINING + spec.name, "dev", language, cap))
+        return self._extent(spec, self._size(spec.name.removesuffix("-pairs"), "test", language, cap))
+
+    def candidates(self, files: FileSet, task: Task) -> Extent:
+        """Mewsli-X's entities."""
+        return self._extent(task, self.planning.sizes["candidates"])
+
+    def _size(self, name: str, split: str, language: str, cap: int | None) -> int:
+        published = self.sizes[name].size(split, language) if name in self.sizes else None
+        assumed = self.planning.sizes
+        size = published or (assumed["dev"] if split == "dev" else assumed.get(name, assumed["dev"]))
+        return size if cap is None else min(size, cap)
+
+    def _extent(self, spec: Spec, examples: int) -> Extent:
+        lengths = self.planning.lengths
+        own = lengths.get(spec.name.removesuffix("-pairs")) or lengths[spec.family]
+        tokens = examples * own.rows * own.tokens
+        return Extent(examples, tokens, tokens * own.spread)
+
+
+def gpu_hours(configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, bool]]) -> dict[tuple[str, bool], Cost]:
+    """What tables of the paper profile cost on a GPU by the FLOP model; each as if it were made alone.
+
+    Args:
+        configs: the folder of configs.
+        model: a name of ``configs/models``.
+        gpu: where it would run.
+        tables: names, and whether with every row.
+    """
+    found = {}
+    with TemporaryDirectory() as folder:
+        for every in sorted({every for _, every in tables}):
+            arguments = Namespace(
+                configs=configs,
+                profile="paper",
+                data=folder,
+                root=Path(folder),
+                model=model,
+                seeds=None,
+                all_rows=every,
+            )
+            planner, regimes, known, rows = build(arguments, PublishedPlanner)
+            listed = {name: folders_behind(planner, table, regimes, rows, name) for name, table in known.items()}
+            plan = Plan(Path(folder), planner.runs, planner.jobs, listed, known)
+            extents = PublishedExtents(load(Sizes, configs / "sizes.yaml"), load(Planning, configs / "planning.yaml"))
+            shape, speed = shape_said(planner.model), gpu_speed(gpu)
+            for name, _ in (each for each in tables if each[1] == every):
+                folders = plan.needed(name)
+                costed = cost(plan, folders, extents, shape, speed)
+                hours = sum(each.seconds for each in costed) / 3600
+                found[name, every] = Cost(
+                    len(costed), hours, speed.factor, sum(each.size for each in costed), memory_of(plan, folders, shape)
+                )
+    return found
