@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import ROOT, make_plan
@@ -130,7 +131,7 @@ def test_a_changed_config_takes_the_old_scores_away_before_anything_can_fail(
     config = (folder / "config.yaml").read_text(encoding="utf-8")
     (folder / "config.yaml").write_text(config.replace("batch_size: 32", "batch_size: 2"), encoding="utf-8")
 
-    def interrupted(context: Context) -> None:
+    def interrupted(context: Context, *_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(steps, "train", interrupted)
@@ -157,7 +158,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert {path.name for path in folder.iterdir()} == {"config.yaml"}
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", ".lock"}
     context = steps.make_context(folder, mini_data, mini_encoder, 1)
     assert not is_trained(context)
 
@@ -252,7 +253,7 @@ def test_train_predict_and_score_may_be_done_one_by_one(root: Path, mini_data: P
     name = "lora/udpos/seed-1"
     assert run_here(root, name, mini_data, mini_encoder, script="train") == 0
     assert {path.name for path in (root / "runs" / name).iterdir()} == {
-        "config.yaml", "weights.safetensors", "trained.json", "cost.json"
+        ".lock", "config.yaml", "weights.safetensors", "trained.json", "cost.json"
     }  # fmt: skip
     assert run_here(root, name, mini_data, mini_encoder, script="predict") == 0
     assert not (root / "runs" / name / "scores.json").exists()

@@ -36,7 +36,8 @@ def plan(tmp_path: Path, mini_configs: Path, mini_data: Path, mini_encoder: Path
         settings = yaml.safe_load(regime.read_text())
         settings["tuning"]["missing"] = missing
         regime.write_text(yaml.safe_dump(settings))
-        make_plan(mini_configs, data, tmp_path / "root", mini_encoder, "--show", "madx")
+        shown = ["--show", "madx", "--encoder", str(mini_encoder)]
+        make_plan(mini_configs, data, tmp_path / "root", mini_encoder, *shown)
         return tmp_path / "root"
 
     return function

@@ -228,6 +228,17 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Signals as a terminal leaves them; tests that were started in the background inherit ignored ones."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, earlier in before.items():
+        signal.signal(number, earlier)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_in_a_step_is_heard_after_it(
     mini_encoder: Path, features: list[Feature], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -285,6 +296,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_script_says_one_line_and_which_signal_it_was(capsys: Any, number: signal.Signals, status: int) -> None:
     assert exit_status(lambda: os.kill(os.getpid(), number)) == status
