@@ -72,9 +72,11 @@ def take(folder: Path, names: list[str], each: int) -> str | None:
 def lock_folder() -> Path:
     """Where the locks of this machine are, for every user."""
     folder = Path(os.environ.get("XLT_GPU_LOCKS") or Path(tempfile.gettempdir()) / "xlt-gpus")
-    if not folder.is_dir():
+    try:
         folder.mkdir(parents=True)
-        folder.chmod(0o1777)
+    except FileExistsError:
+        return folder  # or another run made it just now
+    folder.chmod(0o1777)
     return folder
 
 

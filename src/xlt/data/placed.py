@@ -38,16 +38,18 @@ class DataFolder:
         from filelock import FileLock, Timeout
 
         try:
-            self.downloads.mkdir(parents=True, exist_ok=True)
+            self.work.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.work / "lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(f"{self.path}: another process is filling this folder; waiting for it", file=sys.stderr)
+                lock.acquire()
+            # only now: the process that holds the lock empties these folders
+            self.downloads.mkdir(exist_ok=True)
             self.incoming.mkdir(exist_ok=True)
         except OSError as error:
             raise InputError(f"expected a folder that can be written: {error.strerror}", self.path) from None
-        lock = FileLock(self.work / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"{self.path}: another process is filling this folder; waiting for it", file=sys.stderr)
-            lock.acquire()
         try:
             yield
         finally:
