@@ -87,6 +87,8 @@ def test_xtremes_tatoeba_needs_its_gold_order(tmp_path: Path) -> None:
     bitext = retrieval.tatoeba_xtreme(folder / "de-en.de", "de")
     assert [bitext.target[i] for i in bitext.gold] == ["Two.", "One.", "Three."]
     assert bitext.gold_source == (1, 2, 0)
+    labels.write_text("1\x1c\n2\n0\n")  # a control character that str.strip drops and int() does not
+    assert retrieval.tatoeba_xtreme(folder / "de-en.de", "de") == bitext
     labels.write_text("1\n2\n")
     with pytest.raises(InputError, match=r"test-de\.tsv: expected 3 lines as in de-en\.en, got 2"):
         retrieval.tatoeba_xtreme(folder / "de-en.de", "de")

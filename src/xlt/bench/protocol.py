@@ -38,7 +38,7 @@ def protocol(bench: Bench) -> Report:
     train = draw_lengths(counts_of(bench, config.lengths.nli_train), sample, "train")
     test = draw_lengths(counts_of(bench, config.lengths.nli_test), sample, "test")
     budget = TOKEN_BUDGET["cpu"]
-    per_train = step_tokens(train, counted.batch, 4 * budget) / sample
+    per_train = step_tokens(train, counted.batch, budget) / sample
     per_test = padded_tokens(test, budget) / sample
     steps = -(-counted.train // counted.batch) * counted.epochs
     evaluations = steps // counted.evaluate_every

@@ -27,8 +27,6 @@ RATE = 2e-5
 FAMILIES: tuple[Family, ...] = ("nli", "squad")
 PADDINGS: tuple[Padding, ...] = ("pad_to_max", "dynamic")
 BUDGET = TOKEN_BUDGET["cpu"]
-FULL_BUDGET = 4 * BUDGET
-"""Padded tokens of a micro-batch of full fine-tuning (``Context.training_budget``)."""
 
 
 def inputs(bench: Bench, family: Family, number: int, *, test: bool, seed: str) -> list[Feature]:
@@ -81,12 +79,12 @@ def _fine_tuning(bench: Bench, family: Family, report: Report) -> None:
     model = make_ours(bench, family)
     theirs, start = make_theirs(model), model.trained_state()
     batches = [inputs(bench, family, number, test=False, seed=f"{family}-{turn}") for turn in range(size.rounds)]
-    bare = [equal_batches(batch, FULL_BUDGET, bench.vocabulary) for batch in batches]
+    bare = [equal_batches(batch, BUDGET, bench.vocabulary) for batch in batches]
     losses: dict[str, list[float]] = {"ours": [], **{padding: [] for padding in PADDINGS}}
 
     def ours(turn: int) -> Seconds:
         model.load_trained_state(start, with_head=True)
-        spent, loss = our_step(model, batches[turn], FULL_BUDGET)
+        spent, loss = our_step(model, batches[turn], BUDGET)
         losses["ours"].append(loss)
         return spent
 
@@ -131,7 +129,7 @@ def _losses_of_one(model: TransferModel, theirs: torch.nn.Module, feature: Featu
     """Our loss and the Trainer's on one example, without padding, in two steps from the same weights."""
     start = model.trained_state()
     collate = collator("dynamic", feature.length, labels=True)
-    ours = [our_step(model, [feature], FULL_BUDGET)[1] for _ in range(2)]
+    ours = [our_step(model, [feature], BUDGET)[1] for _ in range(2)]
     model.load_trained_state(start, with_head=True)
     peer = [trainer_steps(theirs, [feature], collate, batch_size=1, learning_rate=RATE)[1] for _ in range(2)]
     model.load_trained_state(start, with_head=True)
@@ -241,12 +239,12 @@ def adapter(bench: Bench) -> Report:
 
     few = batches[0][:2]  # the libraries load what they need and start their threads
     our_step(ours, few, BUDGET)
-    our_step(full, few, FULL_BUDGET)
+    our_step(full, few, BUDGET)
     collate = collator("dynamic", bench.config.max_length["nli"], labels=True)
     trainer_steps(library, few, collate, batch_size=len(few), learning_rate=RATE, library=True)
     times = in_turn(
         {
-            "full": own(full, FULL_BUDGET),
+            "full": own(full, BUDGET),
             **{padding: peer(padding) for padding in PADDINGS},
             "ours": own(ours, BUDGET),
         },
@@ -284,7 +282,7 @@ def _step_in_process(bench: Bench, name: str) -> int:
     torch.set_num_threads(bench.threads)
     batch = inputs(bench, "nli", bench.sizes.adapter.nli, test=False, seed="nli-0")
     if name in ("full", "ours"):
-        our_step(make_ours(bench, "nli", adapter=name == "ours"), batch, BUDGET if name == "ours" else FULL_BUDGET)
+        our_step(make_ours(bench, "nli", adapter=name == "ours"), batch, BUDGET)
     elif name in PADDINGS:
         collate = collator(name, bench.config.max_length["nli"], labels=True)
         library = make_library_adapter(bench)

@@ -40,15 +40,6 @@ class Context:
         """Padded tokens of a micro-batch."""
         return TOKEN_BUDGET[self.device.type]
 
-    @property
-    def training_budget(self) -> int:
-        """Padded tokens of a training micro-batch.
-
-        Four times as many in full fine-tuning: each backward pass then writes a gradient for the whole embedding
-        table, which on a CPU costs more than the padding that small micro-batches save.
-        """
-        return self.budget * (4 if self.config.regime.tuning.kind == "full" else 1)
-
 
 def embedder(model: TransferModel, tokenizer: Any, context: Context) -> Embed:
     """Sentence embeddings of a model as the run's config asks for; an untuned encoder stops at its retrieval layer.

@@ -46,6 +46,7 @@ def examples_of(root: Path, regime: Regime, task: Task, language: str) -> Exampl
             KeyError,
             AttributeError,
             TypeError,
+            NotImplementedError,  # a zip of a later version
             zipfile.BadZipFile,
             zlib.error,
         ) as error:

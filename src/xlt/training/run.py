@@ -142,7 +142,7 @@ def settings_of(stage: Stage, context: Context) -> Settings:
         weight_decay=stage.recipe.weight_decay,
         max_grad_norm=stage.recipe.max_grad_norm,
         seed=context.config.seed,
-        token_budget=context.training_budget,
+        token_budget=context.budget,
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from xlt.data import batching
 from xlt.data.features import Feature
 from xlt.errors import InputError, NotFinite
 from xlt.modeling.model import TransferModel
+from xlt.modeling.words import batch_words
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
 from xlt.training.objectives import LossPart
 
@@ -117,10 +120,16 @@ def _gradients(batch: Batch, tokens: int, optimizer: torch.optim.Optimizer, pert
     """Gradients of the mean loss of a batch and of the penalty; returns the loss alone."""
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
-    for part in batch.parts(tokens):
-        loss = part() if perturbation is None else perturbation.loss(batch.model, part)
-        loss.backward()
-        total += float(loss.detach())
+    parts = list(batch.parts(tokens))
+    with (
+        batch_words(batch.model, batch.features)
+        if batching.FAST and batch.features and len(parts) > 1
+        else nullcontext()
+    ):
+        for part in parts:
+            loss = part() if perturbation is None else perturbation.loss(batch.model, part)
+            loss.backward()
+            total += float(loss.detach())
     penalty = batch.model.penalty()
     if penalty is not None:
         penalty.backward()

@@ -115,12 +115,13 @@ def tatoeba_xtreme(path: Path, language: str) -> Bitext:
     english: dict[int, int] = {}
     for number, row in lines(labels):
         digits = row.strip()
-        if not digits.isdecimal() or len(digits) > _DIGITS or int(row) >= len(bitext.source):
+        if not digits.isdecimal() or len(digits) > _DIGITS or int(digits) >= len(bitext.source):
             last = len(bitext.source) - 1
             raise InputError(f"expected a line number from 0 to {last}, got {short(row)}", labels, number)
-        if int(row) in english:
-            raise InputError(f"expected each line number once, got {int(row)} twice", labels, number)
-        english[int(row)] = len(english)
+        source = int(digits)
+        if source in english:
+            raise InputError(f"expected each line number once, got {source} twice", labels, number)
+        english[source] = len(english)
     if len(english) != len(bitext.target):
         raise InputError(
             f"expected {len(bitext.target)} lines as in {tatoeba_english(path).name}, got {len(english)}", labels
