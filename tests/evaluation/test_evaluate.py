@@ -11,13 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from xlt.artifacts import read_json
 from xlt.data.records import Answer, Question
 from xlt.errors import InputError
 from xlt.evaluation import evaluate
 from xlt.evaluation.context import Context, embedder
-from xlt.evaluation.evaluate import PREDICTED, answerable, is_predicted, predict, read_task, score
+from xlt.evaluation.evaluate import (
+    PREDICTED,
+    answerable,
+    in_passes,
+    is_predicted,
+    predict,
+    predict_languages,
+    read_task,
+    score,
+)
 from xlt.modeling.checkpoints import load_tokenizer
 from xlt.training.run import make_model
 
@@ -211,3 +221,33 @@ def test_a_metric_the_scorer_does_not_have_is_refused(open_run: OpenRun) -> None
     other = evaluation.model_copy(update={"task": evaluation.task.model_copy(update={"metrics": ["f1"]})})
     with pytest.raises(InputError, match=r"task xcopa is not scored by f1; correct configs/tasks/xcopa.yaml"):
         score(replace(context, config=context.config.model_copy(update={"evaluations": [other]})))
+
+
+def test_passes_keep_the_order_and_their_bound() -> None:
+    assert in_passes({"en": 3, "de": 4, "sw": 3, "th": 9, "ur": 1}, 7) == [["en", "de"], ["sw"], ["th"], ["ur"]]
+    assert in_passes({}, 7) == []
+
+
+@pytest.mark.parametrize("run", ["full/mnli/seed-1", "full/udpos/seed-1", "full/squad/seed-1", "full/copa/seed-1"])
+def test_languages_together_and_one_by_one_give_the_same_predictions(
+    open_run: OpenRun, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = open_run(run)
+    model, tokenizer = make_model(context, context.config.stages[-1]), load_tokenizer(context.encoder)
+    torch.manual_seed(1)
+    for parameter in model.parameters():  # so that a model that learnt nothing tells inputs apart
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter)
+    for evaluation in context.config.evaluations:
+        records, _, _ = read_task(evaluation, context.data)
+        assert len(records) > 1
+        arguments = evaluation, records, model, tokenizer, context
+        monkeypatch.setattr(evaluate, "PASS_RECORDS", 10**6)
+        together = predict_languages(*arguments)
+        monkeypatch.setattr(evaluate, "PASS_RECORDS", 1)
+        assert predict_languages(*arguments) == together
+        monkeypatch.setattr(evaluate.batching, "FAST", False)
+        assert predict_languages(*arguments) == together
+        monkeypatch.setattr(evaluate.batching, "FAST", True)
+        assert [len(together[language]) for language in records] == [len(own) for own in records.values()]
+        assert len({str(given) for own in together.values() for given in own}) > 1

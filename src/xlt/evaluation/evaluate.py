@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from xlt.artifacts import digest, read_json, to_json, write_atomic
 from xlt.config import MiningRule
+from xlt.data import batching
 from xlt.data.loading import answerable, first, labelled, load_entities, load_split
 from xlt.data.pairing import read_pairs
 from xlt.errors import InputError
@@ -17,14 +19,18 @@ from xlt.evaluation.context import Context, embedder
 from xlt.evaluation.dual import match_tatoeba, mine_bucc, rank_mewslix, retrieve_lareqa
 from xlt.evaluation.further import language_bias, score_with_further
 from xlt.evaluation.gold import write_gold
+from xlt.evaluation.predict import PREDICT
 from xlt.evaluation.smoothing import predict_language
 from xlt.evaluation.submission import FURTHER, write_submission
 from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.model import TransferModel
+from xlt.modeling.parallel import from_first
 from xlt.runs import Evaluation
 
 PREDICTED = "predicted.json"
 WITHHELD = "gold withheld"
+PASS_RECORDS = 20_000
+"""Records that are tokenised and predicted together at most: bounds memory, and longer passes save nothing measurable."""
 SCORING = {"title", "metrics", "chance", "normalization"}
 """What a task says about scoring: no prediction depends on it."""
 
@@ -69,14 +75,52 @@ def predict_task(
             tuning = first(load_split(context.data, files, language, None), evaluation.caps.dev) if files else None
             predictions[language] = mine_bucc(embed, own, tuning, task.max_length, language, rule)
         return {task.name: predictions}
-    for language, own in records.items():
-        model.use_language(language)
-        given = predict_language(model, tokenizer, own, task, language, context)
-        if task.family == "span":
-            predictions[language] = {record.id: text for record, text in zip(own, given, strict=True)}
-        else:
-            predictions[language] = given
+    predictions = predict_languages(evaluation, records, model, tokenizer, context)
+    if task.family == "span":
+        predictions = {
+            language: {record.id: text for record, text in zip(records[language], given, strict=True)}
+            for language, given in predictions.items()
+        }
     return {task.name: predictions}
+
+
+def predict_languages(
+    evaluation: Evaluation, records: Mapping[str, Any], model: TransferModel, tokenizer: Any, context: Context
+) -> dict[str, Any]:
+    """Predictions of a supervised task, a list per language in the order of its records.
+
+    Languages go through the encoder together, so that small test sets fill its batches too; one by one where each has
+    its own adapter or its own certificate, and on the reference path.
+    """
+    task = evaluation.task
+    if model.composition is not None or context.config.regime.smoothing is not None or not batching.FAST:
+        predictions: dict[str, Any] = {}
+        for language, own in records.items():
+            model.use_language(language)
+            predictions[language] = predict_language(model, tokenizer, own, task, language, context)
+        return predictions
+    predictions = {}
+    for languages in in_passes({language: len(own) for language, own in records.items()}, PASS_RECORDS):
+        joined = [record for language in languages for record in records[language]]
+        title = f"{task.title} {languages[0]}" + (f" to {languages[-1]}" if len(languages) > 1 else "")
+        given = iter(PREDICT[task.family](model, tokenizer, joined, task, budget=context.budget, title=title))
+        for language in languages:
+            predictions[language] = list(islice(given, len(records[language])))
+    return predictions
+
+
+def in_passes(sizes: Mapping[str, int], most: int) -> list[list[str]]:
+    """Languages in order, cut into passes of at most ``most`` records; a language larger than that is a pass alone."""
+    passes: list[list[str]] = []
+    held = 0
+    for language, size in sizes.items():
+        if passes and held + size <= most:
+            passes[-1].append(language)
+            held += size
+        else:
+            passes.append([language])
+            held = size
+    return passes
 
 
 def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str) -> str:
@@ -105,26 +149,32 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
     A task whose predictions were made from the same weights, files and caps is not predicted again.
     """
     path = context.folder / PREDICTED
-    done: dict[str, Any] = read_json(path) if path.exists() else {}
+    done: dict[str, Any] = from_first(lambda: read_json(path) if path.exists() else {})
     for evaluation in context.config.evaluations:
         name, key = evaluation.task.name, prediction_key(context, evaluation, weights_sha256)
         if done.get(name, {}).get("key") == key:
             continue
         records, withheld, unpaired = read_task(evaluation, context.data)
         if done.pop(name, None) is not None:  # if this stops half-way, the old entry must not vouch for what is left
-            write_atomic(path, to_json(done))
-        _remove(context.folder, name)
+            from_first(write_atomic, path, to_json(done))
+        from_first(_remove, context.folder, name)
         predictions = predict_task(evaluation, records, model, tokenizer, context) if records else {}
-        for folder, by_language in predictions.items():
-            for language, own in by_language.items():
-                write_submission(context.folder / "predictions", folder, language, own)
-        write_gold(context.folder / "labels", name, records)
         done[name] = {"key": key, "languages": list(records), "withheld": withheld, "unpaired": unpaired}
-        write_atomic(path, to_json(done))
+        from_first(_write, context.folder, name, predictions, records, done)
     for name in set(done) - set(context.config.tasks):  # of an earlier config of this run
-        _remove(context.folder, name)
+        from_first(_remove, context.folder, name)
         del done[name]
-    write_atomic(path, to_json(done))
+    from_first(write_atomic, path, to_json(done))
+
+
+def _write(
+    folder: Path, task: str, predictions: Mapping[str, Mapping[str, Any]], records: Mapping[str, Any], done: Any
+) -> None:
+    for name, by_language in predictions.items():
+        for language, own in by_language.items():
+            write_submission(folder / "predictions", name, language, own)
+    write_gold(folder / "labels", task, records)
+    write_atomic(folder / PREDICTED, to_json(done))
 
 
 def _remove(folder: Path, task: str) -> None:
