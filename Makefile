@@ -15,13 +15,16 @@ CACHE   ?= $(or $(XLT_CACHE),$(OUT)/cache)
 LAUNCH  ?=
 SBATCH  ?=
 PER_GPU ?= 1
+PROCESSES ?= 1# that train and predict one run together, each on a GPU of its own where there are GPUs
 TABLE   ?= table2
 ROWS    ?=
 FAST    ?= 1
+DETERMINISTIC ?= 0
 CORES   := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)  # nproc heeds OMP_NUM_THREADS, exported below
 GPUS    := $(shell nvidia-smi -L 2>/dev/null | grep -c ^GPU)
-JOBS    ?= $(shell if [ $(GPUS) -gt 0 ]; then echo $$(( $(GPUS) * $(PER_GPU) )); else echo $$(( $(CORES) < 4 ? $(CORES) : 4 )); fi)
-THREADS ?= $(shell echo $$(( $(CORES) / $(JOBS) > 0 ? $(CORES) / $(JOBS) : 1 )))
+SLOTS   := $(shell if [ $(GPUS) -gt 0 ]; then echo $$(( $(GPUS) * $(PER_GPU) )); else echo $$(( $(CORES) < 4 ? $(CORES) : 4 )); fi)
+JOBS    ?= $(shell echo $$(( $(SLOTS) / $(PROCESSES) > 0 ? $(SLOTS) / $(PROCESSES) : 1 )))
+THREADS ?= $(shell echo $$(( $(CORES) / $(JOBS) / $(PROCESSES) > 0 ? $(CORES) / $(JOBS) / $(PROCESSES) : 1 )))# of each process
 CHECKPOINT ?= 300# least seconds between two checkpoints of a training
 
 # Where things are. XLT_PYTHON names an interpreter that has everything installed; otherwise .venv is made from the lock.
@@ -42,9 +45,11 @@ export OMP_NUM_THREADS := $(THREADS)
 export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
 export XLT_FAST := $(FAST)
+export XLT_DETERMINISTIC := $(DETERMINISTIC)
+export XLT_FEATURES := $(CACHE)/features
 export PYTHONPATH := src
 
-.PHONY: help fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations claims report data encoder lint docs archive clean clean-all $(GOALS)
+.PHONY: help fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations claims report data encoder lint docs archive clean clean-cache clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -63,10 +68,11 @@ smoke: ## everything on the generated world: CPU, no download, under 15 minutes
 tiny-all: ## every row of every table on the generated world: CPU, under an hour
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data ROWS=all $(TABLES)
 
+test: XLT_FEATURES :=
 test: $(READY) ## the tests
 	$(PYTHON) -m pytest -q
 
-plan: $(PLAN) ## what TABLE (or a regime) would run and cost, what is done; nothing is trained (GPU=a100: hours on one)
+plan: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## what TABLE (or a regime) would run and cost, what is done; nothing is trained (GPU=a100: hours on one)
 	@$(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS) --show $(TABLE) \
 		--encoder $(dir $(ENCODER)) --jobs $(JOBS) --threads $(THREADS) $(if $(GPU),--gpu $(GPU))
 
@@ -146,6 +152,9 @@ docker-test: ## build the image on a base that is at hand and use it in four way
 clean: ## remove the runs and tables of PROFILE and MODEL (keeps data, encoder and environment)
 	rm -rf $(ROOT)
 
+clean-cache: ## remove the tokenised data that runs share (in CACHE; make writes them again)
+	rm -rf $(CACHE)/features
+
 clean-all: ## remove everything that was made, the environment too
 	rm -rf $(OUT) $(VENV)
 
@@ -175,10 +184,10 @@ $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD))
 	+@if [ -x "$$(command -v $(PYTHON))" ]; then $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS); fi
 
 PLAN_MAKE = -f $(PLAN) LAUNCH= PYTHON=$(PYTHON) ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
-	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)"
+	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)" $(if $(filter-out 1,$(PROCESSES)),SEVERAL="$(PYTHON) reproduce/several.py --processes $(PROCESSES) -- $(PYTHON)")
 HERE = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) $(PLAN_MAKE) \
-	LAUNCH='$(or $(LAUNCH),$(if $(filter-out 0,$(GPUS)),$(PYTHON) reproduce/on_gpu.py --each $(PER_GPU) --))'
-SUBMIT = $(PYTHON) reproduce/slurm.py --root $(ROOT) --options='$(SBATCH)' --threads $(THREADS) \
+	LAUNCH='$(or $(LAUNCH),$(if $(filter-out 0,$(GPUS)),$(PYTHON) reproduce/on_gpu.py --each $(PER_GPU)$(if $(filter-out 1,$(PROCESSES)), --gpus $(PROCESSES)) --))'
+SUBMIT = $(PYTHON) reproduce/slurm.py --root $(ROOT) --options='$(SBATCH)' --threads $(shell echo $$(( $(THREADS) * $(PROCESSES) ))) \
 	$(if $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),--dry-run) -- $(PLAN_MAKE)
 CARRY_OUT = $(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(HERE))
 

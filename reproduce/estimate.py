@@ -175,7 +175,7 @@ def report(
     target: str,
     plan: Plan,
     model: Model,
-    data: Path,
+    extents: Extents,
     encoder: Path,
     *,
     workers: int,
@@ -190,7 +190,6 @@ def report(
     folders = plan.needed(target)
     known = shape_of(encoder)
     shape = known or shape_said(model)
-    extents = Extents(data, encoder, plan.root / "extents.json")
     speed = machine_speed(plan, extents, shape, threads, gpu)
     costed = cost(plan, folders, extents, shape, speed)
     extents.save()

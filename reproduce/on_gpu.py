@@ -54,19 +54,31 @@ def opened(path: Path) -> int:
         return lock
 
 
-def take(folder: Path, names: list[str], each: int) -> str | None:
-    """Lock one of the GPUs, each of which ``each`` runs may have, for as long as this process lives; None: all are taken."""
+def take(folder: Path, names: list[str], each: int, wanted: int = 1) -> list[str] | None:
+    """Lock ``wanted`` of the GPUs, each of which ``each`` runs may have, for as long as this process lives.
+
+    Returns:
+        Their names, or None where so many are not free; then none is held, or two runs could wait for each other's.
+    """
+    held: dict[str, int] = {}
     for slot in range(each):
         for name in names:
+            if name in held or len(held) == wanted:
+                continue
             lock = opened(folder / f"{name}.{slot}")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock)
                 continue
-            os.set_inheritable(lock, True)  # the lock lives on in the command that takes this process's place
-            return name
-    return None
+            held[name] = lock
+    if len(held) < wanted:
+        for lock in held.values():
+            os.close(lock)
+        return None
+    for lock in held.values():
+        os.set_inheritable(lock, True)  # the locks live on in the command that takes this process's place
+    return list(held)
 
 
 def lock_folder() -> Path:
@@ -84,18 +96,22 @@ def main() -> None:
     """Wait for a GPU and become the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=1, help="runs at a time on one GPU (default: 1)")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs of this run (default: 1)")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
     options = parser.parse_args()
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command or options.each < 1:
-        raise InputError("expected a command and --each of at least 1")
+    if not command or options.each < 1 or options.gpus < 1:
+        raise InputError("expected a command, --each and --gpus of at least 1")
     names, folder, waiting = gpus(os.environ.get("CUDA_VISIBLE_DEVICES")), lock_folder(), False
-    while (name := take(folder, names, options.each)) is None:
+    if len(names) < options.gpus:
+        raise InputError(f"expected {options.gpus} GPUs for one run, got {len(names)}; use fewer processes")
+    while (taken := take(folder, names, options.each, options.gpus)) is None:
         if not waiting:
-            print(f"waiting for a GPU: all {len(names)} are taken", file=sys.stderr, flush=True)
+            why = f"all {len(names)} are taken" if options.gpus == 1 else f"no {options.gpus} of {len(names)} are free"
+            print(f"waiting for a GPU: {why}", file=sys.stderr, flush=True)
             waiting = True
         time.sleep(SECONDS_BETWEEN_TRIES)
-    os.environ["CUDA_VISIBLE_DEVICES"] = name
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     try:
         os.execvp(command[0], command)
     except OSError as error:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+HERE = Path(__file__).resolve().parent
+sys.path[:] = [str(HERE.parent / "src"), *(path for path in sys.path if path != str(HERE)), str(HERE)]
+# Its own folder comes last: there tabulate.py would hide the package tabulate.
 
 from digests import Digests
 from language_adapter_plan import NO_ADAPTERS, language_adapter_jobs, settings_of
@@ -26,6 +29,12 @@ from xlt.lexical import LexicalConfig
 from xlt.modeling.checkpoints import resolve_model
 from xlt.regimes import Regime
 from xlt.runs import write_run
+
+if TYPE_CHECKING:
+    from extents import Extents
+
+Built = tuple[Planner, dict[str, list[str]], dict[str, Table], Rows]
+"""A plan: the planner, run folders by regime, tables, and their rows."""
 
 
 def plan_json(
@@ -83,7 +92,7 @@ def run_rules(root: Path, planner: Planner) -> list[str]:
         lines += [f"{results[folder]}: {' '.join(before)}", f"\t{command}", ""]
     for folder, run in planner.runs.items():
         before = [f"{root}/{folder}/config.yaml", "$(ENCODER)", *(results[need] for need in run.needs())]
-        command = f"$(LAUNCH) $(PYTHON) reproduce/run.py {root}/{folder} $(RUN)"
+        command = f"$(LAUNCH) $(SEVERAL) reproduce/run.py {root}/{folder} $(RUN)"
         lines += [f"{results[folder]}: {' '.join(before)}", f"\t{command}", ""]
     return lines
 
@@ -102,8 +111,14 @@ def make_rules(
     """The rules of ``plan.mk``: one per job and run, one per table, one per regime."""
     world = planner.profile.languages_from
     named = "" if world is None else f" --languages {planner.data / world}"
-    lines = ["# Written by reproduce/plan.py; do not edit.", "MAKEFLAGS += --no-builtin-rules", ".DELETE_ON_ERROR:", ""]
-    lines += [*run_rules(root, planner), *language_adapter_rule(root, planner)]
+    lines = ["# Written by reproduce/plan.py; do not edit.", "MAKEFLAGS += --no-builtin-rules", ".DELETE_ON_ERROR:"]
+    lines += ["SEVERAL = $(PYTHON)", ""]  # or reproduce/several.py, which starts several of it for one run
+    lines += [
+        "$(ENCODER):  # made by then; make -n may go on without it",
+        "",
+        *run_rules(root, planner),
+        *language_adapter_rule(root, planner),
+    ]
     made = {
         f"regime-{n}": (n, [f"{f}/scores.json" for f in own_runs(planner, folders)], "")
         for n, folders in regimes.items()
@@ -138,9 +153,7 @@ def world_languages(profile: Profile, data: Path) -> list[str] | None:
     return list(register(data / profile.languages_from))
 
 
-def build(
-    arguments: argparse.Namespace, kind: type[Planner] = Planner
-) -> tuple[Planner, dict[str, list[str]], dict[str, Table], Rows]:
+def build(arguments: argparse.Namespace, kind: type[Planner] = Planner) -> Built:
     """Read all configs and plan every regime with a planner of the given ``kind``."""
     configs: Path = arguments.configs
     profile = load(Profile, configs / "profiles" / f"{arguments.profile}.yaml")
@@ -246,7 +259,12 @@ def main() -> None:
         "--gpu", default=None, help="a name of configs/gpus.yaml: hours on it by the FLOP model (for --show)"
     )
     arguments = parser.parse_args()
-    planner, regimes, tables, rows = build(arguments)
+    if arguments.show and lacks_data(arguments):
+        from published import show_published  # beside this script; scipy: slow import
+
+        show_published(arguments)
+        return
+    built = planner, regimes, tables, rows = build(arguments)
     root: Path = arguments.root
     for folder, config in [*planner.runs.items(), *((folder, job.config) for folder, job in planner.jobs.items())]:
         write_run(config, root / folder / "config.yaml")
@@ -254,28 +272,29 @@ def main() -> None:
     write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables, rows)))
     write_if_changed(root / "plan.mk", make_rules(root, planner, regimes, tables, rows) + "\n")
     if arguments.show:
-        show(arguments, planner, regimes, tables, rows)
+        from extents import Extents  # beside this script
+
+        show(arguments, built, Extents(planner.data, arguments.encoder, root / "extents.json"))
 
 
-def show(
-    arguments: argparse.Namespace,
-    planner: Planner,
-    regimes: dict[str, list[str]],
-    tables: dict[str, Table],
-    rows: Rows,
-) -> None:
+def lacks_data(arguments: argparse.Namespace) -> bool:
+    """Whether official files are asked for and their folder is not there."""
+    profile = load(Profile, arguments.configs / "profiles" / f"{arguments.profile}.yaml")
+    return profile.languages_from is None and not Path(arguments.data or profile.data).is_dir()
+
+
+def show(arguments: argparse.Namespace, built: Built, extents: Extents) -> None:
     """Print what a table or regime would run, what that costs, and what is done."""
     from estimate import Plan, report, without_files  # beside this script; scipy: slow import
     from speed import load_gpu
 
+    planner, regimes, tables, rows = built
     shown = {name: own_runs(planner, folders) for name, folders in regimes.items()}
     listed = {**shown, **{name: folders_behind(planner, t, regimes, rows, name) for name, t in tables.items()}}
     plan = Plan(arguments.root, planner.runs, planner.jobs, listed, tables)
     gpu = None if arguments.gpu is None else load_gpu(arguments.gpu, arguments.configs / "gpus.yaml")
     target, workers, threads = arguments.show, arguments.jobs, arguments.threads
-    print(
-        report(target, plan, planner.model, planner.data, arguments.encoder, workers=workers, threads=threads, gpu=gpu)
-    )
+    print(report(target, plan, planner.model, extents, arguments.encoder, workers=workers, threads=threads, gpu=gpu))
     print("\n".join(without_files(target, plan)), end="\n" if without_files(target, plan) else "")
     for regime in rows.shown.get(target, [target]):
         if regime in planner.without_runs:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from run import alone, arguments
+from run import arguments, as_one
 
 from xlt.errors import InputError, exit_status
 
@@ -16,12 +16,13 @@ from xlt.errors import InputError, exit_status
 def main() -> None:
     """Predict every task whose predictions are not there or not current."""
     options = arguments(str(__doc__))
+    from xlt.modeling.parallel import from_first
     from xlt.training.run import is_trained
     from xlt.training.steps import make_context, predict_step
 
-    with alone(options.run):
+    with as_one(options.run):
         context = make_context(options.run, options.data, options.encoder, options.threads)
-        if not is_trained(context):
+        if not from_first(is_trained, context):
             raise InputError("expected current weights in this run; run reproduce/train.py first", options.run)
         predict_step(context, None)
 

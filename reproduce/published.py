@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from estimate import Plan, cost, memory_of, shape_said
 from extents import Extent, Extents, Spec
-from plan import build, folders_behind
+from plan import build, folders_behind, show
 from planner import Planner
 from pydantic import Field
 from speed import Gpu, gpu_speed
@@ -72,6 +72,12 @@ class PublishedExtents(Extents):
 
     def __init__(self, sizes: Sizes, planning: Planning) -> None:
         self.sizes, self.planning = sizes.official, planning
+        self.changed = False  # nothing is measured, so nothing is kept
+
+    @classmethod
+    def read(cls, configs: Path) -> PublishedExtents:
+        """With the sizes and lengths of a folder of configs."""
+        return cls(load(Sizes, configs / "sizes.yaml"), load(Planning, configs / "planning.yaml"))
 
     def train(self, files: FileSet, recipe: Recipe, cap: int | None) -> Extent:
         """A training set as large as published."""
@@ -100,6 +106,20 @@ class PublishedExtents(Extents):
         return Extent(examples, tokens, tokens * own.spread)
 
 
+def show_published(arguments: Namespace) -> None:
+    """What ``make plan`` prints before there is a data folder; nothing is written.
+
+    Args:
+        arguments: the planner's command line.
+    """
+    with TemporaryDirectory() as folder:
+        before = Namespace(**{**vars(arguments), "data": folder, "root": Path(folder)})
+        show(before, build(before, PublishedPlanner), PublishedExtents.read(arguments.configs))
+    print(
+        "no data folder yet: counted for all official files, in the sizes that their owners give; make data fetches them"
+    )
+
+
 def gpu_hours(configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, bool]]) -> dict[tuple[str, bool], Cost]:
     """What tables of the paper profile cost on a GPU by the FLOP model; each as if it were made alone.
 
@@ -124,7 +144,7 @@ def gpu_hours(configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, b
             planner, regimes, known, rows = build(arguments, PublishedPlanner)
             listed = {name: folders_behind(planner, table, regimes, rows, name) for name, table in known.items()}
             plan = Plan(Path(folder), planner.runs, planner.jobs, listed, known)
-            extents = PublishedExtents(load(Sizes, configs / "sizes.yaml"), load(Planning, configs / "planning.yaml"))
+            extents = PublishedExtents.read(configs)
             shape, speed = shape_said(planner.model), gpu_speed(gpu)
             for name, _ in (each for each in tables if each[1] == every):
                 folders = plan.needed(name)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Carry out one planned run: train, predict, score. A step whose result is there and current is not repeated.
 
-The steps in one process save start-up time; train.py, predict.py and score.py do them one by one.
+The steps in one process save start-up time; train.py, predict.py and score.py do them one by one. torchrun starts it as
+several processes that train and predict together (docs/parallel.md).
 """
 
 from __future__ import annotations
@@ -70,18 +71,29 @@ def noting_failure(folder: Path) -> Iterator[None]:
     note.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def as_one(folder: Path) -> Iterator[None]:
+    """Work on a run folder as its only process, or with the others that torchrun started for this very run."""
+    from xlt.modeling.parallel import is_first_launched, joined  # torch: slow import
+
+    with alone(folder) if is_first_launched() else contextlib.nullcontext(), noting_failure(folder), joined():
+        yield
+
+
 def main() -> None:
     """Run the steps that are not done."""
     options = arguments(str(__doc__))
+    from xlt.modeling.parallel import from_first, is_first_launched
     from xlt.training.steps import make_context, predict_step, score_step, train_step
 
     started = time.perf_counter()
-    with alone(options.run), noting_failure(options.run):
+    with as_one(options.run):
         context = make_context(options.run, options.data, options.encoder, options.threads)
         model = train_step(context, options.checkpoint_every)
         predict_step(context, model)
-        score_step(context)
-    print(f"{options.run}: done in {time.perf_counter() - started:.0f} s", flush=True)
+        from_first(score_step, context)
+    if is_first_launched():
+        print(f"{options.run}: done in {time.perf_counter() - started:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

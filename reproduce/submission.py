@@ -22,8 +22,6 @@ from xlt.evaluation.scoring import GROUPS, Benchmark, score_folder
 from xlt.evaluation.submission import read_submission, submission_file, write_submission
 from xlt.runs import Evaluation, RunConfig, read_run
 
-TASKS = {task for groups in GROUPS.values() for tasks in groups.values() for task in tasks}
-
 
 def arguments() -> argparse.Namespace:
     """The command line."""
@@ -37,8 +35,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def folders_of(root: Path, name: str, seed: int | None) -> tuple[list[Path], int]:
-    """The run folders of a regime and seed that have a task of a benchmark (or the one run folder named), and the seed.
+def tasks_of(benchmark: Benchmark) -> list[str]:
+    """The tasks of a benchmark, in its order."""
+    return [task for group in GROUPS[benchmark].values() for task in group]
+
+
+def folders_of(root: Path, name: str, seed: int | None, asked: Benchmark | None) -> tuple[list[Path], int, Benchmark]:
+    """The run folders of a regime and seed with a task of the benchmark (or the one folder named), seed and benchmark.
+
+    The benchmark is the one asked for, or the profile's.
 
     Raises:
         InputError: no such regime, run or seed, or a run is not finished.
@@ -46,7 +51,8 @@ def folders_of(root: Path, name: str, seed: int | None) -> tuple[list[Path], int
     from xlt.results.runs import load_plan
 
     if (root / name / "config.yaml").is_file():
-        found, chosen = [root / name], read_run(root / name).seed
+        found = {root / name: read_run(root / name)}
+        chosen = found[root / name].seed
     else:
         plan = load_plan(root)
         if name not in plan.regimes:
@@ -54,14 +60,18 @@ def folders_of(root: Path, name: str, seed: int | None) -> tuple[list[Path], int
             raise InputError(f"expected a regime or a run folder, got {name}; regimes are {known}", root / "plan.json")
         seeds = list(dict.fromkeys(run.seed for run in plan.regimes[name].runs))
         chosen = seeds[0] if seed is None and seeds else seed or 0
-        found = [root / run.dir for run in plan.regimes[name].runs if run.seed == chosen and TASKS & set(run.tasks)]
+        found = {root / run.dir: read_run(root / run.dir) for run in plan.regimes[name].runs if run.seed == chosen}
         if not found:
             known = ", ".join(map(str, seeds)) or "none"
             raise InputError(f"expected a planned seed of {name}, got {chosen}; there are {known}", root / "plan.json")
-    for folder in found:
+    benchmark = cast(Benchmark, asked or next(iter(found.values())).profile.benchmark)
+    folders = [folder for folder, config in found.items() if set(tasks_of(benchmark)) & set(config.tasks)]
+    if not folders:
+        raise InputError(f"expected a task of {benchmark}, got a run without one", root / name)
+    for folder in folders:
         if not (folder / "scores.json").is_file():
             raise InputError("expected a finished run; run make for this regime first", folder)
-    return found, chosen
+    return folders, chosen, benchmark
 
 
 def english_order(evaluation: Evaluation, language: str, data: Path) -> list[int]:
@@ -118,18 +128,15 @@ def read_back(out: Path, benchmark: Benchmark, entries: dict[str, Any]) -> dict[
 def main() -> None:
     """Collect, score again, write, and say what is missing."""
     options = arguments()
-    folders, seed = folders_of(options.root, options.run, options.seed)
-    configs = [read_run(folder) for folder in folders]
-    benchmark = cast(Benchmark, options.benchmark or configs[0].profile.benchmark)
-    tasks = [task for group in GROUPS[benchmark].values() for task in group]
+    asked = cast("Benchmark | None", options.benchmark)
+    folders, seed, benchmark = folders_of(options.root, options.run, options.seed, asked)
+    configs, tasks = [read_run(folder) for folder in folders], tasks_of(benchmark)
     name = options.run.replace("/", "-") if options.run.startswith("runs/") else f"{options.run}-seed-{seed}"
     output = options.output or options.root / "submissions" / name
     with atomic_folder(output) as new:
         entries: dict[str, Any] = {}
         for folder, config in zip(folders, configs, strict=True):
             entries |= collect(folder, config, tasks, options.data, new)
-        if not entries:
-            raise InputError(f"expected a task of {benchmark}, got a run without one", folders[0])
         report = read_back(new, benchmark, entries)
         absent = [task for task in tasks if task not in entries]
         summary = {"benchmark": benchmark, "seed": seed, "tasks": entries, "missing_tasks": absent}

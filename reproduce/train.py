@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from run import alone, arguments
+from run import arguments, as_one
 
 from xlt.errors import exit_status
 
@@ -16,11 +16,12 @@ from xlt.errors import exit_status
 def main() -> None:
     """Train, unless the weights are there and current."""
     options = arguments(str(__doc__))
+    from xlt.modeling.parallel import is_first
     from xlt.training.steps import make_context, train_step
 
-    with alone(options.run):
+    with as_one(options.run):
         context = make_context(options.run, options.data, options.encoder, options.threads)
-        if train_step(context, options.checkpoint_every) is None:
+        if train_step(context, options.checkpoint_every) is None and is_first():
             print(f"{options.run}: trained already")
 
 

@@ -25,6 +25,38 @@ ROOT = Path(__file__).resolve().parents[2]
 Files = Callable[..., list[Any]]
 
 
+LOST = {  # what leads to the next source, by the name of the first one
+    "owner, stall": [Fault("stall", after=70_000)] * 3,
+    "owner, no length": [Fault("no-length")],
+    "owner, wait for hours": [Fault("status", 429, (("Retry-After", "7200"),))],
+    "owner, web page": [Fault("status", 200, (("Content-Type", "text/html; charset=utf-8"),))],
+    "owner, busy": [Fault("status", 503)] * 3,
+    "hub, no ETag": [Fault("no-etag")] * 8,
+    "hub, no commit": [Fault("no-commit")] * 8,
+    "hub, commit gone": [],
+}
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_next_source(hub: Loopback, files_of: Files, tmp_path: Path, fault: str) -> None:
+    """A source that cannot be read, whatever the reason, is no end: nothing of it is left, and nothing recorded of it."""
+    body = bytes(range(256)) * 1200
+    hub.files.update({"/file.txt": body[::-1], "/mirror.txt": body})
+    commit = "f" * 40 if fault == "hub, commit gone" else COMMIT
+    hub.repositories["datasets/toy/set"] = Repository({"file.txt": body[::-1]}, commit=commit)
+    on_hub = fault.startswith("hub")
+    (hub.head_faults if on_hub else hub.faults)["/file.txt"] = list(LOST[fault])
+    first = {"hub": "toy/set", "revision": COMMIT, "path": "file.txt"} if on_hub else {"url": f"{hub.url}/file.txt"}
+    files = files_of({"path": "a/file.txt", "sources": [first, {"url": f"{hub.url}/mirror.txt"}]})
+    lock = Lock(tmp_path / "lock.yaml")
+    report = download_all(tmp_path / "data", files, lock, patience=QUICK)
+    assert report.placed == {"a/file.txt": f"{hub.url}/mirror.txt"} and report.failed == {}
+    assert (tmp_path / "data/a/file.txt").read_bytes() == body
+    recorded = lock.get("downloads", f"{hub.url}/mirror.txt")
+    assert recorded is not None and recorded["sha256"] == hashlib.sha256(body).hexdigest()
+    assert "/file.txt" not in lock.path.read_text()
+
+
 def test_member_missing(hub: Loopback, files_of: Files, tmp_path: Path) -> None:
     import io
     import zipfile

@@ -16,7 +16,7 @@ def test_rows_and_tests_belong_together() -> None:
     defined = {
         name: path.name
         for path in (ROOT / "tests").rglob("test_*.py")
-        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        for name in re.findall(r"^ *def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert [name for row in named for name in row if name not in defined] == []
     faults = {name for name, file in defined.items() if file.startswith("test_download_faults")}

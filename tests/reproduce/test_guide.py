@@ -1,4 +1,4 @@
-"""REPRODUCE.md and README.md: up to date, nothing in them that is not there, and their cheap commands run as written."""
+"""REPRODUCE.md and README.md: up to date, and nothing in them that is not there (test_commands.py runs their commands)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.commands import PAGES, commands
 from tests.conftest import ROOT
 
 from xlt.config import load, load_all
@@ -22,8 +23,6 @@ import guide
 import published
 import speed
 
-PAGES = ("README.md", "REPRODUCE.md")
-BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#]+)\)")
 NO_PATHS = re.compile(r"[<>{}*… ]|^out/|^tables/|^\.venv")
@@ -31,14 +30,6 @@ NO_PATHS = re.compile(r"[<>{}*… ]|^out/|^tables/|^\.venv")
 
 def text_of(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
-
-
-def commands(page: str) -> list[str]:
-    """Every command of a page: the lines of its shell blocks without their comments, and inline ``make ...``."""
-    text = text_of(page)
-    lines = [line.split(" # ")[0].strip() for block in BLOCK.findall(text) for line in block.splitlines()]
-    inline = [code for code in CODE.findall(BLOCK.sub("", text)) if re.match(r"(make|docker) [a-z]", code)]
-    return sorted({re.sub(r" #.*| {2,}.*(?=#)", "", line).strip() for line in [*lines, *inline] if line})
 
 
 MAKE = sorted({command for page in PAGES for command in commands(page) if command.startswith("make ")})
@@ -110,29 +101,6 @@ def test_every_other_command_names_a_script_and_options_that_exist() -> None:
             [sys.executable, script, "--help"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
         )
         assert [o for o in options if o.startswith("--") and o not in done.stdout] == []
-
-
-def test_help_and_plan_run_as_written(mini_data: Path, tmp_path: Path) -> None:
-    (tmp_path / "out" / "tiny").mkdir(parents=True)
-    shutil.copytree(mini_data, tmp_path / "out" / "tiny" / "data")
-    (tmp_path / "out" / "tiny" / "data" / "babel.stamp.json").touch()  # newer than its generator: make leaves it alone
-
-    def make(*arguments: str) -> str:
-        done = subprocess.run(
-            ["make", "-s", *arguments, f"OUT={tmp_path / 'out'}"],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert "make plan TABLE=table2" in MAKE
-    assert "smoke " in make("help")
-    assert re.search(r"^table2: 40 runs, 40 to do$", make("plan", "TABLE=table2"), re.MULTILINE)
-    assert make("-n", "archive", "ALLOW_DIRTY=1").strip().endswith("--allow-dirty")
 
 
 def test_a_template_and_its_fields_must_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,25 @@ def test_two_runs_on_one_gpu_only_when_asked_and_after_every_gpu_has_one(machine
     end(*processes)
 
 
+def test_a_run_that_wants_two_gpus_gets_both_or_holds_none(machine: Path) -> None:
+    one = start(seconds=60)
+    held = gpu_of(one)
+    both = start("--gpus", "2")
+    assert both.stderr is not None
+    assert both.stderr.readline() == "waiting for a GPU: no 2 of 2 are free\n"
+    other = start(seconds=60)
+    assert {held, gpu_of(other)} == set(NAMES)  # the one that waits does not keep it
+    end(one, other)
+    assert gpu_of(both) == ",".join(NAMES)
+    end(both)
+
+
+def test_more_gpus_than_there_are_is_one_line(machine: Path) -> None:
+    tool = [sys.executable, str(ROOT / "reproduce" / "on_gpu.py"), "--gpus", "3", "--", "true"]
+    done = subprocess.run(tool, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: expected 3 GPUs for one run, got 2; use fewer processes\n")
+
+
 def test_only_the_gpus_of_cuda_visible_devices_are_taken(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     first = start(seconds=60)
@@ -94,7 +113,7 @@ def test_the_exit_status_is_the_commands_own(machine: Path) -> None:
             ["no-such-command"],
             "error: expected a command that can be run, got no-such-command: No such file or directory\n",
         ),
-        ("0", [], "error: expected a command and --each of at least 1\n"),
+        ("0", [], "error: expected a command, --each and --gpus of at least 1\n"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from xlt.data.batching import by_token_budget
+from xlt.data.feature_cache import cached
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Choice, Pair, Question, Tagged
 from xlt.evaluation.spans import best_answers
 from xlt.modeling.model import TransferModel
+from xlt.modeling.parallel import dealt, is_first, together
 from xlt.modeling.rows import rows_of
 
 
@@ -46,15 +48,17 @@ def outputs_of(
 ) -> list[NDArray[np.float32]]:
     """The head's output for each feature, in order: [outputs], [options] or [tokens, outputs].
 
-    Features are run longest first in padded batches of at most ``budget`` tokens.
+    Features are run longest first in padded batches of at most ``budget`` tokens, which are shared out over the processes of
+    the run; each of them returns the whole.
     """
-    results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(features)
+    results: dict[int, NDArray[np.float32]] = {}
     groups = by_token_budget(
         range(len(features)), [len(f.rows) for f in features], [f.length for f in features], budget
     )
     model.eval()
-    with torch.inference_mode(), tqdm(total=len(features), desc=title, unit="ex", mininterval=2.0, leave=False) as bar:
-        for group in groups:
+    bar = tqdm(total=len(features), desc=title, unit="ex", mininterval=2.0, leave=False, disable=not is_first())
+    with torch.inference_mode(), bar:
+        for group in dealt(groups):
             chosen = [features[i] for i in group]
             scores = model.scores(rows_of(chosen, model.pad_id).to(model.device)).float().cpu().numpy()
             row = 0
@@ -66,7 +70,8 @@ def outputs_of(
                 else:
                     results[index] = own[:, 0] if len(feature.rows) > 1 else own[0]
             bar.update(len(group))
-    return results
+    whole = together(results)
+    return [whole[index] for index in range(len(features))]
 
 
 def predict_classes(
@@ -74,7 +79,7 @@ def predict_classes(
 ) -> list[str]:
     """The label of each pair."""
     labels = spec.labels or []
-    features = pair_features(records, tokenizer, labels, spec.max_length)
+    features = cached(pair_features, records, tokenizer, labels, spec.max_length)
     return [labels[int(scores.argmax())] for scores in outputs_of(model, features, budget=budget, title=title)]
 
 
@@ -82,7 +87,7 @@ def predict_options(
     model: TransferModel, tokenizer: Any, records: Sequence[Choice], spec: Spec, *, budget: int, title: str
 ) -> list[int]:
     """The index of the best option of each record."""
-    features = choice_features(records, tokenizer, spec.max_length)
+    features = cached(choice_features, records, tokenizer, spec.max_length)
     return [int(scores.argmax()) for scores in outputs_of(model, features, budget=budget, title=title)]
 
 
@@ -91,7 +96,7 @@ def predict_tags(
 ) -> list[list[str]]:
     """One tag per word of each sentence."""
     labels = spec.labels or []
-    features = tagging_features(records, tokenizer, labels, spec.max_length)
+    features = cached(tagging_features, records, tokenizer, labels, spec.max_length)
     tags: list[list[str]] = [[] for _ in records]
     for feature, scores in zip(features, outputs_of(model, features, budget=budget, title=title), strict=True):
         if len(tags[feature.record]) != feature.first_word:
@@ -104,7 +109,7 @@ def predict_answers(
     model: TransferModel, tokenizer: Any, records: Sequence[Question], spec: Spec, *, budget: int, title: str
 ) -> list[str]:
     """The answer text of each question: the best span over all windows of its passage."""
-    features = span_features(records, tokenizer, spec.max_length, spec.doc_stride or 128, training=False)
+    features = cached(span_features, records, tokenizer, spec.max_length, spec.doc_stride or 128, training=False)
     return best_answers(records, features, outputs_of(model, features, budget=budget, title=title))
 
 

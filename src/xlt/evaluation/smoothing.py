@@ -31,6 +31,7 @@ from xlt.evaluation.context import Context
 from xlt.evaluation.predict import PREDICT
 from xlt.modeling.embeddings import marker_ids, unit, words_of
 from xlt.modeling.model import TransferModel
+from xlt.modeling.parallel import from_first
 from xlt.modeling.rows import Rows
 from xlt.regimes import SMOOTHED
 
@@ -176,7 +177,7 @@ def predict_language(
     if context.config.regime.smoothing is None:
         return PREDICT[spec.family](model, tokenizer, records, spec, budget=context.budget, title=title)
     given, certificate = predict_smoothed(model, tokenizer, records, spec, context=context, title=title)
-    keep_certificate(context, spec.name, language, certificate)
+    from_first(keep_certificate, context, spec.name, language, certificate)
     return given
 
 

@@ -14,7 +14,9 @@ from tqdm import tqdm
 from xlt.data.batching import by_token_budget
 from xlt.data.features import text_rows
 from xlt.errors import InputError
+from xlt.modeling.arithmetic import arithmetic
 from xlt.modeling.heads import pool
+from xlt.modeling.parallel import add, dealt, is_first
 from xlt.modeling.rows import pad_rows
 
 if TYPE_CHECKING:
@@ -69,18 +71,20 @@ def embed(
     widths = [len(row) for row in rows]
     vectors = np.zeros((len(rows), int(model.config.hidden_size)), dtype=np.float32)
     batches = by_token_budget(range(len(rows)), [1] * len(rows), widths, batch_tokens)
-    bar = tqdm(total=len(rows), desc=progress, disable=progress is None, unit="text")
+    bar = tqdm(total=len(rows), desc=progress, disable=progress is None or not is_first(), unit="text")
     with bar, _evaluating(model.to(device)), _layers(model, layer), torch.inference_mode():
-        for batch in batches:
+        for batch in dealt(batches):
             padded = pad_rows([rows[i] for i in batch], [types[i] for i in batch], int(tokenizer.pad_token_id)).to(
                 device
             )
             mask = padded.mask
             inputs = {"input_ids": padded.ids, "attention_mask": mask, "token_type_ids": padded.types}
-            states = model(**inputs).last_hidden_state
+            with arithmetic(padded.ids.device):
+                states = model(**inputs).last_hidden_state
             pooled = nn.functional.normalize(pool(states.float(), mask, pooling), dim=-1)
             vectors[batch] = pooled.cpu().numpy()
             bar.update(len(batch))
+    add(torch.from_numpy(vectors))  # rows of other processes' batches are still 0 here
     return vectors[[distinct[text] for text in texts]]
 
 

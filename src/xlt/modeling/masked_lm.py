@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from xlt.artifacts import read_json
+from xlt.modeling.arithmetic import arithmetic
 from xlt.modeling.checkpoints import MLM_HEAD, WEIGHTS
 from xlt.modeling.rows import Rows
 
@@ -98,8 +99,9 @@ def _head_tensors(path: Path) -> Mapping[str, Tensor] | None:
 def masked_lm_loss(encoder: Any, head: MaskedLMHead, batch: MaskedBatch) -> Tensor:
     """Mean cross-entropy, in nats, over the sub-words to be predicted; 0 for a batch without any."""
     rows = batch.rows
-    out = encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+    with arithmetic(rows.ids.device):
+        out = encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
     chosen = batch.labels != IGNORE
-    scores = head(out.last_hidden_state[chosen], encoder)
+    scores = head(out.last_hidden_state[chosen].float(), encoder)
     total = nn.functional.cross_entropy(scores, batch.labels[chosen], reduction="sum")
     return total / chosen.sum().clamp(min=1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xlt.errors import InputError
+from xlt.modeling.arithmetic import arithmetic
 from xlt.modeling.checkpoints import load_encoder
 from xlt.modeling.composition import Composition
 from xlt.modeling.earlier import Earlier, fusion_penalty, take_over
@@ -55,12 +56,13 @@ class TransferModel(nn.Module):
 
     def hidden(self, rows: Rows) -> Tensor:
         """States of the last layer: [rows, tokens, width]."""
-        if self.shift is None:
-            out = self.encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
-        else:
-            words = self.shift(self.encoder.get_input_embeddings()(rows.ids), rows)
-            out = self.encoder(inputs_embeds=words, attention_mask=rows.mask, token_type_ids=rows.types)
-        return out.last_hidden_state
+        with arithmetic(self.device):
+            if self.shift is None:
+                out = self.encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+            else:
+                words = self.shift(self.encoder.get_input_embeddings()(rows.ids), rows)
+                out = self.encoder(inputs_embeds=words, attention_mask=rows.mask, token_type_ids=rows.types)
+        return out.last_hidden_state.float()
 
     def use_language(self, language: str) -> None:
         """Make the adapters for text in ``language`` active from the next pass on (MAD-X); else nothing changes."""

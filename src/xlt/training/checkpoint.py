@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from xlt.artifacts import code_hash, digest, package_versions, read_json, sha256_file, to_json, write_atomic
 from xlt.errors import InputError, Interrupted, NotFinite, handling
+from xlt.modeling import parallel
 from xlt.training.checkpoint_state import State, random_state, restore_random_state
 
 CHECKPOINT, STATE = "checkpoint", "state.json"
@@ -63,6 +64,7 @@ class Keeper:
         self.seconds, self.resumed = 0.0, 0
         self._current: str | None = None
         self._found = None if folder is None else self._read(folder)
+        parallel.check_same("checkpoint", self._current if self._found else None)
         self._started = self._saved = time.monotonic()
         self._cost = 0.0
         self._pending: int | None = None
@@ -126,7 +128,7 @@ class Keeper:
                 yield
                 self._stop_if_asked()
         except NotFinite:
-            self.save()
+            self._save_and_stop()
             raise
         finally:
             self._state, self._deferring = None, False
@@ -141,11 +143,17 @@ class Keeper:
 
     @contextlib.contextmanager
     def between_steps(self) -> Iterator[None]:
-        """Around long work that changes nothing of the state, an evaluation: it is not finished first when asked to stop."""
+        """Around long work that changes nothing of the state, an evaluation: it is not finished first when asked to stop.
+
+        Except by several processes, which wait for each other in it.
+        """
         if self._state is None:
             yield
             return
         self._stop_if_asked()
+        if parallel.count() > 1:
+            yield
+            return
         before = random_state()
         self._deferring = False
         try:
@@ -158,19 +166,30 @@ class Keeper:
             self._deferring = True
 
     def _stop_if_asked(self) -> None:
-        if self._pending is not None:
-            self.save()
-            raise Interrupted(self._pending)
+        number = parallel.largest(self._pending or 0)  # of several processes all stop after the same step
+        if number:
+            self._save_and_stop()
+            raise Interrupted(number)
+
+    def _save_and_stop(self) -> None:
+        self.save()
+        parallel.wait()  # torchrun ends all processes when one has ended, so the others outlive the one that writes
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._deferring and self._pending is None:
+        # several processes may get a signal twice, from a scheduler and from torchrun
+        if self._deferring and (self._pending is None or parallel.count() > 1):
             self._pending = number
         else:
             raise Interrupted(number)
 
     def save(self) -> None:
-        """Write a checkpoint. A disk that is full or read-only is no reason to stop: the last good one stays."""
+        """Write a checkpoint. A disk that is full or read-only is no reason to stop: the last good one stays.
+
+        Of several processes the first writes; what the others would is the same or follows from it.
+        """
         assert self.folder is not None and self._state is not None
+        if not parallel.is_first():
+            return
         began = time.monotonic()
         name = next(each for each in FILES if each != self._current)
         try:
@@ -205,7 +224,7 @@ class Keeper:
 
     def clear(self) -> None:
         """Remove the checkpoints: the training's result is written."""
-        if self.folder is not None:
+        if self.folder is not None and parallel.is_first():
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -93,7 +93,8 @@ def restore_random_state(state: State) -> None:
     torch.set_rng_state(state.tensors["random/torch"])
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
-            torch.cuda.set_rng_state(state.tensors[f"random/cuda/{i}"], i)
+            if f"random/cuda/{i}" in state.tensors:  # there may be more devices than where it was written
+                torch.cuda.set_rng_state(state.tensors[f"random/cuda/{i}"], i)
 
 
 def dropout_state(device: torch.device) -> Tensor:

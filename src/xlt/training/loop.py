@@ -18,9 +18,11 @@ from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel
+from xlt.modeling.parallel import is_first
 from xlt.training.checkpoint import Keeper
 from xlt.training.checkpoint_state import State, capture, restore
-from xlt.training.objectives import loss_parts
+from xlt.training.gradients import draw_apart
+from xlt.training.objectives import own_losses
 from xlt.training.step import Batch, MicroBatches, Perturbation, take_step
 
 
@@ -166,7 +168,15 @@ def fit(
 def progress(title: str, total: int, done: int) -> tqdm[Any]:
     """A progress bar. One that is not watched (a log file) is written twice a minute, so that the log stays small."""
     interval = 2.0 if sys.stderr.isatty() else 30.0
-    return tqdm(total=total, initial=done, desc=title, unit="step", mininterval=interval, dynamic_ncols=True)
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=title,
+        unit="step",
+        mininterval=interval,
+        dynamic_ncols=True,
+        disable=not is_first(),
+    )
 
 
 class _Training:
@@ -211,7 +221,8 @@ class _Training:
         chosen = [self.features[i] for i in batch]
         if self.schedule is not None:
             self.schedule.before_step(model, chosen, step, self.total)
-        parts = partial(loss_parts(model.family), model, chosen)
+        draw_apart(self.settings.seed, step, self.perturbation)
+        parts = partial(own_losses, model, chosen)
         loss = take_step(
             Batch(model, parts, chosen, self.title, step),
             self.micro_batches,

@@ -24,8 +24,10 @@ from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.masked_lm import MaskedLMHead, masked_lm_loss
 from xlt.modeling.model import TransferModel
+from xlt.modeling.parallel import is_first
 from xlt.training.checkpoint import Keeper
 from xlt.training.checkpoint_state import State, capture, restore
+from xlt.training.gradients import draw_apart
 from xlt.training.loop import (
     History,
     Schedule,
@@ -37,7 +39,7 @@ from xlt.training.loop import (
     restore_plugins,
 )
 from xlt.training.masked_text import MaskedText
-from xlt.training.objectives import LossPart, loss_parts
+from xlt.training.objectives import LossPart, own_losses
 from xlt.training.step import Batch, MicroBatches, Perturbation, take_step
 
 MASKED = -1
@@ -253,7 +255,8 @@ class _Loop:
             )
             if self.schedule is not None:
                 self.schedule.before_step(model, chosen, self.done, len(self.order))
-            parts = partial(loss_parts(model.family), model, chosen)
+            parts = partial(own_losses, model, chosen)
+        draw_apart(own.seed, self.done, perturbation)
         batch = Batch(model, parts, chosen, self.title, self.done)
         loss = take_step(batch, self.micro_batches[number], self.optimizer, own.max_grad_norm, perturbation)
         self.losses.setdefault(number, []).append(loss)
@@ -303,7 +306,8 @@ class _Loop:
         model = self.together.parts[0].model
         batch = self.masked.text.batch(self.done, own.batch_size).to(model.device)
         part = partial(masked_lm_loss, model.encoder, self.masked.head, batch)
-        return lambda tokens: iter([part])  # the loss is a mean over its sub-words and is not cut
+        # the loss is a mean over its sub-words and is not cut: one process computes it
+        return lambda tokens: iter([part] if is_first() else [])
 
 
 def set_rates(optimizer: torch.optim.Optimizer, settings: Settings, factor: float) -> None:

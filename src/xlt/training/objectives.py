@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from xlt.data.batching import by_token_budget
 from xlt.data.features import IGNORED, Feature
+from xlt.modeling import parallel
 from xlt.modeling.model import TransferModel
 from xlt.modeling.rows import pad_rows, rows_of
 
@@ -88,11 +89,15 @@ LossPart = Callable[[], Tensor]
 
 
 def supervised_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[LossPart]:
-    """The parts of the mean loss of one batch, one per micro-batch of at most ``budget`` padded tokens."""
+    """The parts of the mean loss of one batch, one per micro-batch of at most ``budget`` padded tokens.
+
+    Of several processes each gets the parts of its share of the examples.
+    """
     total = max(1, count(model.family, features))
     costs = [len(feature.rows) for feature in features]
     widths = [feature.length for feature in features]
-    for group in by_token_budget(range(len(features)), costs, widths, budget):
+    own = parallel.share([cost * width for cost, width in zip(costs, widths, strict=True)])
+    for group in by_token_budget(own, costs, widths, budget):
         yield partial(_part, model, [features[i] for i in group], total)
 
 
@@ -125,6 +130,15 @@ def _contrast(model: TransferModel, features: Sequence[Feature]) -> Tensor:
 
 def _rows(model: TransferModel, features: Sequence[Feature], side: int) -> Any:
     return pad_rows([f.rows[side] for f in features], [f.types[side] for f in features], model.pad_id).to(model.device)
+
+
+def own_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[LossPart]:
+    """The parts of the loss of one batch that this process computes; those of all processes add up to it.
+
+    What cannot be cut, a contrastive loss, is the first process's.
+    """
+    if model.family in SUMS or parallel.is_first():
+        yield from loss_parts(model.family)(model, features, budget)
 
 
 LossParts = Callable[[TransferModel, Sequence[Feature], int], Iterator[LossPart]]

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from xlt.artifacts import digest, read_json, sha256_file, to_json, write_atomic
+from xlt.data.feature_cache import cached
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
 from xlt.data.loading import first, load_split, sample
 from xlt.data.records import Passage
@@ -26,6 +27,7 @@ from xlt.modeling.earlier import Earlier
 from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.masked_lm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
+from xlt.modeling.parallel import check_same, from_first
 from xlt.runs import Mixture, Stage, Upstream
 from xlt.training.checkpoint import Keeper, flush
 from xlt.training.loop import Settings, fit
@@ -39,22 +41,22 @@ NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
 
 
 def features_of(stage: Stage, records: Sequence[Any], tokenizer: Any, prefix: str) -> list[Feature]:
-    """The training features of a stage."""
+    """The training features of a stage, from the cache where a run has made them before."""
     recipe = stage.recipe
     if recipe.family == "classification":
-        return pair_features(records, tokenizer, recipe.labels or [], recipe.max_length)
+        return cached(pair_features, records, tokenizer, recipe.labels or [], recipe.max_length)
     if recipe.family == "choice":
-        return choice_features(records, tokenizer, recipe.max_length)
+        return cached(choice_features, records, tokenizer, recipe.max_length)
     if recipe.family == "tagging":
-        return tagging_features(records, tokenizer, recipe.labels or [], recipe.max_length)
+        return cached(tagging_features, records, tokenizer, recipe.labels or [], recipe.max_length)
     if recipe.family == "span":
-        return span_features(records, tokenizer, recipe.max_length, recipe.doc_stride or 128, training=True)
+        return cached(span_features, records, tokenizer, recipe.max_length, recipe.doc_stride or 128, training=True)
     if recipe.family == "lareqa":
         pairs: list[Any] = lareqa_pairs([record for record in records if isinstance(record, Passage)])
         query, answer = QUERY_TOKENS, recipe.max_length - QUERY_TOKENS
     else:
         pairs, query, answer = list(mewslix_pairs(records)), recipe.max_length, recipe.max_length
-    return contrastive_features(pairs, tokenizer, query_length=query, answer_length=answer, prefix=prefix)
+    return cached(contrastive_features, pairs, tokenizer, query_length=query, answer_length=answer, prefix=prefix)
 
 
 def development(stage: Stage, model: TransferModel, tokenizer: Any, context: Context) -> Callable[[], float] | None:
@@ -156,7 +158,8 @@ def train(context: Context, keeper: Keeper | None = None) -> TransferModel:
     """
     config = context.config
     if config.weights_of is not None:
-        return adopt(context)
+        from_first(adopt, context)
+        return load_trained(context)
     if config.mixture is not None:
         return train_together(context, config.mixture, keeper)
     tokenizer = load_tokenizer(context.encoder)
@@ -164,10 +167,7 @@ def train(context: Context, keeper: Keeper | None = None) -> TransferModel:
     same_head = False
     model = make_model(context, config.stages[0] if config.stages else None)
     keeper = keeper or Keeper(None)
-    first, histories = (
-        keeper.part,
-        dict(keeper.notes),
-    )  # stages before the first are over; the checkpoint follows from them
+    first, histories = keeper.part, dict(keeper.notes)  # stages before are over; the checkpoint follows from them
     for number, stage in enumerate(config.stages[first:], start=first):
         keeper.enter(number, histories)
         if number > 0:
@@ -239,19 +239,23 @@ def finish(
     context: Context, state: dict[str, torch.Tensor], counts: tuple[int, int], histories: dict[str, Any]
 ) -> None:
     """Write the weights, then ``trained.json``, which vouches for them. ``counts``: (trainable, all) parameters."""
-    trainable, total = counts
-    save_atomic(state, context.folder / WEIGHTS)
-    summary = {
-        "key": training_key(context),
-        "weights_sha256": sha256_file(context.folder / WEIGHTS),
-        "trainable_parameters": trainable,
-        "total_parameters": total,
-        "stages": histories,
-    }
-    write_atomic(context.folder / TRAINED, to_json(summary))
+    check_same("weights", {name: float(tensor.double().sum()) for name, tensor in state.items()})
+
+    def write() -> None:
+        save_atomic(state, context.folder / WEIGHTS)
+        summary = {
+            "key": training_key(context),
+            "weights_sha256": sha256_file(context.folder / WEIGHTS),
+            "trainable_parameters": counts[0],
+            "total_parameters": counts[1],
+            "stages": histories,
+        }
+        write_atomic(context.folder / TRAINED, to_json(summary))
+
+    from_first(write)
 
 
-def adopt(context: Context) -> TransferModel:
+def adopt(context: Context) -> None:
     """Take over the weights of the run ``weights_of`` names: the same model, evaluated on other tasks."""
     source = context.root / str(context.config.weights_of)
     check_weights(source)
@@ -263,7 +267,6 @@ def adopt(context: Context) -> TransferModel:
         shutil.copyfile(source / WEIGHTS, temporary)
     temporary.replace(context.folder / WEIGHTS)
     write_atomic(context.folder / TRAINED, to_json({**read_json(source / TRAINED), "key": training_key(context)}))
-    return load_trained(context)
 
 
 def check_weights(folder: Path) -> None:

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from xlt.data import batching
 from xlt.data.features import Feature
 from xlt.errors import InputError, NotFinite
+from xlt.modeling import parallel
 from xlt.modeling.model import TransferModel
 from xlt.modeling.words import batch_words
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
+from xlt.training.gradients import over_processes
 from xlt.training.objectives import LossPart
 
 EXAMPLES_NAMED = 8
@@ -68,7 +70,8 @@ def take_step(
     """One optimizer step on one batch; returns its mean loss, without the penalty.
 
     Where memory does not do, micro-batches are halved for good and the batch begins again: each is divided by the size of
-    the whole batch, so the step is the same up to rounding and the draws of dropout.
+    the whole batch, so the step is the same up to rounding and the draws of dropout. The processes of a run take
+    the step together and return, or raise, the same.
 
     Raises:
         InputError: memory does not do for a single example, or for a batch that cannot be cut.
@@ -76,14 +79,14 @@ def take_step(
     """
     before = _Draws(batch.model.device, perturbation)
     while True:
-        fits = True
+        own: float | None = None
         try:
-            loss = _gradients(batch, micro_batches.tokens, optimizer, perturbation)
+            own = _gradients(batch, micro_batches.tokens, optimizer, perturbation)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            fits = False
-        if fits:  # what an exception holds on to is free only here
+        loss = over_processes(own, optimizer, perturbation)
+        if loss is not None:  # what an exception holds on to is free only here
             break
         optimizer.zero_grad(set_to_none=True)
         before.restore()
@@ -117,7 +120,7 @@ class _Draws:
 
 
 def _gradients(batch: Batch, tokens: int, optimizer: torch.optim.Optimizer, perturbation: Perturbation | None) -> float:
-    """Gradients of the mean loss of a batch and of the penalty; returns the loss alone."""
+    """Gradients of this process's part of the mean loss of a batch and of the penalty; returns the loss alone."""
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
     parts = list(batch.parts(tokens))
@@ -131,7 +134,7 @@ def _gradients(batch: Batch, tokens: int, optimizer: torch.optim.Optimizer, pert
             loss.backward()
             total += float(loss.detach())
     penalty = batch.model.penalty()
-    if penalty is not None:
+    if penalty is not None and parallel.is_first():
         penalty.backward()
     return total
 
@@ -147,8 +150,8 @@ def _halve(batch: Batch, micro_batches: MicroBatches) -> None:
     """Halve the micro-batches until the batch is cut into more of them."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    before = sum(1 for _ in batch.parts(micro_batches.tokens))
-    while sum(1 for _ in batch.parts(micro_batches.tokens)) == before:
+    before = _cut(batch, micro_batches)
+    while _cut(batch, micro_batches) == before:
         micro_batches.tokens //= 2
         if micro_batches.tokens < 1:
             raise InputError(
@@ -162,6 +165,11 @@ def _halve(batch: Batch, micro_batches: MicroBatches) -> None:
         batch.step,
         micro_batches.tokens,
     )
+
+
+def _cut(batch: Batch, micro_batches: MicroBatches) -> float:
+    """How many parts all processes have of a batch together."""
+    return parallel.total(sum(1 for _ in batch.parts(micro_batches.tokens)))
 
 
 def _named(features: Sequence[Feature]) -> str:

@@ -13,10 +13,13 @@ from typing import Any
 import torch
 
 from xlt.artifacts import peak_memory_bytes, provenance, read_json, to_json, write_atomic
+from xlt.data import batching
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.evaluate import PREDICTED, is_predicted, predict, score
 from xlt.evaluation.examples import write_examples
+from xlt.modeling import parallel
+from xlt.modeling.arithmetic import name_of
 from xlt.modeling.checkpoints import TOKENIZER, load_tokenizer
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import merged
@@ -29,7 +32,7 @@ SCORES, COST = "scores.json", "cost.json"
 
 
 def set_up(threads: int | None) -> None:
-    """Quiet libraries, and as many CPU threads as given."""
+    """Quiet libraries, and as many CPU threads as given; with XLT_DETERMINISTIC=1 torch refuses what has no fixed order."""
     import transformers
 
     transformers.logging.set_verbosity_error()
@@ -37,6 +40,11 @@ def set_up(threads: int | None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if threads is not None:
         torch.set_num_threads(threads)
+    if torch.cuda.is_available() and batching.FAST:
+        torch.set_float32_matmul_precision("high")  # TF32 in what autocast leaves in single precision
+    if os.environ.get("XLT_DETERMINISTIC", "0") != "0":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else torch refuses cuBLAS
+        torch.use_deterministic_algorithms(True)
 
 
 def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -> Context:
@@ -48,8 +56,7 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
         encoder = root / config.encoder_from / "encoder"
     if not (encoder / "prepared.json").exists():
         raise InputError("expected a prepared encoder; run reproduce/download.py or reproduce/pretrain.py", encoder)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
+    return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=parallel.device())
 
 
 def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
@@ -58,13 +65,15 @@ def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
     ``every``: least seconds between two checkpoints; a training that was stopped goes on from its last one.
     """
     folder = context.folder / CHECKPOINT
-    if is_trained(context):
-        shutil.rmtree(folder, ignore_errors=True)  # the process may have ended between the two
+    if parallel.from_first(is_trained, context):
+        if parallel.is_first():
+            shutil.rmtree(folder, ignore_errors=True)  # the process may have ended between the two
         return None
-    (context.folder / SCORES).unlink(missing_ok=True)  # of an earlier config; they would look finished if this fails
+    if parallel.is_first():
+        (context.folder / SCORES).unlink(missing_ok=True)  # of an earlier config; would look finished if this fails
     keeper = Keeper(folder, checkpoint_key(training_key(context), context.device.type), every)
     model = train(context, keeper)
-    _record(context, "train", keeper.elapsed(), resumed=keeper.resumed)
+    _record(context, "train", keeper.elapsed(), resumed=keeper.resumed, processes=parallel.count())
     keeper.clear()
     return model
 
@@ -72,9 +81,10 @@ def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
 def predict_step(context: Context, model: TransferModel | None) -> None:
     """Predict the test data of every task whose predictions are not there or not current."""
     weights = read_json(context.folder / TRAINED)["weights_sha256"]
-    if (context.folder / PREDICTED).exists() and is_predicted(context, weights):
+    if parallel.from_first(lambda: (context.folder / PREDICTED).exists() and is_predicted(context, weights)):
         return
-    (context.folder / SCORES).unlink(missing_ok=True)
+    if parallel.is_first():
+        (context.folder / SCORES).unlink(missing_ok=True)
     model = model or load_trained(context)
     started = time.perf_counter()
     with merged(model.encoder):
@@ -93,7 +103,9 @@ def score_step(context: Context) -> dict[str, Any]:
     record = {
         **provenance(),
         "device": torch.cuda.get_device_name() if context.device.type == "cuda" else "cpu",
+        "arithmetic": name_of(context.device),
         "torch_threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "seed": context.config.seed,
         "config_sha256": hashlib.sha256(config_text(context.config).encode()).hexdigest(),
         "encoder": read_json(context.encoder / "prepared.json")["origin"],
@@ -103,6 +115,7 @@ def score_step(context: Context) -> dict[str, Any]:
         "trainable_parameters": trained["trainable_parameters"],
         "total_parameters": trained["total_parameters"],
         "resumed": cost.get("train", {}).get("resumed", 0),
+        "processes": cost.get("train", {}).get("processes", 1),
         "wall_seconds": {step: cost.get(step, {}).get("seconds") for step in ("train", "predict")},
         "peak_memory_bytes": max((step["peak_memory_bytes"] for step in cost.values()), default=peak_memory_bytes()),
     }
@@ -113,6 +126,8 @@ def score_step(context: Context) -> dict[str, Any]:
 
 
 def _record(context: Context, step: str, seconds: float, **more: int) -> None:
+    if not parallel.is_first():
+        return
     path = context.folder / COST
     cost = read_json(path) if path.exists() else {}
     cost[step] = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes(), **more}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel
+from xlt.modeling.parallel import from_first
 from xlt.regimes import Unfreezing
 from xlt.training.loop import Unfrozen
 from xlt.training.objectives import SUMS, loss_parts
@@ -119,7 +120,7 @@ class Fisher(Scheduled):
         self, model: TransferModel, features: Sequence[Feature], frozen: Parts
     ) -> list[tuple[int, float | None]]:
         """The frozen layers by falling trace; of two with the same trace the higher one first."""
-        traces = fisher_traces(model, features, frozen)
+        traces = from_first(fisher_traces, model, features, frozen)
         return [(number, traces[number]) for number in sorted(frozen, key=lambda n: (-traces[n], -n))]
 
 

@@ -1,0 +1,108 @@
+"""Reduced precision, which GPUs compute in, tried on the CPU: every path runs, and stays near single precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from xlt.data import batching
+from xlt.data.features import Feature
+from xlt.evaluation.predict import outputs_of
+from xlt.modeling.arithmetic import REDUCED, arithmetic, is_reduced, name_of
+from xlt.modeling.checkpoints import load_encoder
+from xlt.modeling.encoding import embed
+from xlt.modeling.model import build_model
+from xlt.regimes import Adversarial, Bottleneck, Full
+from xlt.training.loop import Settings, fit
+from xlt.training.robustness.adversarial import AdversarialTraining
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def reduced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the CPU compute in bfloat16, as a GPU would."""
+    monkeypatch.setitem(REDUCED, "cpu", torch.bfloat16)
+
+
+def features(family: str) -> list[Feature]:
+    draw = np.random.default_rng(5)
+    made = []
+    for number in range(12):
+        rows = [
+            [0, *map(int, draw.integers(4, 60, draw.integers(3, 9))), 2] for _ in range(2 if family == "choice" else 1)
+        ]
+        target: Any = number % 2
+        if family == "tagging":
+            target = [number % 3] * len(rows[0])
+        elif family == "span":
+            target = (1, 2)
+        made.append(Feature(number, rows, [[0] * len(row) for row in rows], target))
+    return made
+
+
+def test_the_cpu_and_the_reference_path_compute_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_reduced(CPU)
+    assert name_of(CPU) == "float32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    assert name_of(torch.device("cuda")) == "bfloat16 (autocast)"
+    monkeypatch.setattr(batching, "FAST", False)
+    assert name_of(torch.device("cuda")) == "float32"
+    monkeypatch.setattr(batching, "FAST", True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    assert name_of(torch.device("cuda")) == "float32"
+
+
+def test_products_are_reduced_inside_only(reduced: None) -> None:
+    a = torch.ones(2, 2)
+    with arithmetic(CPU):
+        assert (a @ a).dtype == torch.bfloat16
+    assert (a @ a).dtype == torch.float32
+
+
+@pytest.mark.parametrize("tuning", [Full(kind="full"), Bottleneck(kind="bottleneck")], ids=["full", "adapter"])
+@pytest.mark.parametrize("family", ["classification", "choice", "tagging", "span"])
+def test_training_and_prediction(family: str, tuning: Any, mini_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(3, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30)
+    losses, scores = [], []
+    for kind in ({}, {"cpu": torch.bfloat16}):
+        monkeypatch.setattr("xlt.modeling.arithmetic.REDUCED", kind)
+        model = build_model(mini_encoder, family=family, labels=3, tuning=tuning, pooling="mean", seed=1)
+        losses.append(fit(model, features(family), settings, None, title="t").losses)
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        scores.append(outputs_of(model, features(family), budget=30, title="t"))
+    assert losses[0] != losses[1]  # it did compute in something else
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    for a, b in zip(*scores, strict=True):
+        assert b.dtype == np.float32
+        assert np.allclose(a, b, atol=0.1)
+
+
+def test_adversarial_training(mini_encoder: Path, tokenizer: Any, reduced: None) -> None:
+    model = build_model(
+        mini_encoder, family="classification", labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
+    )
+    values = Adversarial(kind="adversarial", norm="l2", radius=0.1, step_size=0.05, steps=2)
+    history = fit(
+        model,
+        features("classification"),
+        Settings(1, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30),
+        None,
+        title="t",
+        perturbation=AdversarialTraining(values, tokenizer, 1),
+    )
+    assert np.isfinite(history.losses).all()
+
+
+def test_embeddings(mini_encoder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, texts = load_encoder(mini_encoder), ["one two", "three", "four five six"]
+    plain = embed(encoder, tokenizer, texts)
+    monkeypatch.setitem(REDUCED, "cpu", torch.bfloat16)
+    found = embed(encoder, tokenizer, texts)
+    assert found.dtype == np.float32
+    assert (found * plain).sum(axis=1) == pytest.approx(np.ones(3), abs=1e-3)
+    assert not np.array_equal(found, plain)
