@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,6 +19,10 @@ WORDS = """
     the a cat dog bird fish sat ran saw ate on under with and not never always who what where when why did does is was
     mat tree river house red blue old young Anna Bob Carla Paris Rome because so then he she it they big small loves
 """
+
+
+for name in re.findall(r"^([A-Z_]+) +\?=", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE):
+    os.environ.pop(name, None)  # what `make test` was given, so that the makes of the tests do not hear it
 
 
 @pytest.fixture(scope="session", autouse=True)

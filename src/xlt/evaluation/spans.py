@@ -14,7 +14,7 @@ N_BEST = 20
 """Start and end positions considered per window (transformers' and XTREME's ``run_squad.py``)."""
 MAX_ANSWER_TOKENS = 30
 """Longest answer, in sub-words (ibid.)."""
-TOGETHER = 64
+TOGETHER = 32
 """Windows of one pass: few enough for their scores and pairs to stay in the processor's cache."""
 
 Floats = NDArray[np.float32]
@@ -69,8 +69,10 @@ def _best_pairs(scores: Sequence[Floats], offsets: Sequence[Offsets]) -> tuple[F
     width = max(len(own) for own in scores)
     padded = np.full((2, len(scores), width), -np.inf, dtype=np.float32)
     for row, (own, places) in enumerate(zip(scores, offsets, strict=True)):
-        inside = np.fromiter(map(bool, places), bool, len(places))  # a span is never empty, so it is true
-        padded[:, row, : len(own)] = np.where(inside, own.T, -np.inf)
+        first, last = _context(places)
+        padded[:, row, first:last] = own[first:last].T
+        if not all(places[first:last]):  # a span is never empty, so it is true; None is a sub-word without text
+            padded[:, row, [place is None for place in places] + [False] * (width - len(places))] = -np.inf
     starts, ends = _highest(padded[0], N_BEST), _highest(padded[1], N_BEST)
     sums = (
         np.take_along_axis(padded[0], starts, axis=1)[:, :, None]
@@ -82,6 +84,14 @@ def _best_pairs(scores: Sequence[Floats], offsets: Sequence[Offsets]) -> tuple[F
     best = flat.argmax(axis=1)
     rows = np.arange(len(scores))
     return flat[rows, best], starts[rows, best // ends.shape[1]], ends[rows, best % ends.shape[1]]
+
+
+def _context(places: Offsets) -> tuple[int, int]:
+    """The first token of the passage in a window, and the one after its last; both 0 without any."""
+    first = next((index for index, place in enumerate(places) if place is not None), None)
+    if first is None:
+        return 0, 0
+    return first, next(index for index in range(len(places), 0, -1) if places[index - 1] is not None)
 
 
 def _highest(values: Floats, count: int) -> NDArray[np.int64]:

@@ -42,9 +42,10 @@ def set_up(threads: int | None) -> None:
         torch.set_num_threads(threads)
     if torch.cuda.is_available() and batching.FAST:
         torch.set_float32_matmul_precision("high")  # TF32 in what autocast leaves in single precision
-    if os.environ.get("XLT_DETERMINISTIC", "0") != "0":
+    fixed_order = os.environ.get("XLT_DETERMINISTIC", "0") != "0"
+    if fixed_order:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else torch refuses cuBLAS
-        torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(fixed_order)
 
 
 def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -> Context:
