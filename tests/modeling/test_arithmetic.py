@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.training.test_reference_path import features
 
 from xlt.data import batching
-from xlt.data.features import Feature
 from xlt.evaluation.predict import outputs_of
 from xlt.modeling.arithmetic import REDUCED, arithmetic, is_reduced, name_of
 from xlt.modeling.checkpoints import load_encoder
@@ -27,22 +27,6 @@ CPU = torch.device("cpu")
 def reduced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the CPU compute in bfloat16, as a GPU would."""
     monkeypatch.setitem(REDUCED, "cpu", torch.bfloat16)
-
-
-def features(family: str) -> list[Feature]:
-    draw = np.random.default_rng(5)
-    made = []
-    for number in range(12):
-        rows = [
-            [0, *map(int, draw.integers(4, 60, draw.integers(3, 9))), 2] for _ in range(2 if family == "choice" else 1)
-        ]
-        target: Any = number % 2
-        if family == "tagging":
-            target = [number % 3] * len(rows[0])
-        elif family == "span":
-            target = (1, 2)
-        made.append(Feature(number, rows, [[0] * len(row) for row in rows], target))
-    return made
 
 
 def test_the_cpu_and_the_reference_path_compute_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
