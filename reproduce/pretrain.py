@@ -1,46 +1,64 @@
-"""Pre-train the embedded default's small multilingual encoder on the raw text of a Babel world."""
+"""Pre-train the generated world's small multilingual encoder again, as the files that come with this package.
+
+A developer's command (`make encoder REBUILD=1`): users get the encoder with the package, since another processor's rounding
+makes another encoder. What it learns from is written first, from the dials of configs/babel.yaml.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 # In place of this script's own folder, where a script would hide the package of its name.
 sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "babel.yaml"
+ROOT = Path(__file__).resolve().parents[1]
+ENCODER = "babel/encoder"
 
 
 def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of a Babel world (see babel.py)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the encoder to")
-    parser.add_argument("--config", type=Path, default=CONFIG, help="the dials (default: configs/babel.yaml)")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "src" / "xlt" / ENCODER, help="folder to write (default: the package's)"
+    )
+    parser.add_argument(
+        "--config", type=Path, default=ROOT / "configs" / "babel.yaml", help="the dials (default: configs/babel.yaml)"
+    )
+    parser.add_argument("--seed", type=int, default=None, help="seed of the training (default: the world's)")
     parser.add_argument("--threads", type=int, default=2, help="threads; the figures depend on it (default: 2)")
     parser.add_argument("--checkpoint-every", type=float, default=300.0, help="least seconds between checkpoints")
     options = parser.parse_args()
 
     # threads that wait should not spin: on a busy machine that makes two threads slower than one
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
     from xlt import babel
     from xlt.artifacts import atomic_folder
     from xlt.config import ModelSource
     from xlt.modeling.checkpoints import stamp_folder
     from xlt.training.checkpoint import Keeper, checkpoint_key
-    from xlt.training.pretraining import pretrain, pretraining_key
+    from xlt.training.pretraining import pretrain
 
     config = babel.load(options.config)
-    made_from = pretraining_key(options.data, config.encoder, config.seed, options.threads)
-    checkpoints = options.out.with_name(f".{options.out.name}.checkpoint")
-    keeper = Keeper(checkpoints, checkpoint_key(made_from, "cpu"), options.checkpoint_every)
-    with atomic_folder(options.out) as new:
-        log = pretrain(options.data, new, config.encoder, config.seed, options.threads, keeper=keeper)
-        origin = f"pre-trained on the Babel world of seed {config.seed} with {options.threads} threads"
-        stamp_folder(new, name="babel", source=ModelSource(pretrained=True), origin=origin)
-    keeper.clear()
+    seed = config.seed if options.seed is None else options.seed
+    with tempfile.TemporaryDirectory() as scratch:
+        data = Path(scratch)
+        babel.write_corpus(data, config)
+        made_from = babel.corpus_key(config)
+        checkpoints = options.out.with_name(f".{options.out.name}.checkpoint")
+        kernels = torch.backends.cpu.get_cpu_capability()
+        key = checkpoint_key(f"{made_from} {seed} {kernels} {options.threads}", "cpu")
+        keeper = Keeper(checkpoints, key, options.checkpoint_every)
+        with atomic_folder(options.out) as new:
+            log = pretrain(data, new, config.encoder, seed, options.threads, keeper=keeper)
+            origin = f"pre-trained on the Babel world of seed {config.seed} (seed {seed}, {kernels}, threads: {options.threads})"
+            stamp_folder(new, name="babel", source=ModelSource(packaged=ENCODER), origin=origin, made_from=made_from)
+        keeper.clear()
     last = log["history"][-1]
     print(f"{options.out}: masked-word loss {last['mlm']}, {keeper.elapsed():.0f} s")
 

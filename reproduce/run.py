@@ -80,9 +80,17 @@ def as_one(folder: Path) -> Iterator[None]:
         yield
 
 
+def start_faster() -> None:
+    """Keep transformers from importing scikit-learn, which takes 2 s, for a way to generate text."""
+    from transformers.utils import import_utils
+
+    import_utils._sklearn_available = False
+
+
 def main() -> None:
     """Run the steps that are not done."""
     options = arguments(str(__doc__))
+    start_faster()
     from xlt.modeling.parallel import from_first, is_first_launched
     from xlt.training.steps import make_context, predict_step, score_step, train_step
 

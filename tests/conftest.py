@@ -82,7 +82,9 @@ def write_mini_encoder(folder: Path, *, seed: int = 0) -> Path:
         model.embeddings.word_embeddings.weight.mul_(30)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    stamp_folder(folder, name=folder.name, source=ModelSource(pretrained=True), origin="drawn at random for the tests")
+    stamp_folder(
+        folder, name=folder.name, source=ModelSource(local=str(folder)), origin="drawn at random for the tests"
+    )
     return folder
 
 
@@ -124,7 +126,9 @@ def mini_decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Pa
     torch.manual_seed(0)
     LlamaModel(config).save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
-    stamp_folder(folder, name=folder.name, source=ModelSource(pretrained=True), origin="drawn at random for the tests")
+    stamp_folder(
+        folder, name=folder.name, source=ModelSource(local=str(folder)), origin="drawn at random for the tests"
+    )
     return folder
 
 

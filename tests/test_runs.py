@@ -19,7 +19,7 @@ def config(seed: int = 1) -> RunConfig:
         model=Model(
             name="m",
             title="M",
-            sources=[ModelSource(pretrained=True)],
+            sources=[ModelSource(packaged="babel/encoder")],
             pooling="mean",
             licence="MIT",
             citation="-",

@@ -153,7 +153,10 @@ class Profile(Strict):
 
 
 class ModelSource(Strict):
-    """One place a model may come from: exactly one of ``hub``, ``local``, ``pypi`` or ``pretrained``."""
+    """One place a model may come from: exactly one of ``hub``, ``local``, ``pypi`` or ``packaged``.
+
+    ``packaged``: a folder of this package, such as ``babel/encoder``, whose stamp lists the hashes of its files.
+    """
 
     hub: str | None = None
     revision: str | None = None
@@ -162,12 +165,12 @@ class ModelSource(Strict):
     version: str | None = None
     sha256: str | None = None
     file: str | None = None
-    pretrained: bool = False
+    packaged: str | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> ModelSource:
-        if sum((self.hub is not None, self.local is not None, self.pypi is not None, self.pretrained)) != 1:
-            raise ValueError("expected exactly one of hub, local, pypi, pretrained")
+        if sum(place is not None for place in (self.hub, self.local, self.pypi, self.packaged)) != 1:
+            raise ValueError("expected exactly one of hub, local, pypi, packaged")
         return self
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from xlt.babel import BabelConfig, write_world
+from xlt.babel import BabelConfig, write_corpus, write_world
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "babel.yaml"
 
@@ -37,4 +37,12 @@ def config() -> BabelConfig:
 def world(tmp_path_factory: pytest.TempPathFactory, config: BabelConfig) -> Path:
     out = tmp_path_factory.mktemp("world")
     write_world(out, config)
+    return out
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, config: BabelConfig) -> Path:
+    """The text that the encoder of this world is pre-trained on."""
+    out = tmp_path_factory.mktemp("corpus")
+    write_corpus(out, config)
     return out

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.babel.conftest import CONFIG
 
-from xlt.babel import BabelConfig
+from xlt.babel import BabelConfig, corpus_key, load
 from xlt.babel.config import EncoderConfig
 from xlt.errors import InputError
+from xlt.modeling.checkpoints import PACKAGE
 from xlt.training import pretraining
 from xlt.training.raw_text import Corpus
 
 torch = pytest.importorskip("torch")
+ENCODER = PACKAGE / "babel" / "encoder"
 
 
 @pytest.fixture(scope="session")
@@ -32,16 +36,16 @@ def settings(config: BabelConfig) -> EncoderConfig:
 
 
 @pytest.fixture(scope="session")
-def encoder(world: Path, settings: EncoderConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def encoder(corpus: Path, settings: EncoderConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("encoder")
-    pretraining.pretrain(world, out, settings, seed=1, threads=1, progress=False)
+    pretraining.pretrain(corpus, out, settings, seed=1, threads=1, progress=False)
     return out
 
 
 def test_five_steps_are_the_same_bits_twice(
-    world: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path
+    corpus: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path
 ) -> None:
-    pretraining.pretrain(world, tmp_path, settings, seed=1, threads=1, progress=False)
+    pretraining.pretrain(corpus, tmp_path, settings, seed=1, threads=1, progress=False)
     names = sorted(path.name for path in encoder.iterdir())
     assert {"config.json", "model.safetensors", "mlm_head.safetensors", "tokenizer.json", "training_log.json"} <= set(
         names
@@ -51,13 +55,13 @@ def test_five_steps_are_the_same_bits_twice(
 
 
 def test_another_seed_gives_another_encoder(
-    world: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path
+    corpus: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path
 ) -> None:
-    pretraining.pretrain(world, tmp_path, settings, seed=2, threads=1, progress=False)
+    pretraining.pretrain(corpus, tmp_path, settings, seed=2, threads=1, progress=False)
     assert (encoder / "model.safetensors").read_bytes() != (tmp_path / "model.safetensors").read_bytes()
 
 
-def test_tokenizer_round_trip(world: Path, encoder: Path) -> None:
+def test_tokenizer_round_trip(corpus: Path, encoder: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(encoder)
@@ -65,7 +69,7 @@ def test_tokenizer_round_trip(world: Path, encoder: Path) -> None:
     special: Any = [tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
     assert special == [0, 1, 2, 3] and tokenizer.mask_token_id == len(tokenizer) - 1
     for name in ("en", "qad", "qaf", "qag"):
-        line = (world / f"raw/{name}.txt").read_text(encoding="utf-8").splitlines()[0]
+        line = (corpus / f"raw/{name}.txt").read_text(encoding="utf-8").splitlines()[0]
         encoded = tokenizer(line, return_offsets_mapping=True)
         assert tokenizer.decode(encoded["input_ids"], skip_special_tokens=True) == line
         pieces = tokenizer.convert_ids_to_tokens(encoded["input_ids"])
@@ -99,7 +103,22 @@ def test_masking_marks_only_ordinary_pieces(settings: EncoderConfig) -> None:
     assert (wanted[:, 1:4][~chosen[:, 1:4]] == marks[:, 1:4][~chosen[:, 1:4]]).all()
 
 
-def test_missing_and_damaged_raw_text(tmp_path: Path, world: Path, settings: EncoderConfig) -> None:
+def test_a_pair_agrees_when_the_first_text_supports_all_of_the_second() -> None:
+    # supported; contradicted; new; of another sentence and asked for; no marks at all
+    marks = np.array([[-1, 0, 0], [-1, 0, 1], [-1, 2, 0], [-1, 3, 4], [-1, -1, -1]])
+    assert pretraining.agreement(marks).tolist() == [1, 0, 0, 1, pretraining.IGNORE]
+
+
+def test_the_committed_encoder_is_of_the_committed_dials() -> None:
+    """The dials of world and encoder, and the text they give, are those that the package's encoder was made from."""
+    stamp = json.loads((ENCODER / "prepared.json").read_text(encoding="utf-8"))
+    assert stamp["made_from"] == corpus_key(load(CONFIG)), (
+        "the dials of the world or the encoder have changed; run make encoder REBUILD=1 and commit what it writes"
+    )
+    assert sum(path.stat().st_size for path in ENCODER.iterdir()) < 5_000_000
+
+
+def test_missing_and_damaged_raw_text(tmp_path: Path, corpus: Path, settings: EncoderConfig) -> None:
     with pytest.raises(InputError, match="generate the world"):
         pretraining.pretrain(tmp_path, tmp_path / "out", settings, seed=1, threads=1, progress=False)
     tokenizer = pretraining.train_tokenizer(["the dog"], 40)

@@ -198,10 +198,10 @@ def test_treebanks_have_multiword_tokens(world: Path) -> None:
     assert any("." in line.split("\t")[0] for line in lines)
 
 
-def test_pair_marks_match_words(world: Path) -> None:
+def test_pair_marks_match_words(corpus: Path) -> None:
     marks = set()
-    for line in (world / "raw/pairs.tsv").read_text().splitlines():
+    for line in (corpus / "raw/pairs.tsv").read_text().splitlines():
         _, _, _, second, mark = line.split("\t")
         assert len(second.split()) == len(mark)
         marks |= set(mark)
-    assert marks == set("0123")
+    assert marks == set("01234")

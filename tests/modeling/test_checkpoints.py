@@ -20,7 +20,7 @@ import pytest
 from xlt.config import Model, ModelSource, load_all
 from xlt.errors import InputError
 from xlt.modeling import checkpoints
-from xlt.modeling.checkpoints import prepare, resolve_model
+from xlt.modeling.checkpoints import PACKAGE, prepare, resolve_model
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -120,22 +120,32 @@ def test_every_source_tried_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     sources = [
         ModelSource(local=str(tmp_path / "nowhere")),
         ModelSource(local="${XLT_MODELS}/x"),
-        ModelSource(pretrained=True),
+        ModelSource(packaged="babel/nowhere"),
     ]
     with pytest.raises(InputError) as caught:
         prepare(model_of(*sources), tmp_path / "cache")
     assert str(caught.value) == (
         f"model tiny cannot be had; tried folder {tmp_path}/nowhere: no such folder; folder ${{XLT_MODELS}}/x: "
-        "the environment variable in its path is not set; pre-training on this machine: not done yet; run python "
-        "reproduce/pretrain.py"
+        "the environment variable in its path is not set; this package, babel/nowhere: no such folder in this "
+        "package"
     )
 
 
-def test_a_pretrained_folder_is_found_by_its_stamp(local: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(local, tmp_path / "cache" / "tiny"))
-    source = ModelSource(pretrained=True)
-    checkpoints.stamp_folder(folder, name="tiny", source=source, origin="pre-trained here")
-    assert prepare(model_of(source), tmp_path / "cache").origin == "pre-trained here"
+def test_an_encoder_of_this_package_is_checked_and_widened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.numpy import load_file
+
+    source = ModelSource(packaged="babel/encoder")
+    prepared = prepare(model_of(source), tmp_path / "cache")
+    kept, wide = (load_file(folder / "model.safetensors") for folder in (PACKAGE / "babel/encoder", prepared.path))
+    assert {value.dtype.name for value in kept.values()} == {"float16"}
+    assert {value.dtype.name for value in wide.values()} == {"float32"}
+    assert all((wide[name] == value).all() for name, value in kept.items())
+    package = Path(shutil.copytree(PACKAGE / "babel/encoder", tmp_path / "package/babel/encoder")).parents[1]
+    (package / "babel/encoder/tokenizer.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(checkpoints, "PACKAGE", package)
+    with pytest.raises(InputError, match="expected sha256") as caught:
+        prepare(model_of(source), tmp_path / "another")
+    assert caught.value.path == package / "babel/encoder/tokenizer.json"
 
 
 def test_two_processes_make_one_folder(local: Path, tmp_path: Path) -> None:

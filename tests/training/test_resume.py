@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import torch
+from tests.conftest import mini_world
 
 from xlt import babel
 from xlt.artifacts import read_json
@@ -227,8 +228,9 @@ def test_a_killed_lexical_injection_ends_as_one_that_was_not(
     assert made() == expected
 
 
-def test_killed_pre_training_ends_as_one_that_was_not(mini_data: Path, tmp_path: Path) -> None:
-    given = babel.load(Path(__file__).parents[2] / "configs" / "babel.yaml").encoder
+def test_killed_pre_training_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    config = babel.BabelConfig.model_validate(mini_world())
+    babel.write_corpus(tmp_path, config)
     small = {
         "vocabulary": 400,
         "width": 16,
@@ -238,12 +240,12 @@ def test_killed_pre_training_ends_as_one_that_was_not(mini_data: Path, tmp_path:
         "steps": 9,
         "batch_tokens": 256,
     }
-    settings: EncoderConfig = given.model_copy(update={**small, "log_every": 4})
-    pretrain(mini_data, tmp_path / "plain", settings, 1, 1, progress=False)
+    settings: EncoderConfig = config.encoder.model_copy(update={**small, "log_every": 4})
+    pretrain(tmp_path, tmp_path / "plain", settings, 1, 1, progress=False)
 
     def work() -> None:
         keeper = Keeper(tmp_path / "checkpoint", "k", 0)
-        pretrain(mini_data, tmp_path / "killed", settings, 1, 1, progress=False, keeper=keeper)
+        pretrain(tmp_path, tmp_path / "killed", settings, 1, 1, progress=False, keeper=keeper)
 
     assert killed_and_resumed(work, [3, 2]) >= 1
     names = sorted(path.name for path in (tmp_path / "plain").iterdir())

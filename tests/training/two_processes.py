@@ -46,7 +46,7 @@ def write_still_encoder(folder: Path) -> Path:
     write_mini_encoder(folder)
     config = read_json(folder / "config.json") | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (folder / "config.json").write_text(to_json(config), encoding="utf-8")
-    stamp_folder(folder, name="still", source=ModelSource(pretrained=True), origin="drawn at random for the tests")
+    stamp_folder(folder, name="still", source=ModelSource(local=str(folder)), origin="drawn at random for the tests")
     return folder
 
 

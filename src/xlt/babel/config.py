@@ -80,9 +80,9 @@ class SizesConfig(Strict):
 class CorpusConfig(Strict):
     """Sizes of the pre-training corpus: documents per language, code-switched documents, sentence pairs, translations.
 
-    ``switch``: share of words replaced in a code-switched sentence. Shares of the pairs: ``long_pairs``, whose
-    second side is a story, ``questions``, whose first side is a question, and ``corrupted``, whose second sentence was
-    changed (words substituted, inserted, swapped).
+    ``switch``: share of words replaced in a code-switched sentence. Shares of the pairs: ``causes``, a cause and an
+    effect; of the others ``long_pairs``, whose second side is a story, and ``questions``, whose first side is a question;
+    of the rest ``corrupted``, whose second sentence was changed (words substituted, inserted, swapped).
     """
 
     documents: int = Field(ge=2)
@@ -93,6 +93,7 @@ class CorpusConfig(Strict):
     switch: float = Field(ge=0, le=1)
     corrupted: float = Field(ge=0, le=1)
     questions: float = Field(ge=0, le=1)
+    causes: float = Field(ge=0, le=1)
 
 
 class EncoderConfig(Strict):
@@ -112,6 +113,7 @@ class EncoderConfig(Strict):
     weight_decay: float = Field(ge=0)
     mask: float = Field(gt=0, lt=1)
     detection_weight: float = Field(ge=0)
+    agreement_weight: float = Field(ge=0)
     contrast_weight: float = Field(ge=0)
     temperature: float = Field(gt=0)
     share: dict[Literal["text", "mixed", "pairs", "parallel"], float]

@@ -3,8 +3,9 @@
 Each kind of text carries a lesson. Coherent documents in one language teach that language. Code-switched documents
 (words replaced by their translations, as in CoSDA-ML, Qin et al. 2020, arXiv 2006.06402) put words of all languages into
 one space; translations do the same for sentences. Pairs, whose second side is partly corrupted, teach to compare two
-texts: each word of the second is marked as supported by the first, conflicting with it, new, or part of another sentence
-(in the spirit of replaced-token detection, Clark et al. 2020, arXiv 2003.10555, across sentences and languages).
+texts: each word of the second is marked as supported by the first, conflicting with it, new, part of another sentence, or
+what the first asks for (in the spirit of replaced-token detection, Clark et al. 2020, arXiv 2003.10555, across sentences
+and languages).
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from xlt.babel.config import CorpusConfig
 from xlt.babel.context import Babel
 from xlt.babel.grammar import NAME, RARE, Choose, Clause, Phrase, Speaker, Token, join, text_of, with_phrase
 from xlt.babel.language import SOURCE, Language
 from xlt.babel.lexicon import CONCEPTS, members
 from xlt.babel.pairs import PHRASES, drop, swap
-from xlt.babel.world import Storyteller
+from xlt.babel.world import Storyteller, cause_of, effect_of, opposite_rules, turn
 
-SUPPORTED, CONFLICTING, NEW, ELSEWHERE = "0123"
+SUPPORTED, CONFLICTING, NEW, ELSEWHERE, ASKED = "01234"
 SLOT_OF = {"subject": "S", "object": "O", "recipient": "R", "place": "P"}
 
 
@@ -137,7 +139,8 @@ def parallel(babel: Babel, count: int) -> str:
 def pairs(babel: Babel, count: int) -> list[CorpusPair]:
     """Pairs of a clause and its translation, alone or (``corpus.long_pairs`` of them) in a story.
 
-    ``corpus.questions`` of them have a question first; ``corpus.corrupted`` of the rest differ in something.
+    ``corpus.causes`` of them are causes and effects instead, in the source language alone. Of the others
+    ``corpus.questions`` have a question first; ``corpus.corrupted`` of the rest differ in something.
     """
     teller = babel.teller("pairs", "train")
     rng = teller.rng
@@ -146,27 +149,52 @@ def pairs(babel: Babel, count: int) -> list[CorpusPair]:
     settings = babel.config.corpus
     found = []
     for _ in range(count):
-        first = SOURCE if rng.random() < 0.3 else rng.choices(codes, weights)[0]
-        second = first if rng.random() < 0.25 else rng.choices(codes, weights)[0]
+        causal = rng.random() < settings.causes
+        first = SOURCE if causal or rng.random() < 0.3 else rng.choices(codes, weights)[0]
+        second = first if causal or rng.random() < 0.25 else rng.choices(codes, weights)[0]
         speakers = translators(babel, first, second, rng)
-        story = teller.story(3) if rng.random() < settings.long_pairs else [teller.clause(optional=0.5)]
-        position = rng.randrange(len(story))
-        known = other = story[position]
-        if known.verb != "be" and rng.random() < settings.questions:
-            known = asked(known, teller)
-        elif known.verb != "be" and rng.random() < settings.corrupted:
-            for _ in range(rng.choice((1, 1, 2))):
-                known, other = corrupt(known, other, teller)
-        words: list[str] = []
-        marks = ""
-        for index, clause in enumerate(story):
-            told = replace(other if index == position else clause, time_first=rng.random() < 0.3)
-            tokens = speakers[1].sentence(told)
-            words.append(text_of(tokens))
-            marks += mark(tokens, known, other) if index == position else ELSEWHERE * len(text_of(tokens).split())
-        text = text_of(speakers[0].sentence(replace(known, time_first=rng.random() < 0.3)))
-        found.append(CorpusPair((first, second), text, " ".join(words), marks))
+        text, told, marks = causal_pair(teller, speakers) if causal else _told_pair(teller, speakers, settings)
+        found.append(CorpusPair((first, second), text, told, marks))
     return found
+
+
+def _told_pair(teller: Storyteller, speakers: tuple[Speaker, Speaker], settings: CorpusConfig) -> tuple[str, str, str]:
+    """A clause or question; its translation, changed or not, alone or in a story; the marks."""
+    rng = teller.rng
+    story = teller.story(3) if rng.random() < settings.long_pairs else [teller.clause(optional=0.5)]
+    position = rng.randrange(len(story))
+    known = other = story[position]
+    if known.verb != "be" and rng.random() < settings.questions:
+        known = asked(known, teller)
+    elif known.verb != "be" and rng.random() < settings.corrupted:
+        for _ in range(rng.choice((1, 1, 2))):
+            known, other = corrupt(known, other, teller)
+    words: list[str] = []
+    marks = ""
+    for index, clause in enumerate(story):
+        told = replace(other if index == position else clause, time_first=rng.random() < 0.3)
+        tokens = speakers[1].sentence(told)
+        words.append(text_of(tokens))
+        marks += mark(tokens, known, other) if index == position else ELSEWHERE * len(text_of(tokens).split())
+    return text_of(speakers[0].sentence(replace(known, time_first=rng.random() < 0.3))), " ".join(words), marks
+
+
+def causal_pair(teller: Storyteller, speakers: tuple[Speaker, Speaker]) -> tuple[str, str, str]:
+    """A cause and an effect in either order, the effect's own or one of the other sort; the marks of the second side.
+
+    Every word of a clause that does not go with the first conflicts with it: what is marked is the connection, not a word.
+    """
+    rng = teller.rng
+    rule = turn(rng)
+    right = rng.random() < 0.5
+    other = rule if right else opposite_rules(rule, 1, rng)[0]
+    subject = replace(teller.person(), adjective=None)
+    thing = replace(teller.thing(0.0), article="the", number=None)
+    sides = (cause_of, effect_of) if rng.random() < 0.5 else (effect_of, cause_of)
+    first = teller.details(sides[0](rule, subject, thing), 0.25)
+    tokens = speakers[1].sentence(sides[1](other, subject, thing))
+    words = text_of(tokens)
+    return text_of(speakers[0].sentence(first)), words, (SUPPORTED if right else CONFLICTING) * len(words.split())
 
 
 def corrupt(known: Clause, other: Clause, teller: Storyteller) -> tuple[Clause, Clause]:
@@ -230,8 +258,9 @@ def _changes(known: Clause, other: Clause) -> dict[str, str]:
         before, after = getattr(known, name), getattr(other, name)
         if after is None:
             continue
-        if before is None or slot == known.ask:  # what a question asks for, it does not say
-            found.update({slot: NEW, slot + ".a": NEW, slot + ".n": NEW, slot + ".p": NEW})
+        if before is None or slot == known.ask:
+            marked = NEW if before is None else ASKED
+            found.update({slot: marked, slot + ".a": marked, slot + ".n": marked, slot + ".p": marked})
             continue
         if (before.head, before.name) != (after.head, after.name):
             found[slot] = SUPPORTED if _covers(after, before) else NEW if _covers(before, after) else CONFLICTING
@@ -246,7 +275,7 @@ def _changes(known: Clause, other: Clause) -> dict[str, str]:
     if other.negated and not known.negated:
         found["N"] = CONFLICTING
     if other.time is not None and (other.time != known.time or known.ask == "T"):
-        found["T"] = NEW if known.time is None or known.ask == "T" else CONFLICTING
+        found["T"] = ASKED if known.ask == "T" else NEW if known.time is None else CONFLICTING
         found["T.p"] = found["T"]
     if other.adverb != known.adverb:
         found["A"] = NEW if known.adverb is None else CONFLICTING

@@ -20,9 +20,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import scipy  # its parts are loaded when first used
 import torch
 from numpy.typing import NDArray
-from scipy.stats import beta, binomtest, norm
 from torch import Tensor
 
 from xlt.artifacts import read_json, to_json, write_atomic
@@ -95,19 +95,19 @@ def abstains(labels: Sequence[Any], alpha: float) -> bool:
 
 @cache
 def _p_value(successes: int, trials: int) -> float:
-    return float(binomtest(successes, trials, 0.5).pvalue)
+    return float(scipy.stats.binomtest(successes, trials, 0.5).pvalue)
 
 
 def lower_bounds(votes: int, alpha: float) -> NDArray[np.float64]:
     """One-sided lower Clopper-Pearson bounds of a probability at level ``alpha``, for 0 to ``votes`` successes."""
     wins = np.arange(1, votes + 1)
-    return np.concatenate([[0.0], beta.ppf(alpha, wins, votes - wins + 1)])
+    return np.concatenate([[0.0], scipy.stats.beta.ppf(alpha, wins, votes - wins + 1)])
 
 
 def radius(wins: int, votes: int, alpha: float) -> float:
     """The certified radius in units of sigma for a label that wins ``wins`` of ``votes`` copies; 0 without a certificate."""
     bound = float(lower_bounds(votes, alpha)[wins])
-    return float(norm.ppf(bound)) if bound > 0.5 else 0.0
+    return float(scipy.stats.norm.ppf(bound)) if bound > 0.5 else 0.0
 
 
 def certify(chosen: Sequence[Sequence[Any]], cast: Sequence[Sequence[Any]], alpha: float, sigma: float) -> Certificate:

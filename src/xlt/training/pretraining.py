@@ -2,7 +2,8 @@
 
 An XLM-R-shaped encoder (Conneau et al. 2020, arXiv 1911.02116) learns by masked-language modelling (Devlin et al. 2019,
 arXiv 1810.04805) on documents and code-switched documents, and on parallel pairs, where it also says for each word of
-the second text whether the first supports it, contradicts it or does not mention it. A contrastive term (InfoNCE, van
+the second text whether the first supports it, contradicts it or does not mention it, and for the pair, from its first
+token, whether all of it is supported (as BERT's next-sentence prediction trains that token). A contrastive term (InfoNCE, van
 den Oord et al. 2018, arXiv 1807.03748) may draw the mean states of translations together. All of it is a function of
 the data folder, the settings and the number of threads, bit for bit.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlt.artifacts import digest, sha256_file, to_json, write_atomic
+from xlt.artifacts import to_json, write_atomic
 from xlt.training.raw_text import BOS, EOS, PAD, UNK, Corpus, batches, read_lines
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 MASK = "<mask>"
-PARTS = ("mlm", "detection", "contrast")
+PARTS = ("mlm", "detection", "agreement", "contrast")
 IGNORE = -100
+MARKS = 5
+"""What a word of the second text may be to the first: ``xlt.babel.corpus``."""
+UNSUPPORTED = (1, 2)
+"""The marks of words that the first text contradicts or does not say."""
 
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
@@ -87,6 +92,12 @@ def mask_batch(
     return inputs, labels, np.where(chosen | (marks < 0), IGNORE, marks)
 
 
+def agreement(marks: np.ndarray) -> np.ndarray:
+    """For each row: 1 where the first text supports all that the second says of it, 0 where not, ignored without marks."""
+    differs = np.isin(marks, UNSUPPORTED).any(axis=1)
+    return np.where((marks >= 0).any(axis=1), 1 - differs, IGNORE)
+
+
 def pretrain(
     data: Path,
     out: Path,
@@ -100,7 +111,7 @@ def pretrain(
 
     ``keeper`` writes checkpoints, and has the one to go on from.
 
-    Writes config.json, model.safetensors (encoder without pooler), the tokenizer, mlm_head.safetensors and
+    Writes config.json, model.safetensors (encoder without pooler), mlm_head.safetensors, both in 16 bits, the tokenizer and
     training_log.json. Raises InputError when a raw file is absent or damaged.
     """
     import torch
@@ -122,19 +133,13 @@ def pretrain(
     finally:
         torch.set_float32_matmul_precision(precision)
     out.mkdir(parents=True, exist_ok=True)
-    model.encoder.save_pretrained(out)
-    save_file(model.head_state(), out / "mlm_head.safetensors")
+    model.encoder.half().save_pretrained(out)
+    save_file({name: value.half() for name, value in model.head_state().items()}, out / "mlm_head.safetensors")
     save_tokenizer(tokenizer, out, settings.positions - 4)
     sizes = {kind: len(items) for kind, items in corpus.kinds.items()} | {"parallel": len(corpus.parallel)}
     log = {"sequences": sizes, "vocabulary": tokenizer.get_vocab_size(), "history": history}
     write_atomic(out / "training_log.json", to_json(log))
     return log
-
-
-def pretraining_key(data: Path, settings: EncoderConfig, seed: int, threads: int) -> str:
-    """A hash of everything that the encoder depends on."""
-    raw = {path.name: sha256_file(path) for path in sorted((data / "raw").iterdir())}
-    return digest([settings.model_dump(mode="json"), seed, threads, raw])
 
 
 def _architecture(settings: EncoderConfig, vocabulary: int) -> XLMRobertaConfig:
@@ -176,6 +181,7 @@ def _train(
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
     named = dict(model.named_parameters())
+    weights = {"mlm": 1.0} | {name: getattr(settings, f"{name}_weight") for name in PARTS[1:]}
     warmup = round(settings.warmup * settings.steps)
     rng = np.random.default_rng([seed, 2])
     stream = batches(corpus, settings, seed)
@@ -202,12 +208,8 @@ def _train(
         for step in range(done, settings.steps):
             batch = next(stream)
             arrays = mask_batch(batch.ids, batch.marks, settings, mask_id, rng)
-            parts = model(*(torch.from_numpy(array) for array in arrays), batch.paired)
-            loss = parts["mlm"]
-            if "detection" in parts:
-                loss = loss + settings.detection_weight * parts["detection"]
-            if "contrast" in parts:
-                loss = loss + settings.contrast_weight * parts["contrast"]
+            parts = model(*map(torch.from_numpy, (*arrays, agreement(batch.marks))), batch.paired)
+            loss = sum(weights[name] * part for name, part in parts.items())
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -246,9 +248,12 @@ def _learner(config: Any, temperature: float) -> Any:
             self.encoder = XLMRobertaModel(config, add_pooling_layer=False)
             self.lm_head = XLMRobertaLMHead(config)
             self.lm_head.decoder.weight = self.encoder.embeddings.word_embeddings.weight
-            self.detector = nn.Linear(config.hidden_size, 4)
+            self.detector = nn.Linear(config.hidden_size, MARKS)
+            self.judge = nn.Linear(config.hidden_size, 2)
 
-        def forward(self, inputs: Tensor, labels: Tensor, marks: Tensor, paired: bool) -> dict[str, Tensor]:
+        def forward(
+            self, inputs: Tensor, labels: Tensor, marks: Tensor, agrees: Tensor, paired: bool
+        ) -> dict[str, Tensor]:
             real = inputs != PAD if paired else None
             states = self.encoder(input_ids=inputs, attention_mask=real).last_hidden_state
             masked, marked = labels != IGNORE, marks != IGNORE
@@ -257,6 +262,8 @@ def _learner(config: Any, temperature: float) -> Any:
                 parts["contrast"] = self.contrast(states, real)
             elif bool(marked.any()):
                 parts["detection"] = nn.functional.cross_entropy(self.detector(states[marked]), marks[marked])
+                judged = agrees != IGNORE
+                parts["agreement"] = nn.functional.cross_entropy(self.judge(states[judged, 0]), agrees[judged])
             return parts
 
         def contrast(self, states: Tensor, real: Tensor) -> Tensor:

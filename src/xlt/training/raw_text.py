@@ -22,7 +22,7 @@ BOS, PAD, EOS, UNK = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One input: piece ids, and per piece the mark of its word (0 to 3) or -1 where there is nothing to detect."""
+    """One input: piece ids, and per piece the mark of its word (0 to 4) or -1 where there is nothing to detect."""
 
     ids: np.ndarray
     marks: np.ndarray
