@@ -139,7 +139,7 @@ class Reader:
 
         extra = rounding_error(self.configs, self.plan, self.regimes)
         world = world_digest(self.world_folder) if self.world_folder else None
-        return verdicts(self.plan, inputs.regimes, inputs.tasks, self.reported, failed, extra, world)
+        return verdicts(self.plan, inputs.regimes, inputs.tasks, self.reported, failed, extra, world, self.root)
 
 
 def main() -> None:

@@ -78,6 +78,7 @@ def main() -> int:
         failures(root, plan) | swapped(root, plan),
         _rounding_error(configs, root, plan),
         world_digest(arguments.world) if arguments.world else None,
+        root,
     )
     title = tables[name].title if name in tables else name
     for suffix, text in {

@@ -31,7 +31,7 @@ from xlt.data import batching  # noqa: E402
 from xlt.errors import exit_status  # noqa: E402
 
 RUNS = ("full/mnli", "adapter/udpos")
-PREDICTED = ("predictions", "predicted.json", "scores.json", "examples.npz", "provenance.json", "cost.json")
+PREDICTED = ("predictions", "items", "predicted.json", "scores.json", "examples.npz", "provenance.json", "cost.json")
 """What a run has from its weights; without it, it predicts again and trains nothing."""
 
 

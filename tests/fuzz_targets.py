@@ -333,7 +333,8 @@ def written(world: Path) -> Iterator[Target]:
     )
     yield Target("run-config", {"config.yaml": config_text(run).encode()}, read_run)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{"xnli/accuracy/en": np.ones(4, dtype=np.float32)})
+    kept = {"xnli/accuracy/en": np.ones(4, dtype=np.float32), "xnli/item/en": np.arange(4, dtype=np.uint64)}
+    np.savez_compressed(buffer, **kept)  # type: ignore[arg-type]
     done = Run(PlannedRun(dir=".", recipe="mnli", seed=1, tasks=["xnli"]), None, Scores(tasks={}), None)
     task = load(Task, CONFIGS / "tasks/xnli.yaml")
     reader = partial(lambda r, folder: examples_of(folder, r, task, "en"), FinishedRegime("full", "Full", [done]))

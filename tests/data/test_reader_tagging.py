@@ -78,7 +78,7 @@ def test_wikiann_word_follows_the_first_colon(tmp_path: Path, caplog: pytest.Log
 # The empty node 5.1 and the comment count for nothing.
 GERMAN = "\n".join(
     [
-        "# sent_id = 1",
+        "# sent_id = german-1",
         "# text = Er im Haus schläft.",
         node("1", "Er", "PRON", "5"),
         node("2-3", "im"),
@@ -95,6 +95,7 @@ GERMAN = "\n".join(
 
 def test_conllu_joins_multi_word_tokens_as_xtreme(tmp_path: Path) -> None:
     (sentence,) = reader.conllu(write(tmp_path / "f.conllu", GERMAN), "de")
+    assert sentence.id == "german-1"  # parallel treebanks know their translations by it
     assert sentence.words == ("Er", "im", "Haus", "schläft", ".")
     assert sentence.tags == ("PRON", "ADP", "NOUN", "VERB", "PUNCT")
 

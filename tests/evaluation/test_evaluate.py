@@ -28,6 +28,7 @@ from xlt.evaluation.evaluate import (
     read_task,
     score,
 )
+from xlt.evaluation.examples import example_items
 from xlt.modeling.checkpoints import load_tokenizer
 from xlt.training.run import make_model
 
@@ -92,6 +93,18 @@ def test_prediction_writes_the_submission_layout(open_run: OpenRun) -> None:
     assert (scores["xquad"]["no_data"], scores["xquad"]["withheld"]) == ([], [])
 
 
+def test_translations_are_the_same_items_from_files_to_scores(open_run: OpenRun) -> None:
+    context = open_run("adapter/udpos/seed-1")
+    predict_run(context)
+    kept = example_items("udpos", context.folder, "qaa")
+    assert len(set(kept.tolist())) == score(context)["udpos"]["n"]["qaa"]
+    (context.folder / "items/udpos.json").unlink()
+    done = read_json(context.folder / PREDICTED)
+    (context.folder / PREDICTED).write_text(json.dumps({"udpos": done["udpos"] | {"key": "of an earlier version"}}))
+    predict_run(context)
+    assert example_items("udpos", context.folder, "qaa").tolist() == kept.tolist()
+
+
 def test_perfect_predictions_score_100(open_run: OpenRun) -> None:
     context = open_run("adapter/udpos/seed-1")
     predict_run(context)
@@ -135,6 +148,7 @@ def test_a_task_that_is_planned_no_longer_leaves_nothing(open_run: OpenRun) -> N
     config = context.config.model_copy(update={"evaluations": [xquad], "tasks": ["xquad"]})
     predict_run(replace(context, config=config))
     assert {name.split("/")[1] for name in files(context)} == {"xquad"}
+    assert not (context.folder / "items").exists()  # the label files of answers name them
     assert list(read_json(context.folder / PREDICTED)) == ["xquad"]
 
 

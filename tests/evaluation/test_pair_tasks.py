@@ -54,6 +54,13 @@ def test_classification_from_training_to_scores(open_run: OpenRun) -> None:
     assert found["n"] == dict.fromkeys(found["n"], 4)  # the profile's cap
     assert found["unpaired"] == dict.fromkeys(found["n"], 0)
     assert (context.folder / "predictions/pawsx-pairs/test-en-qaa.tsv").is_file()
+    with (
+        np.load(context.folder / "examples.npz") as pairs,
+        np.load(context.folder / "../../pawsx/seed-1/examples.npz") as own,
+    ):
+        assert (
+            pairs["pawsx-pairs/item/qaa-en"].tolist() == own["pawsx/item/en"].tolist() == own["pawsx/item/qaa"].tolist()
+        )
     alone = source["tasks"]["pawsx"]["metrics"]["accuracy"]  # type: ignore[index]
     assert found["metrics"]["accuracy"]["en-en"] == alone["en"]
     assert found["metrics"]["accuracy"]["qaa-qaa"] == alone["qaa"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -111,6 +112,19 @@ class Folders:
         }
         (self.root / relative).mkdir(parents=True, exist_ok=True)
         (self.root / relative / "provenance.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def keep_examples(folder: Path, scores: dict[str, Any], items: dict[str, Any] | None = None) -> None:
+    """Write ``examples.npz`` of a run folder: ``scores["xnli/accuracy/de"]`` by example.
+
+    ``items["xnli/de"]`` are the numbers of its items; without, they are the places in the array.
+    """
+    arrays = {name: np.asarray(values) for name, values in scores.items()}
+    for name, values in list(arrays.items()):
+        task, _, language = name.split("/")
+        numbers = (items or {}).get(f"{task}/{language}", range(len(values)))
+        arrays[f"{task}/item/{language}"] = np.array(numbers, dtype=np.uint64)
+    np.savez(folder / "examples.npz", **arrays)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import yaml
+from tests.results.conftest import keep_examples
 
 from xlt.config import Task, load, load_all, parse
 from xlt.errors import InputError
 from xlt.regimes import Regime
-from xlt.results.claims import Cells, Claim, assess, assess_words
+from xlt.results.claims import Cells, Claim, assess, assess_words, document
+from xlt.results.render import to_markdown
 from xlt.results.reported import load_reported
 from xlt.results.runs import load_plan, load_regime
 from xlt.results.word_pairs import Injection, WordPairs
@@ -41,16 +44,24 @@ def claim(**values: Any) -> Claim:
 
 @pytest.fixture
 def ran(folders: Callable[..., Any]) -> Callable[..., tuple[Path, dict[str, Any]]]:
-    """Runs of full fine-tuning and adapters on XNLI; ``right[regime][language]`` is the share of 200 right examples."""
+    """Runs of full fine-tuning and adapters on XNLI; ``right[regime][language]`` is the share of 200 right examples.
 
-    def make(right: dict[str, dict[str, float]], *, finished: bool = True) -> tuple[Path, dict[str, Any]]:
+    ``seeds`` of each, whose models answer alike but for adapters of seed 1, which have ``more`` right.
+    """
+
+    def make(
+        right: dict[str, dict[str, float]], *, finished: bool = True, seeds: int = 3, more: float = 0.0
+    ) -> tuple[Path, dict[str, Any]]:
         made = folders()
-        for regime, shares in right.items():
-            made.regime(regime)
+        for regime, seed in itertools.product(right, range(1, seeds + 1)):
+            if seed == 1:
+                made.regime(regime)
+            own = more if (regime, seed) == ("adapter", 1) else 0.0
+            shares = {code: share + own for code, share in right[regime].items()}
             scores = {"xnli": {"accuracy": {code: 100 * share for code, share in shares.items()}}}
-            folder = made.run(regime, "mnli", 1, scores if finished else None, tasks=["xnli"])
+            folder = made.run(regime, "mnli", seed, scores if finished else None, tasks=["xnli"])
             kept = {f"xnli/accuracy/{c}": (np.arange(200) < 200 * share).astype(float) for c, share in shares.items()}
-            np.savez(folder / "examples.npz", **kept)
+            keep_examples(folder, kept)
         plan = load_plan(made.root)
         return made.root, {name: load_regime(made.root, plan, name) for name in plan.regimes}
 
@@ -66,8 +77,38 @@ def test_the_verdict_follows_the_interval(ran: Any, adapter: float, status: str)
     assert found.status == status
     assert found.effect is not None
     assert found.effect.estimate == pytest.approx(100 * (adapter - 0.6), abs=1e-4)  # without English
-    assert found.seeds == (1,)
-    assert found.reason.startswith("one seed")
+    assert (found.seeds, found.fewest, found.reason) == ((1, 2, 3), 3, "")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("adapter", [0.8, 0.6, 0.4])
+def test_fewer_than_three_seeds_decide_nothing(ran: Any, adapter: float, seeds: int) -> None:
+    root, regimes = ran({"full": {"de": 0.6}, "adapter": {"de": adapter}}, seeds=seeds)
+    found = assess(claim(), root, load_plan(root), regimes, XNLI)
+    assert (found.status, found.fewest) == ("too few seeds", seeds)
+    assert found.effect is not None  # and the figure is shown
+    assert found.effect.estimate == pytest.approx(100 * (adapter - 0.6), abs=1e-4)
+    assert ("about these trained models only" in found.reason) == (seeds == 1)
+    page = to_markdown(document(load_plan(root), [found], {"p": "P"}))
+    assert "too few seeds" in page and "which decide nothing" in page
+
+
+def test_a_row_with_fewer_seeds_than_the_other_decides_nothing(ran: Any) -> None:
+    root, regimes = ran({"full": {"de": 0.6}, "adapter": {"de": 0.8}})
+    (root / "runs/full/mnli/seed-3/scores.json").unlink()
+    regimes["full"] = load_regime(root, load_plan(root), "full")
+    found = assess(claim(), root, load_plan(root), regimes, XNLI)
+    assert (found.status, found.seeds, found.fewest) == ("too few seeds", (1, 2, 3), 2)
+
+
+def test_one_lucky_seed_of_three_supports_nothing(ran: Any) -> None:
+    # adapters: 90, 60, 60; full: 60 three times. The mean is +10; the training variance 3 * 10**2 / 3, with two degrees of
+    # freedom, gives 10 times t = 4.303 and more
+    root, regimes = ran({"full": {"de": 0.6}, "adapter": {"de": 0.6}}, more=0.3)
+    found = assess(claim(), root, load_plan(root), regimes, XNLI)
+    assert found.status == "not shown" and found.effect is not None
+    assert found.effect.estimate == pytest.approx(10)
+    assert found.effect.high > 10 + 4.303 * 10 - 0.1
 
 
 def test_a_claim_of_more_here_than_there_takes_the_other_effect_off(ran: Any) -> None:
@@ -91,9 +132,9 @@ def test_what_has_not_run_or_has_no_files_says_so(ran: Any) -> None:
         assess(claim(contrasts=[{"first": "madx", "second": "full"}]), root, load_plan(root), regimes, XNLI).status
         == "not run"
     )
-    (root / "runs/full/mnli/seed-1/examples.npz").unlink()
+    (root / "runs/full/mnli/seed-2/examples.npz").unlink()
     everywhere = claim(cells={"tasks": ["xnli"], "languages": "all"})
-    assert "no scores of single examples" in assess(everywhere, root, load_plan(root), regimes, XNLI).reason
+    assert "no scores of the same single examples" in assess(everywhere, root, load_plan(root), regimes, XNLI).reason
 
 
 def injection(seed: int, trained: tuple[float, float], random: tuple[float, float]) -> Injection:
@@ -121,6 +162,12 @@ def test_a_claim_about_word_pairs(figure: str, status: str) -> None:
     if figure == "trained":
         assert finding.effect is not None
         assert (finding.effect.estimate, finding.effect.low) == (pytest.approx(50), pytest.approx(50 - 12.42, abs=0.01))
+    two = assess_words(about, about.words, WordPairs("tli", {1: Job()}, {1: found[1], 2: found[2]}))  # type: ignore[arg-type, dict-item]
+    assert (two.status, two.fewest, two.effect is None) == ("too few seeds", 2, False)
+    one = assess_words(about, about.words, WordPairs("tli", {1: Job()}, {1: found[1]}))  # type: ignore[arg-type, dict-item]
+    assert (one.status, one.fewest, one.effect) == ("too few seeds", 1, None)
+    if figure == "trained":
+        assert one.reason.startswith("one seed, +50.0 %")
     assert assess_words(about, about.words, WordPairs("tli", {}, {})).status == "no data"  # type: ignore[arg-type]
     assert assess_words(about, about.words, WordPairs("tli", {1: Job()}, {})).status == "not run"  # type: ignore[arg-type, dict-item]
 

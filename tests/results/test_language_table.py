@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.results.conftest import keep_examples
 
 from xlt.config import Table, Task, load
 from xlt.errors import InputError
@@ -139,21 +140,28 @@ def test_a_row_that_did_not_run_says_so(folders: Callable[..., Any]) -> None:
     assert rows(table, "XNLI: difference")["full-adv"] == ["not run"] * 4
 
 
+@pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
 def test_the_gain_over_the_other_languages_has_an_interval_where_examples_were_kept(
-    folders: Callable[..., Any],
+    folders: Callable[..., Any], seeds: tuple[int, ...]
 ) -> None:
     folder = folders()
     for name, right in (("full", [1.0, 0.0] * 50), ("full-adv", [1.0] * 75 + [0.0] * 25)):
         folder.regime(name)
-        made_in = plan_run(folder, name, "xnli", 1, {"en": 70.0, "de": 100 * sum(right) / 100})
-        np.savez(made_in / "examples.npz", **{"xnli/accuracy/de": np.array(right), "xnli/accuracy/en": np.ones(9)})
+        for seed in seeds:
+            made_in = plan_run(folder, name, "xnli", seed, {"en": 70.0, "de": 100 * sum(right) / 100})
+            keep_examples(made_in, {"xnli/accuracy/de": right, "xnli/accuracy/en": np.ones(9)})
     table = made(folder)
     gain = rows(table, "XNLI: difference")["full-adv"]
-    assert gain[0] == "0.0" and gain[2].startswith("+25.0 [") and gain[3] == "+12.5"  # en, others, all
+    spread, star = ("", "") if len(seeds) == 1 else (" ± 0.0", "*")  # one seed decides nothing
+    assert (
+        gain[0] == f"0.0{spread}" and gain[2].startswith("+25.0 [") and gain[3] == f"+12.5{spread}"
+    )  # en, others, all
     low, high = (float(bound.replace("−", "-")) for bound in gain[2].split("[")[1].rstrip("]").split(", "))
     assert 5 < low < 25 < high < 45  # the standard error is about 6 points
     assert "In brackets: 95 % confidence interval" in "\n".join(table.document.notes)
-    assert gain[1] == "+25.0*"  # German, after the correction for two languages
+    assert gain[1] == f"+25.0{spread}{star}"  # German, after the correction for two languages
+    few = "decide nothing between rows of which one has fewer than 3 seeds (fewest: 1)"
+    assert (few in "\n".join(table.document.notes)) == (len(seeds) == 1)
     assert "Holm's correction over the languages" in "\n".join(table.document.notes)
     tested = json.loads(table.json)["rows"][1]["tasks"]["xnli"]["tested"]
     assert tested["de"]["adjusted"] < 0.05 < tested["en"]["adjusted"]

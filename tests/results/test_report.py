@@ -239,6 +239,7 @@ def missing(page: Page) -> None:
     assert "no data: French (fr)" in found and "Rows of table2: lora" in found
     assert "Tatoeba no data" in found
     assert "Open:" in within(page, "answer")
+    assert "decide nothing between rows of which one has fewer than 3 seeds (fewest: 2)" in within(page, "answer")
 
 
 def verdicts(page: Page) -> None:

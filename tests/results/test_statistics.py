@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from xlt.results.statistics import (
-    bootstrap_difference,
     half_width,
     holm,
     moderated,
@@ -93,64 +92,6 @@ def test_many_cells_judged_together_are_rarely_wrong_by_chance(prior: float) -> 
         p = [two_sided(gap, error, found.freedom) for gap, error in zip(gaps, errors, strict=True)]
         flagged += min(holm(p)) < 0.1
     assert flagged <= 15
-
-
-def accuracy(generator: np.random.Generator, seeds: int, examples: int, chance: float) -> np.ndarray:
-    return (generator.random((seeds, examples)) < chance).astype(np.float64)
-
-
-def test_a_clear_difference_is_found_and_a_repeat_gives_the_same_interval() -> None:
-    generator = np.random.default_rng(1)
-    first, second = accuracy(generator, 3, 400, 0.8), accuracy(generator, 2, 400, 0.6)
-    found = bootstrap_difference([(first, second)], samples=500)
-    assert found == bootstrap_difference([(first, second)], samples=500)
-    assert found.estimate == pytest.approx(100 * (first.mean() - second.mean()))
-    assert 0 < found.low < found.estimate < found.high
-    assert found.p < 0.01
-
-
-def test_pairing_takes_out_what_both_find_hard() -> None:
-    second = (np.random.default_rng(2).random(500) < 0.5).astype(np.float64)[None, :]
-    first = second.copy()
-    first[0, np.flatnonzero(second[0] == 0)[:10]] = 1.0  # better on ten examples, worse on none
-    paired = bootstrap_difference([(first, second)], samples=500)
-    unpaired = bootstrap_difference([(first, np.roll(second, 250, axis=1))], samples=500)
-    assert paired.high - paired.low < (unpaired.high - unpaired.low) / 3
-    assert paired.low > 0 > unpaired.low
-
-
-def test_the_interval_covers_as_often_as_it_says() -> None:
-    generator = np.random.default_rng(4)
-    inside = 0
-    for _ in range(100):
-        found = bootstrap_difference(
-            [(accuracy(generator, 1, 150, 0.7), accuracy(generator, 1, 150, 0.6))], samples=200, level=0.9
-        )
-        inside += found.low <= 10 <= found.high
-    assert 80 <= inside <= 99  # 90 expected; three standard errors of 100 draws at 0.9 are 9
-
-
-def test_span_counts_give_f1() -> None:
-    # first: right 1 of predicted 2 and gold 1, right 1 of 1 and 2: 2 * 2 / (3 + 3) = 66.7; second: 2 * 1 / (3 + 3) = 33.3
-    first = np.array([[[1, 2, 1], [1, 1, 2]]])
-    second = np.array([[[1, 2, 1], [0, 1, 2]]])
-    found = bootstrap_difference([(first, second)], samples=400)
-    assert found.estimate == pytest.approx(100 / 3)
-    assert found.low == pytest.approx(0.0)  # draws of the first example alone do not differ
-    assert found.high == pytest.approx(200 / 3)  # draws of the second alone: 2 / 3 against 0
-
-
-def test_test_sets_are_averaged_and_seeds_stay_together() -> None:
-    generator = np.random.default_rng(3)
-    sets = [(accuracy(generator, 2, 50, 0.7), accuracy(generator, 2, 80, 0.5)[:, :50]) for _ in range(3)]
-    found = bootstrap_difference(sets, samples=300)
-    assert found.estimate == pytest.approx(np.mean([100 * (a.mean() - b.mean()) for a, b in sets]))
-    # two seeds that are all right and all wrong: a draw has both or twice the same, in every test set at once
-    split = np.repeat([[1.0], [0.0]], 40, axis=1)
-    wide = bootstrap_difference([(split, split[:1])] * 4, samples=300)
-    assert (wide.low, wide.high) == (pytest.approx(-100), pytest.approx(0))
-    with pytest.raises(ValueError, match="the same examples"):
-        bootstrap_difference([(sets[0][0], sets[0][1][:, :40])])
 
 
 def test_holm_by_hand() -> None:

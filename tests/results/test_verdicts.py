@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from tests.results.conftest import keep_examples
 
 from xlt.config import Task, load
 from xlt.results.reported import load_reported
@@ -20,7 +22,15 @@ ROOT = Path(__file__).resolve().parents[2]
 XNLI = load(Task, ROOT / "configs" / "tasks" / "xnli.yaml")
 
 
-def write_report(folder: Path, *, value: float | None, std: float | None, seeds: int | None, **group: Any) -> Path:
+def write_report(
+    folder: Path,
+    *,
+    value: float | None,
+    std: float | None,
+    seeds: int | None,
+    average: float | None = None,
+    **group: Any,
+) -> Path:
     """A folder of reported numbers with one value: XNLI in German, full fine-tuning of mBERT."""
     row: dict[str, Any] = {
         "model": "mbert",
@@ -32,6 +42,7 @@ def write_report(folder: Path, *, value: float | None, std: float | None, seeds:
     }
     row |= {"seeds": seeds} if seeds else {}
     row |= {"std": {"de": std}} if std is not None else {}
+    row |= {"averages": [{"value": average, "over": ["en", "de"]}]} if average is not None else {}
     table = {"table": "1", "source": "the paper", "confidence": "seen", "scale": "percent", "rows": [row], **group}
     paper = {"paper": "some2020", "citation": "Some 2020", "url": ["https://example.org"], "rank": 1, "tables": [table]}
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +90,38 @@ def test_one_seed_is_judged_by_the_test_set_and_says_so(judged: Any) -> None:
     assert (verdict.status, verdict.basis) == ("reproduced", "one seed: error of the test set")
     assert verdict.tolerance == pytest.approx(2.84, abs=0.01)
     assert judged([70.0], value=75.0, std=None, seeds=None)["full", "de"].status == "lower"
+
+
+def average(folder: Path, made: Any, root: Path | None) -> Verdict:
+    """The verdict on the average of English (80) and German (50), one seed of 100 examples."""
+    made.profile["splits"] = {}
+    made.regime("full")
+    run = made.run("full", "mnli", 1, {"xnli": {"accuracy": {"en": 80.0, "de": 50.0}}}, n=100)
+    values = {"xnli/accuracy/en": np.arange(100) < 80, "xnli/accuracy/de": np.arange(100) < 50}
+    keep_examples(run, {name: own.astype(float) for name, own in values.items()})
+    reported = load_reported(write_report(folder / "reported", value=None, std=None, seeds=None, average=65.0))
+    plan = load_plan(made.root)
+    regimes = {"full": load_regime(made.root, plan, "full")}
+    found = verdicts(plan, regimes, {"xnli": XNLI}, reported, {}, root=root)
+    return next(verdict for verdict in found if verdict.tolerance is not None)
+
+
+def test_an_average_over_translations_is_no_surer_than_they_are(tmp_path: Path, folders: Callable[..., Any]) -> None:
+    made = folders(profile="paper", model="mbert")
+    # by item the average is 1 (50 of them), 0.5 (30) and 0 (20): variance 0.575 - 0.65**2 = 0.1525; its error with 99 degrees
+    # is 100 * sqrt(0.1525 / 99) = 3.925 points, with the printed digit 3.925, times 1.96: 7.69
+    found = average(tmp_path, made, made.root)
+    assert found.basis == "one seed: error of the test sets, items drawn once for all languages"
+    assert found.tolerance == pytest.approx(7.69, abs=0.01)
+
+
+def test_without_single_examples_an_average_has_the_largest_error_it_can(
+    tmp_path: Path, folders: Callable[..., Any]
+) -> None:
+    # the languages' errors are 4 and 5 points; taken for one test set 4.5, with the printed digit 4.5, times 1.96: 8.82
+    found = average(tmp_path, folders(profile="paper", model="mbert"), None)
+    assert found.basis == "one seed: error of the test sets, at most: no scores of single examples"
+    assert found.tolerance == pytest.approx(8.82, abs=0.01)
 
 
 def test_a_further_error_widens_the_tolerance(judged: Any) -> None:

@@ -17,6 +17,7 @@ from xlt.errors import InputError
 from xlt.evaluation.answer_language import rank_by_answer_language
 from xlt.evaluation.context import Context, embedder
 from xlt.evaluation.dual import match_tatoeba, mine_bucc, rank_mewslix, retrieve_lareqa
+from xlt.evaluation.examples import items_file, write_items
 from xlt.evaluation.further import language_bias, score_with_further
 from xlt.evaluation.gold import write_gold
 from xlt.evaluation.predict import PREDICT
@@ -138,13 +139,14 @@ def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str
             "encoder": read_json(context.encoder / "prepared.json")["sha256"],
             "model": context.config.model.model_dump(include={"pooling", "retrieval_prefix", "retrieval_layer"}),
             "language_adapters": adapter_hashes(context.language_adapters),
+            "kept": "items",  # what predictions of an earlier version lack
             **noise,
         }
     )
 
 
 def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha256: str) -> None:
-    """Write predictions and gold labels of every task, one folder each, and ``predicted.json`` last.
+    """Write predictions and gold labels of every task, one folder each, its items, and ``predicted.json`` last.
 
     A task whose predictions were made from the same weights, files and caps is not predicted again.
     """
@@ -174,11 +176,13 @@ def _write(
         for language, own in by_language.items():
             write_submission(folder / "predictions", name, language, own)
     write_gold(folder / "labels", task, records)
+    write_items(folder, task, records)
     write_atomic(folder / PREDICTED, to_json(done))
 
 
 def _remove(folder: Path, task: str) -> None:
-    """Remove the predictions and labels of a task."""
+    """Remove the predictions, labels and items of a task."""
+    items_file(folder, task).unlink(missing_ok=True)
     for name in (task, *FURTHER.get(task, ())):
         for kind in ("predictions", "labels"):
             shutil.rmtree(folder / kind / name, ignore_errors=True)

@@ -11,10 +11,10 @@ from xlt.results import figures
 from xlt.results.aggregate import SCORE, Stat, TaskResult, average_over_tasks, common_tasks, summarize, task_result
 from xlt.results.cost import Cost, cost
 from xlt.results.differences import difference
+from xlt.results.effects import Effect
 from xlt.results.improvement import Improvement, improvement, section
 from xlt.results.render import Document, Grid, Section, Text, rank_column
 from xlt.results.runs import Plan, Regime
-from xlt.results.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BenchmarkTable:
     averages: dict[str, Stat | None]
     costs: dict[str, Cost | None]
     left_out: list[str]
-    intervals: dict[str, Interval | None]
+    intervals: dict[str, Effect | None]
 
     def difference(self, regime: str) -> float | None:
         """Average of a regime minus that of the reference regime, in points; None where one of them is missing."""
@@ -82,7 +82,7 @@ def _interval(
     results: Mapping[str, Mapping[str, TaskResult]],
     tasks: Mapping[str, Task],
     common: Sequence[str],
-) -> Interval | None:
+) -> Effect | None:
     """The difference of a regime to the reference over the tasks and languages that both have."""
     if root is None or name == config.reference or config.reference not in regimes or not common:
         return None
@@ -206,15 +206,6 @@ def _cost_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
     return Section("Cost (wall time per seed)", Grid(headers, rows, "l" + "r" * 6))
 
 
-def _interval_note(table: BenchmarkTable) -> list[str]:
-    if not any(table.intervals.values()):
-        return []
-    return [
-        "In brackets: 95 % confidence interval of the difference, bootstrap over seeds and test examples "
-        "(docs/verification.md); with one seed it does not know how much seeds differ."
-    ]
-
-
 def document(table: BenchmarkTable) -> Document:
     """The table as a page."""
     notes = figures.Footnotes()
@@ -228,7 +219,8 @@ def document(table: BenchmarkTable) -> Document:
     results = [result for by_task in table.results.values() for result in by_task.values()]
     general = [
         "Each task is the average over its languages with data; question answering: the mean of F1 and exact match.",
-        *_interval_note(table),
+        *figures.interval_note(table.intervals.values()),
+        *figures.too_few_seeds(results),
         *figures.fallbacks(table.regimes.values()),
         "Bold: best of the column; underlined: second best; figures that print alike are tied.",
         "Trained parameters are those of the largest run, head included; times are summed over the tasks of one seed.",

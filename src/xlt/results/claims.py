@@ -16,17 +16,19 @@ from xlt.artifacts import to_json
 from xlt.config import Strict, Task
 from xlt.results import figures
 from xlt.results.aggregate import task_result
-from xlt.results.differences import examples_of
+from xlt.results.differences import compared
+from xlt.results.effects import ENOUGH, Cell, effect
 from xlt.results.render import Document, Grid, Section, Text
 from xlt.results.runs import Plan, Regime
-from xlt.results.statistics import Examples, Interval, bootstrap_difference, mean_interval
+from xlt.results.statistics import Interval, mean_interval
 from xlt.results.word_pairs import COSINES, WordPairs, load_word_pairs, over_seeds
 
-Status = Literal["supported", "contradicted", "not shown", "not run", "no data", "not covered"]
+Status = Literal["supported", "contradicted", "not shown", "too few seeds", "not run", "no data", "not covered"]
 MEANING: dict[Status, str] = {
     "supported": "the whole 95 % interval lies on the claimed side of zero",
     "contradicted": "the whole interval lies on the other side",
     "not shown": "the interval contains zero",
+    "too few seeds": f"a row it rests on has fewer than {ENOUGH} seeds, which decide nothing, whatever the interval",
     "not run": "a run it rests on has not finished",
     "no data": "there are no files for a task it rests on",
     "not covered": "this artifact cannot test it; the reason stands beside it",
@@ -113,9 +115,6 @@ class Finding:
     reason: str = ""
 
 
-Pairs = list[tuple[Examples, Examples]]
-
-
 class _Unavailable(Exception):
     """A claim cannot be assessed now."""
 
@@ -130,20 +129,19 @@ def assess(claim: Claim, root: Path, plan: Plan, regimes: Mapping[str, Regime], 
         return assess_words(claim, claim.words, load_word_pairs(root, plan, claim.words.config))
     if claim.cells is None:
         return Finding(claim, "not covered", reason=claim.not_covered or "")
-    pairs: Pairs = []
-    weights: list[float] = []
-    seeds: list[frozenset[int]] = []
+    tested: list[Cell] = []
     try:
         parts = [(claim.cells, 1.0)] + ([] if claim.less is None else [(claim.less, -1.0)])
         for cells, sign in parts:
             for contrast, name in itertools.product(claim.contrasts, cells.tasks):
-                own, ran = _cell(root, regimes, contrast, tasks[name], cells)
-                seeds += ran
-                pairs += own
-                weights += [sign / (len(claim.contrasts) * len(cells.tasks) * len(own))] * len(own)
+                weight = sign / (len(claim.contrasts) * len(cells.tasks))
+                tested += _cells_of(root, regimes, contrast, tasks[name], cells, weight)
+        found = effect(tested)
+        if found is None:
+            raise _Unavailable("not run", "a row has no seed on all of the tasks")
     except _Unavailable as why:
         return Finding(claim, why.status, reason=why.reason)
-    return _verdict(claim, bootstrap_difference(pairs, weights), seeds)
+    return _verdict(claim, found, sorted({seed for cell in tested for seed in cell.scored.seeds}), found.seeds)
 
 
 def assess_words(claim: Claim, wanted: WordFigure, pairs: WordPairs) -> Finding:
@@ -154,21 +152,28 @@ def assess_words(claim: Claim, wanted: WordFigure, pairs: WordPairs) -> Finding:
     before, after = (over_seeds(pairs, when, figure, pairs.languages) for when in ("before", "after"))
     changes = [100 * (after[seed] - before[seed]) / abs(before[seed]) for seed in sorted(before)]
     if len(changes) < 2:
-        return Finding(claim, "not run", reason="expected at least two seeds for an interval")
-    return _verdict(claim, mean_interval(changes), [frozenset(before)])
+        figure_only = f"one seed, {figures.difference(changes[0])} %: an interval takes two, a conclusion {ENOUGH}"
+        return Finding(claim, "too few seeds", None, tuple(before), len(before), figure_only)
+    return _verdict(claim, mean_interval(changes), sorted(before), len(before))
 
 
-def _verdict(claim: Claim, effect: Interval, seeds: Sequence[frozenset[int]]) -> Finding:
-    status: Status = "supported" if effect.low > 0 else "contradicted" if effect.high < 0 else "not shown"
-    fewest = min(len(some) for some in seeds)
-    reason = "one seed: the interval does not know how much seeds differ" if fewest == 1 else ""
-    return Finding(claim, status, effect, tuple(sorted(frozenset().union(*seeds))), fewest, reason)
+def _verdict(claim: Claim, found: Interval, seeds: Sequence[int], fewest: int) -> Finding:
+    if fewest < ENOUGH:
+        about = "; the interval is about these trained models only" if fewest == 1 else ""
+        reason = f"{_counted(fewest)} on a row, {ENOUGH} decide{about}"
+        return Finding(claim, "too few seeds", found, tuple(seeds), fewest, reason)
+    status: Status = "supported" if found.low > 0 else "contradicted" if found.high < 0 else "not shown"
+    return Finding(claim, status, found, tuple(seeds), fewest)
 
 
-def _cell(
-    root: Path, regimes: Mapping[str, Regime], contrast: Contrast, task: Task, cells: Cells
-) -> tuple[Pairs, list[frozenset[int]]]:
-    """The examples of both regimes in every language meant, and the seeds of each; raises when there are none."""
+def _counted(seeds: int) -> str:
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
+
+
+def _cells_of(
+    root: Path, regimes: Mapping[str, Regime], contrast: Contrast, task: Task, cells: Cells, weight: float
+) -> list[Cell]:
+    """The cells of both regimes in every language meant, ``weight`` shared among these; raises when there are none."""
     results = {}
     for name in (contrast.first, contrast.second):
         if name not in regimes:
@@ -176,16 +181,16 @@ def _cell(
         results[name] = task_result(regimes[name], task)
         if results[name].status != "ok":
             raise _Unavailable("no data" if results[name].status == "no data" else "not run", f"{task.title}, {name}")
-    shared = [c for c in results[contrast.first].languages if c in results[contrast.second].languages]
-    pairs: Pairs = []
-    for language in cells.chosen(shared):
-        first, second = (examples_of(root, regimes[name], task, language) for name in (contrast.first, contrast.second))
-        if first is None or second is None:
-            raise _Unavailable("not run", f"{task.title}, {language}: no scores of single examples")
-        pairs.append((first, second))
-    if not pairs:
+    chosen = cells.chosen([c for c in results[contrast.first].languages if c in results[contrast.second].languages])
+    if not chosen:
         raise _Unavailable("no data", f"{task.title}: no language of the kind meant")
-    return pairs, [frozenset(result.seeds) for result in results.values()]
+    tested = []
+    for language in chosen:
+        own = compared(root, regimes[contrast.first], regimes[contrast.second], task, language, weight / len(chosen))
+        if own is None:
+            raise _Unavailable("not run", f"{task.title}, {language}: no scores of the same single examples")
+        tested += own
+    return tested
 
 
 SEEN = {
@@ -216,9 +221,8 @@ def document(plan: Plan, findings: Sequence[Finding], papers: Mapping[str, str])
             "Claimed and found: points of the score, averaged over tasks and languages; per cent for cosines of word pairs. "
             "A claim that something helps more here than there: the gain here minus the gain there.",
             "The verdict is about the direction; how large the effect is, claimed and found, stands beside it.",
-            "Confidence: the 95 % interval of what was found, by a bootstrap over seeds and test examples "
-            "(docs/verification.md), for word pairs Student's over seeds. With one seed it knows how much test "
-            "examples matter, and not how much seeds do.",
+            "Confidence: the 95 % interval of what was found, over seeds and test items (docs/verification.md), for word "
+            "pairs over seeds. With one seed it is about the models that were trained, over test items alone.",
             *(f"{status}: {MEANING[status]}." for status in used),
         ],
     )
@@ -242,7 +246,7 @@ def _confidence(finding: Finding) -> str:
         return finding.reason
     low, high = (figures.difference(value) for value in (finding.effect.low, finding.effect.high))
     count, fewest = len(finding.seeds), finding.fewest
-    seeds = "one seed" if count == 1 else f"{count} seeds" if fewest == count else f"{fewest} to {count} seeds a row"
+    seeds = _counted(count) if fewest == count else f"{fewest} to {count} seeds a row"
     return f"{low} to {high}; {seeds}"
 
 

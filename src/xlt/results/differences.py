@@ -13,55 +13,84 @@ import numpy as np
 from xlt.config import Task
 from xlt.errors import InputError
 from xlt.results.aggregate import headline_metrics
+from xlt.results.effects import Cell, Effect, Examples, Items, Scored, effect, item_error
 from xlt.results.runs import Regime
-from xlt.results.statistics import Examples, Interval, bootstrap_difference, holm
+from xlt.results.statistics import holm
 
 EXAMPLES = "examples.npz"
 
 
-def examples_of(root: Path, regime: Regime, task: Task, language: str) -> Examples | None:
+def examples_of(
+    root: Path, regime: Regime, task: Task, language: str, metrics: Sequence[str] | None = None
+) -> Scored | None:
     """Scores of single examples of a task in one language over the finished seeds, or None when a run kept none.
 
-    Question answering: the mean of F1 and exact match of each question, as in the task's score.
+    ``metrics``: whose mean each example's score is; None for the task's own, which for question answering are F1 and exact
+    match.
 
     Raises:
-        InputError: two seeds were scored on different numbers of examples, or a file is damaged.
+        InputError: two seeds were scored on different examples, a file is damaged, or is from before runs kept items.
     """
-    rows = []
-    folders = sorted((run.planned.seed, run.planned.dir) for run in regime.finished if task.name in run.planned.tasks)
-    for _, folder in folders:
-        path = root / folder / EXAMPLES
-        if not path.exists():
-            return None
-        names = [f"{task.name}/{metric}/{language}" for metric in headline_metrics(task)]
-        try:
-            with np.load(path, allow_pickle=False) as kept:
-                if any(name not in kept for name in names):
-                    return None
-                rows.append(np.mean([kept[name] for name in names], axis=0))
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            KeyError,
-            AttributeError,
-            TypeError,
-            NotImplementedError,  # a zip of a later version
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
-            message = f"expected arrays of single examples' scores: {error}; delete scores.json and run again"
-            raise InputError(message, path) from None
-    if len({len(row) for row in rows}) > 1:
-        raise InputError(
-            f"{regime.name}: expected as many examples of {task.name}, {language} in every seed; run make plan again"
-        )
-    return np.stack(rows) if rows else None
+    found = {}
+    for run in regime.finished:
+        if task.name in run.planned.tasks:
+            read = _examples(root / run.planned.dir / EXAMPLES, task.name, language, metrics or headline_metrics(task))
+            if read is None:
+                return None
+            found[run.planned.seed] = read
+    if not found:
+        return None
+    seeds = tuple(sorted(found))
+    items = found[seeds[0]][1]
+    if not all(np.array_equal(items, other) for _, other in found.values()):
+        message = f"{regime.name}: expected the same examples of {task.name}, {language} in every seed"
+        raise InputError(f"{message}; run make plan and the older runs again")
+    return Scored(seeds, np.stack([found[seed][0] for seed in seeds]), items)
 
 
-def difference(
-    root: Path, first: Regime, second: Regime, tasks: Sequence[tuple[Task, Sequence[str]]]
-) -> Interval | None:
+def _examples(path: Path, task: str, language: str, metrics: Sequence[str]) -> tuple[Examples, Items] | None:
+    """What one run kept of a task in one language: the mean over metrics of each example, and its item."""
+    if not path.exists():
+        return None
+    names, items = [f"{task}/{metric}/{language}" for metric in metrics], f"{task}/item/{language}"
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            if any(name not in kept for name in names):
+                return None
+            if items not in kept:
+                raise InputError(f"expected the array {items}; delete scores.json and run again", path)
+            values, which = np.mean([kept[name] for name in names], axis=0), kept[items]
+            if which.ndim != 1 or which.dtype != np.uint64 or len(which) != len(values):
+                raise ValueError(f"{items}: expected {len(values)} numbers of items")
+            return values, which
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        NotImplementedError,  # a zip of a later version
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        message = f"expected arrays of single examples' scores: {error}; delete scores.json and run again"
+        raise InputError(message, path) from None
+
+
+def average_error(
+    root: Path, regime: Regime, task: Task, languages: Sequence[str], metrics: Sequence[str] | None
+) -> float | None:
+    """Standard error, in points, that the choice of items gives a regime's average over languages.
+
+    The models are taken as they are. ``metrics``: see ``examples_of``. None without scores of single examples.
+    """
+    scored = [examples_of(root, regime, task, language, metrics) for language in languages]
+    cells = [Cell(regime.name, 1 / len(languages), each) for each in scored if each is not None]
+    return item_error(cells) if cells and len(cells) == len(languages) else None
+
+
+def difference(root: Path, first: Regime, second: Regime, tasks: Sequence[tuple[Task, Sequence[str]]]) -> Effect | None:
     """Mean difference in points over tasks and, within each, over its languages, with a 95 % interval.
 
     Args:
@@ -70,24 +99,32 @@ def difference(
         tasks: tasks with the languages to average over.
 
     Returns:
-        None when one of the regimes has no scores of single examples for one of the test sets.
+        None when one of the regimes has no scores of single examples for one of the test sets, when they are of other
+        examples, or when it has no seed for all tasks.
     """
-    pairs, weights = [], []
+    cells = []
     for task, languages in tasks:
         for language in languages:
-            sides = [examples_of(root, regime, task, language) for regime in (first, second)]
-            if sides[0] is None or sides[1] is None or sides[0].shape[1] != sides[1].shape[1]:
+            pair = compared(root, first, second, task, language, 1 / (len(tasks) * len(languages)))
+            if pair is None:
                 return None
-            pairs.append((sides[0], sides[1]))
-            weights.append(1 / (len(tasks) * len(languages)))
-    return bootstrap_difference(pairs, weights) if pairs else None
+            cells += pair
+    return effect(cells)
+
+
+def compared(root: Path, first: Regime, second: Regime, task: Task, language: str, weight: float) -> list[Cell] | None:
+    """The cells of ``first - second`` on one test set; None when one has no scores of single examples, or of others."""
+    ours, theirs = (examples_of(root, regime, task, language) for regime in (first, second))
+    if ours is None or theirs is None or not np.array_equal(ours.items, theirs.items):
+        return None
+    return [Cell(first.name, weight, ours), Cell(second.name, -weight, theirs)]
 
 
 @dataclass(frozen=True, slots=True)
 class Tested:
     """A difference in one language; ``adjusted``: its p-value by Holm's method, for all languages tested together."""
 
-    interval: Interval
+    interval: Effect
     adjusted: float
 
 

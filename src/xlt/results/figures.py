@@ -10,6 +10,7 @@ from xlt import languages
 from xlt.config import Task
 from xlt.errors import InputError
 from xlt.results.aggregate import SCORE, Stat, TaskResult
+from xlt.results.effects import ENOUGH, Effect
 from xlt.results.runs import Plan, Regime, RunConfig, merged_profile
 from xlt.results.statistics import Interval
 
@@ -59,6 +60,28 @@ def with_interval(value: float, interval: Interval | None) -> str:
         return difference(value)
     low, high = (f"{bound:.1f}".replace("-", "−") for bound in (interval.low, interval.high))
     return f"{difference(value)} [{low}, {high}]"
+
+
+def interval_note(intervals: Iterable[Effect | None]) -> list[str]:
+    """What the brackets are, and what they are about with a single seed; no note without an interval."""
+    seeds = [interval.seeds for interval in intervals if interval is not None]
+    if not seeds:
+        return []
+    note = (
+        "In brackets: 95 % confidence interval of the difference, over seeds and test items, the translations of an item "
+        "drawn together (docs/verification.md)"
+    )
+    return [note + ("; with one seed on a side it is about these trained models only." if min(seeds) == 1 else ".")]
+
+
+def too_few_seeds(results: Iterable[TaskResult]) -> list[str]:
+    """A note where differences decide nothing, because a row has fewer seeds than a conclusion takes."""
+    seeds = [len(result.seeds) for result in results if result.status == "ok"]
+    if not seeds or min(seeds) >= ENOUGH:
+        return []
+    return [
+        f"Differences here decide nothing between rows of which one has fewer than {ENOUGH} seeds (fewest: {min(seeds)})."
+    ]
 
 
 def count(number: int) -> str:

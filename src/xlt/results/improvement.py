@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xlt.results.aggregate import SCORE, TaskResult
+from xlt.results.effects import ENOUGH
 from xlt.results.render import Grid, Section, Text
 from xlt.results.statistics import Interval, probability_of_improvement, stochastic_order
 
@@ -36,10 +37,10 @@ def improvement(
     is of a probability as far from one half by chance.
 
     Returns:
-        None where a side has fewer than two seeds on a task, or there is no task.
+        None where a side has too few seeds on a task (``effects.ENOUGH``), or there is no task.
     """
     scores = [[np.array(list(side[task].average(SCORE).values())) for side in (first, second)] for task in tasks]
-    if not scores or min(len(values) for pair in scores for values in pair) < 2:
+    if not scores or min(len(values) for pair in scores for values in pair) < ENOUGH:
         return None
     generator = np.random.default_rng(1)
     draws = np.zeros(DRAWS)
@@ -58,7 +59,7 @@ def improvement(
 
 
 def section(found: Mapping[str, Improvement | None], titles: Mapping[str, str], reference: str) -> list[Section]:
-    """The improvements over a reference as a table; none when no regime has several seeds."""
+    """The improvements over a reference as a table; none when no regime has seeds enough."""
     rows = [
         [
             Text(titles[name]),
@@ -75,6 +76,6 @@ def section(found: Mapping[str, Improvement | None], titles: Mapping[str, str], 
     foot = [
         "Probability that a run scores above one of the reference on a task drawn at random, with its 95 % bootstrap "
         "interval (Agarwal et al. 2021); violation ratio of being stochastically larger, 0 when it holds on every task "
-        "(Dror et al. 2019)."
+        "(Dror et al. 2019). A bootstrap of few runs is too narrow, so no conclusion rests on this interval."
     ]
     return [Section(f"Improvement over {reference}", Grid(headers, rows, "lrrr"), foot)]

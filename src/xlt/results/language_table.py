@@ -18,9 +18,9 @@ from xlt.config import Table, Task, parse
 from xlt.results import export, figures
 from xlt.results.aggregate import SCORE, Stat, TaskResult, summarize, task_result
 from xlt.results.differences import Tested, by_language, difference
+from xlt.results.effects import ENOUGH, Effect
 from xlt.results.render import Document, Grid, Section, Text, rank_column
 from xlt.results.runs import Loose, Plan, Regime
-from xlt.results.statistics import Interval
 
 SOURCE = "en"
 """The language of the training data, which averages over the others leave out."""
@@ -69,7 +69,7 @@ class LanguageTable:
     results: dict[str, dict[str, TaskResult]]
     baselines: dict[str, str]
     certificates: dict[str, list[Certificates]]
-    intervals: dict[tuple[str, str], Interval | None]
+    intervals: dict[tuple[str, str], Effect | None]
     tested: dict[tuple[str, str], dict[str, Tested]]
     left_out: list[str]
 
@@ -133,7 +133,7 @@ def build(
     """Aggregate the runs of ``regimes`` (rows, in order) over ``tasks`` (one pair of tables each)."""
     results = {name: {task: task_result(own, tasks[task]) for task in tasks} for name, own in regimes.items()}
     baselines = own_baselines(regimes)
-    intervals: dict[tuple[str, str], Interval | None] = {}
+    intervals: dict[tuple[str, str], Effect | None] = {}
     tested: dict[tuple[str, str], dict[str, Tested]] = {}
     for name, base in baselines.items():
         for task in tasks:
@@ -188,7 +188,7 @@ def _gain_cell(table: LanguageTable, regime: str, task: str, column: str) -> tup
         return Text(figures.with_interval(stat.mean, interval)), stat.mean
     spread = "" if stat.std is None else f" ± {stat.std:.1f}"
     found = table.tested.get((regime, task), {}).get(column)
-    sure = "*" if found is not None and found.adjusted < LEVEL else ""
+    sure = "*" if found is not None and found.adjusted < LEVEL and found.interval.seeds >= ENOUGH else ""
     return Text(figures.difference(stat.mean) + spread + sure), stat.mean
 
 
@@ -255,13 +255,13 @@ def _certificate_notes(table: LanguageTable) -> list[str]:
 
 
 def _interval_notes(table: LanguageTable) -> list[str]:
-    if not any(table.intervals.values()):
-        return []
-    return [
-        "In brackets: 95 % confidence interval of the difference, bootstrap over seeds and test examples "
-        "(docs/verification.md); with one seed it does not know how much seeds differ. With a star: other than 0 by the same "
-        f"bootstrap, p below {LEVEL:.0%} after Holm's correction over the languages of the row."
-    ]
+    notes = figures.interval_note(table.intervals.values())
+    if notes:
+        notes.append(
+            f"With a star: other than 0, p below {LEVEL:.0%} after Holm's correction over the languages "
+            f"of the row; only with {ENOUGH} seeds or more."
+        )
+    return notes
 
 
 def document(table: LanguageTable) -> Document:
@@ -284,6 +284,7 @@ def document(table: LanguageTable) -> Document:
             *notes.lines(),
             *general,
             *_interval_notes(table),
+            *figures.too_few_seeds(results),
             *_certificate_notes(table),
             *figures.left_out(table.left_out),
             *table.config.notes,

@@ -248,6 +248,7 @@ def document(table: LexicalTable) -> Document:
         "Random: the held-out pairs' words, each with the translation of another; no pair of them is a translation.",
         "P@1: the nearest word among all of the language's words is a translation. Candidates: into / from en.",
         "vs. plain: difference to the same regime without lexical injection, mean over the seeds that both have.",
+        *figures.too_few_seeds(results),
     ]
     return Document(
         title=table.config.title,

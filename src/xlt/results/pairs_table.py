@@ -193,6 +193,7 @@ def document(table: PairsTable) -> Document:
     notes = [
         "Each figure is the mean over the pairs of its group; only pairs that every regime has been scored on are counted.",
         f"Gain: difference to {title}, in points, seed by seed. Mixed over same: how much larger it is on mixed pairs.",
+        *figures.too_few_seeds(result for by_task in table.results.values() for result in by_task.values()),
         "Pairs of one language are the task itself; LAReQA's pool holds the sentences of the answers' language only.",
         *figures.left_out(table.left_out),
         *table.config.notes,

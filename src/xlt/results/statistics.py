@@ -1,6 +1,6 @@
 """Intervals and tests behind verdicts and claims; docs/verification.md says which is used where, and why.
 
-All scores are percentages. Random draws come from a seeded generator, so the same files give the same interval.
+All scores are percentages.
 """
 
 from __future__ import annotations
@@ -12,13 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
-
-Examples = NDArray[np.floating]
-"""Scores of single examples, row s those of the model of seed s on the same examples as every other row.
-
-[seeds, examples] from 0 to 1, whose mean is the score; or [seeds, examples, 3] counts of right, predicted and gold spans,
-whose F1 is the score.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,56 +102,6 @@ def two_sided(difference: float, error: float, freedom: float) -> float:
 def half_width(error: float, freedom: float, level: float) -> float:
     """Half of the interval that contains the difference with probability ``level``."""
     return float(stats.t.ppf((1 + level) / 2, freedom) * error)
-
-
-def percent(totals: NDArray[np.floating], count: int) -> NDArray[np.floating]:
-    """Scores in percent from sums over ``count`` examples: [..., 1] sums of scores, or [..., 3] sums of span counts."""
-    if totals.shape[-1] == 1:
-        return 100 * totals[..., 0] / count
-    return 200 * totals[..., 0] / np.maximum(totals[..., 1] + totals[..., 2], 1)
-
-
-def bootstrap_difference(
-    pairs: Sequence[tuple[Examples, Examples]],
-    weights: Sequence[float] | None = None,
-    *,
-    samples: int = 2000,
-    level: float = 0.95,
-    seed: int = 1,
-) -> Interval:
-    """Mean over test sets of the difference ``first - second`` in points, with a two-level percentile bootstrap.
-
-    One draw takes seeds with replacement, for each side on its own and the same in every test set, because they are the
-    same models; then new examples in each test set, the same for both sides, because both were scored on them (Koehn
-    2004, Statistical Significance Tests for Machine Translation Evaluation, section 3; over seeds as in Bouthillier et
-    al. 2021, Accounting for Variance in Machine Learning Benchmarks, section 4).
-
-    Args:
-        pairs: (first, second) for each test set; seeds may differ in number between the sides, examples may not.
-        weights: of the test sets in the mean, adding up to 1; None for equal ones.
-    """
-    generator = np.random.default_rng(seed)
-    draws, estimate = np.zeros(samples), 0.0
-    rows = {count: generator.integers(0, count, (samples, count)) for count in {len(s) for pair in pairs for s in pair}}
-    other = {count: generator.integers(0, count, (samples, count)) for count in rows}
-    for (first, second), weight in zip(pairs, weights or [1 / len(pairs)] * len(pairs), strict=True):
-        count = first.shape[1]
-        if second.shape[1] != count:
-            raise ValueError(f"expected the same examples, got {count} and {second.shape[1]}")
-        drawn = generator.multinomial(count, np.full(count, 1 / count), size=samples).astype(np.float64)
-        for side, seeds, sign in ((first, rows[len(first)], 1), (second, other[len(second)], -1)):
-            values = np.asarray(side, dtype=np.float64).reshape(len(side), count, -1)
-            scores = percent(np.einsum("dn,snk->dsk", drawn, values, optimize=True), count)
-            draws += sign * weight * np.take_along_axis(scores, seeds, axis=1).mean(axis=1)
-            estimate += sign * weight * float(percent(values.sum(axis=1), count).mean())
-    return _percentile(estimate, draws, level)
-
-
-def _percentile(estimate: float, draws: NDArray[np.float64], level: float) -> Interval:
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    # the smaller tail, doubled; the +1 keeps a finite number of draws from claiming certainty
-    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return Interval(estimate, float(low), float(high), min(1.0, 2 * (tail + 1) / (len(draws) + 1)))
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:

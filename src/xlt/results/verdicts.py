@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from xlt.config import Task
-from xlt.results.aggregate import TaskResult, task_result
+from xlt.results.aggregate import SCORE, TaskResult, task_result
 from xlt.results.compare import ANOTHER_WORLD, Comparer, Comparison
+from xlt.results.differences import average_error
 from xlt.results.reported import AVERAGE, Reported
 from xlt.results.runs import Plan, Regime, RunProfile, merged_profile
 from xlt.results.statistics import half_width, holm, prediction_scale, two_sided
@@ -49,13 +51,20 @@ class Verdict:
     entry: Reported | None = None
 
 
-def judge(line: Comparison, result: TaskResult, regime: str, extra_error: float = 0.0) -> Verdict:
+ItemError = Callable[[Sequence[str], str], float | None]
+"""(languages, metric) -> standard error in points of their average over samples of items; None where it is not known."""
+
+
+def judge(
+    line: Comparison, result: TaskResult, regime: str, extra_error: float = 0.0, item_error: ItemError | None = None
+) -> Verdict:
     """The verdict on one measured cell.
 
     Args:
         line: the cell beside its report.
         result: the task it belongs to: examples and scores by language.
         extra_error: standard deviation in points of a further known source, such as weights rounded to 4 bits.
+        item_error: of the regime's averages on the task, from the scores of single examples.
     """
     cell = (regime, line.task, line.metric, line.language)
     entry, measured = line.reported, line.measured
@@ -63,7 +72,7 @@ def judge(line: Comparison, result: TaskResult, regime: str, extra_error: float 
         return Verdict(*cell, "not reported", measured.mean, entry=entry)
     if line.reason is not None:
         return Verdict(*cell, "not comparable", measured.mean, entry.value, reason=line.reason, entry=entry)
-    error, freedom, basis = _scale(line, result, entry)
+    error, freedom, basis = _scale(line, result, entry, item_error)
     error = math.sqrt(error**2 + PRINTED**2 + extra_error**2)
     gap = measured.mean - entry.value
     tolerance = half_width(error, freedom, INSIDE)
@@ -95,33 +104,35 @@ def settled(found: Sequence[Verdict]) -> list[Verdict]:
     ]
 
 
-def _scale(line: Comparison, result: TaskResult, entry: Reported) -> tuple[float, float, str]:
+def _scale(
+    line: Comparison, result: TaskResult, entry: Reported, item_error: ItemError | None
+) -> tuple[float, float, str]:
     """Standard error of the difference, its degrees of freedom, and what they were derived from."""
     runs = len(line.measured.seeds)
     ours = "one seed" if runs == 1 else f"{runs} seeds"
     if entry.spread is not None and entry.freedom is not None and entry.seeds is not None:
         error = entry.spread * math.sqrt(1 / runs + 1 / entry.seeds)
         return error, entry.freedom, f"{ours}; {entry.seeds} recorded runs, {entry.freedom:.0f} degrees of freedom"
-    proportion, count = _effective(line, result)
-    error, freedom = prediction_scale(runs, line.measured.std, entry.seeds, entry.std, proportion, max(1, round(count)))
-    if math.isinf(freedom):
-        return error, freedom, f"{ours}: error of the test set"
-    return error, freedom, f"{'' if runs > 1 else 'one seed; '}seeds, {freedom:.0f} degrees of freedom"
-
-
-def _effective(line: Comparison, result: TaskResult) -> tuple[float, float]:
-    """(score as a proportion, number of examples) that give the error of a score or of an average over languages.
-
-    An average over L languages has the variance ``sum(p (1 - p) / n) / L ** 2``; it is given as the number of examples
-    with which a single proportion has the same variance.
-    """
     mean = min(max(line.measured.mean / 100, 0.0), 1.0)
+    error, freedom = prediction_scale(runs, line.measured.std, entry.seeds, entry.std, mean, line.n)
+    if not math.isinf(freedom):
+        return error, freedom, f"{'' if runs > 1 else 'one seed; '}seeds, {freedom:.0f} degrees of freedom"
     if line.language != AVERAGE:
-        return mean, float(line.n)
+        return error, freedom, f"{ours}: error of the test set"
+    known = None if item_error is None else item_error(line.languages, line.metric)
+    if known is not None:
+        return known, freedom, f"{ours}: error of the test sets, items drawn once for all languages"
+    return _most(line, result), freedom, f"{ours}: error of the test sets, at most: no scores of single examples"
+
+
+def _most(line: Comparison, result: TaskResult) -> float:
+    """The largest error an average over languages can have from its test sets, in points: that of one shared by all.
+
+    Standard deviations add up when the languages' scores vary together, as they do on translations of the same items.
+    """
     values = result.values[line.metric]
-    shares = [(sum(values[c].values()) / len(values[c]) / 100, result.n[c]) for c in line.languages]
-    variance = sum(share * (1 - share) / count for share, count in shares) / len(shares) ** 2
-    return mean, mean * (1 - mean) / variance if variance > 0 else float(sum(count for _, count in shares))
+    shares = [(sum(values[code].values()) / len(values[code]) / 100, result.n[code]) for code in line.languages]
+    return 100 * sum(math.sqrt(max(share * (1 - share), 1e-12) / count) for share, count in shares) / len(shares)
 
 
 def verdicts(
@@ -132,6 +143,7 @@ def verdicts(
     failed: Mapping[str, str],
     extra_error: float = 0.0,
     world: str | None = None,
+    root: Path | None = None,
 ) -> list[Verdict]:
     """One verdict per regime, task, metric and language, and per average; unfinished cells are there too.
 
@@ -142,6 +154,7 @@ def verdicts(
         reported: all published numbers.
         failed: run folder -> message, of runs that ended with an error.
         extra_error: see ``judge``; world: see ``Comparer``.
+        root: where the runs lie, for the scores of single examples; None for none.
     """
     found: list[Verdict] = []
     for name, regime in regimes.items():
@@ -164,9 +177,14 @@ def verdicts(
                     for metric in task.metrics
                     for line in (*comparer.languages(result, metric), *comparer.averages(result, metric))
                 ]
-                found += [judge(line, result, name, extra_error) for line in lines]
+                error = None if root is None else _item_error(root, regime, task)
+                found += [judge(line, result, name, extra_error, error) for line in lines]
                 found += _incomplete(name, result) + _lost(name, result, comparer)
     return settled(found)
+
+
+def _item_error(root: Path, regime: Regime, task: Task) -> ItemError:
+    return lambda languages, metric: average_error(root, regime, task, languages, None if metric == SCORE else [metric])
 
 
 def _lost(regime: str, result: TaskResult, comparer: Comparer) -> list[Verdict]:

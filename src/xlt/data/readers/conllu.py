@@ -26,8 +26,12 @@ _HIDDEN = "_"  # the form of a word whose text a treebank may not publish
 
 @dataclass
 class _Sentence:
-    """Words by their number from 1, as (form, tag, head); fused words as (first number, last number, form)."""
+    """Words by their number from 1, as (form, tag, head); fused words as (first number, last number, form).
 
+    ``name``: its ``sent_id``, by which parallel treebanks know their translations; None where it has none.
+    """
+
+    name: str | None = None
     words: dict[int, tuple[str, str, int]] = field(default_factory=dict)
     fused: list[tuple[int, int, str]] = field(default_factory=list)
 
@@ -82,6 +86,9 @@ def _parse(path: Path, labels: Labels) -> Iterator[_Sentence]:
             sentence = _Sentence()
             continue
         if row.startswith("#"):
+            key, _, value = row[1:].partition("=")
+            if key.strip() == "sent_id":
+                sentence.name = value.strip()
             continue
         cells = row.split("\t")
         if len(cells) != _COLUMNS:
@@ -119,7 +126,7 @@ def _read(path: Path, labels: Labels, language: str | None) -> list[Tagged]:
             continue
         pairs = [(form, tag) for form, tag in pairs if form.strip()]
         words, tags = zip(*pairs, strict=True)
-        sentences.append(Tagged(str(len(sentences)), words, tags))
+        sentences.append(Tagged(sentence.name or str(len(sentences)), words, tags))
     report_dropped(path, hidden, "sentences whose words are hidden (written _)")
     return sentences
 
@@ -128,7 +135,7 @@ def conllu(path: Path, language: str, labels: Labels = None) -> list[Tagged]:
     """UPOS-tagged sentences as in XTREME: a multi-word token ("3-4 du") replaces its words ("de", "le").
 
     Its tag is that of its word nearest the root (utils_preprocess.py and third_party/ud-conversion-tools there).
-    Comments and empty nodes ("8.1") are passed over.
+    Empty nodes ("8.1") and comments are passed over, but for the sentence's id.
     """
     return _read(path, labels, language)
 

@@ -40,6 +40,7 @@ MARKS: dict[str, str] = {
     "supported": "✓",
     "contradicted": "✕",
     "not shown": "≈",
+    "too few seeds": "?",
     "not covered": "–",
 }
 """A sign for each verdict, so that colour is never all that tells them apart."""

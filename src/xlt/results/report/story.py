@@ -68,11 +68,13 @@ def clause(finding: Finding, titles: Mapping[str, str]) -> str:
     where = f"over {count}{LANGUAGES[cells.languages]} (95 % interval {low} to {high})"
     size = f"{abs(effect.estimate):.1f} points"
     verb = "score on average" if several else "scores"
-    if effect.low > 0:
+    if finding.status == "supported":
         return f"{firsts} {verb} {size} above {seconds} {where}"
-    if effect.high < 0:
+    if finding.status == "contradicted":
         return f"{firsts} {verb} {size} below {seconds} {where}"
     tell = f"the difference is {figures.difference(effect.estimate)} points {where}"
+    if finding.status == "too few seeds":
+        return f"too few seeds to tell {firsts} from {seconds} ({finding.reason}): {tell}"
     return f"{firsts} cannot be told apart from {seconds}: {tell}"
 
 
@@ -91,7 +93,7 @@ def answers(plan: Plan, findings: Sequence[Finding], titles: Mapping[str, str], 
             texts = ["Open: " + "; ".join(texts)]
         elif open_ones:
             texts.append("open: " + "; ".join(clause(finding, titles) for finding in open_ones))
-        if heading == ANSWERS[0][0] and known:
+        if heading == ANSWERS[0][0] and known and known[0].status != "too few seeds":
             texts[0] += _share(known[0], table)
         goals = dict.fromkeys((finding.claim.command or "").removeprefix("make ") for finding in open_ones)
         made.append(Answer(heading, "; ".join(texts) + ".", "; ".join(command(plan, goal) for goal in goals if goal)))
@@ -106,13 +108,12 @@ def _share(finding: Finding, table: BenchmarkTable) -> str:
 
 def caution(plan: Plan, table: BenchmarkTable) -> str:
     """What the numbers hold for."""
-    seeds = sorted({seed for by_task in table.results.values() for result in by_task.values() for seed in result.seeds})
+    results = [result for by_task in table.results.values() for result in by_task.values()]
+    seeds = sorted({seed for result in results for seed in result.seeds})
     header = dict(figures.header(plan, list(table.regimes.values()), [], table.tasks))
     shown = f"These figures hold for {header['Model']} on the profile {header['Profile']}, "
     shown += f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'}; they say nothing about other models or data."
-    if len(seeds) == 1:
-        shown += " With one seed an interval knows how much the test examples matter, not how much seeds differ."
-    return shown
+    return " ".join([shown, *figures.too_few_seeds(results)])
 
 
 def unfinished(
