@@ -56,7 +56,8 @@ def main() -> None:
         keeper = Keeper(checkpoints, key, options.checkpoint_every)
         with atomic_folder(options.out) as new:
             log = pretrain(data, new, config.encoder, seed, options.threads, keeper=keeper)
-            origin = f"pre-trained on the Babel world of seed {config.seed} (seed {seed}, {kernels}, threads: {options.threads})"
+            how = f"seed {seed}, {kernels}, threads: {options.threads}"
+            origin = f"pre-trained on the Babel world of seed {config.seed} ({how})"
             stamp_folder(new, name="babel", source=ModelSource(packaged=ENCODER), origin=origin, made_from=made_from)
         keeper.clear()
     last = log["history"][-1]

@@ -65,9 +65,6 @@ def test_every_file_of_the_layout_is_there(world: Path, config: BabelConfig) -> 
     expected = [
         "languages.yaml",
         "robust/counterfitted_neighbors.json",
-        "raw/mixed.txt",
-        "raw/pairs.tsv",
-        "raw/parallel.tsv",
     ]
     expected += [f"XNLI-1.0/xnli.{split}.tsv" for split in ("dev", "test")]
     expected += [f"multinli_1.0/multinli_1.0_{split}.jsonl" for split in ("train", "dev_matched")]
