@@ -223,6 +223,15 @@ def test_a_metric_the_scorer_does_not_have_is_refused(open_run: OpenRun) -> None
         score(replace(context, config=context.config.model_copy(update={"evaluations": [other]})))
 
 
+def test_the_order_of_a_task_s_labels_asks_for_no_new_prediction(open_run: OpenRun) -> None:
+    context = open_run("adapter/mnli/seed-1")
+    predict_run(context)
+    (evaluation,) = context.config.evaluations
+    task = evaluation.task.model_copy(update={"labels": list(reversed(evaluation.task.labels or []))})
+    other = context.config.model_copy(update={"evaluations": [evaluation.model_copy(update={"task": task})]})
+    assert is_predicted(replace(context, config=other), "w")
+
+
 def test_passes_keep_the_order_and_their_bound() -> None:
     assert in_passes({"en": 3, "de": 4, "sw": 3, "th": 9, "ur": 1}, 7) == [["en", "de"], ["sw"], ["th"], ["ur"]]
     assert in_passes({}, 7) == []

@@ -19,6 +19,7 @@ from xlt.evaluation.context import Context, embedder
 from xlt.evaluation.dual import match_tatoeba, mine_bucc, rank_mewslix, retrieve_lareqa
 from xlt.evaluation.further import language_bias, score_with_further
 from xlt.evaluation.gold import write_gold
+from xlt.evaluation.outputs import as_trained
 from xlt.evaluation.predict import PREDICT
 from xlt.evaluation.smoothing import predict_language
 from xlt.evaluation.submission import FURTHER, write_submission
@@ -92,7 +93,7 @@ def predict_languages(
     Languages go through the encoder together, so that small test sets fill its batches too; one by one where each has
     its own adapter or its own certificate, and on the reference path.
     """
-    task = evaluation.task
+    task = as_trained(evaluation.task, context.config.head)
     if model.composition is not None or context.config.regime.smoothing is not None or not batching.FAST:
         predictions: dict[str, Any] = {}
         for language, own in records.items():
@@ -130,10 +131,11 @@ def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str
     smoothed prediction draws noise.
     """
     smoothing = context.config.regime.smoothing
+    as_read = evaluation.model_copy(update={"task": as_trained(evaluation.task, context.config.head)})
     noise = {} if smoothing is None else {"smoothing": smoothing.model_dump(), "seed": context.config.seed}
     return digest(
         {
-            "evaluation": evaluation.model_dump(mode="json", exclude={"task": SCORING}),
+            "evaluation": as_read.model_dump(mode="json", exclude={"task": SCORING}),
             "weights": weights_sha256,
             "encoder": read_json(context.encoder / "prepared.json")["sha256"],
             "model": context.config.model.model_dump(include={"pooling", "retrieval_prefix", "retrieval_layer"}),

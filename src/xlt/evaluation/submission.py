@@ -67,7 +67,27 @@ EXTENSION: dict[Kind, str] = {
     "ranks": "json",
 }
 NLI, PARAPHRASE = ("entailment", "neutral", "contradiction"), ("0", "1")
-LABELS = {"xnli": NLI, "xnli-pairs": NLI, "pawsx": PARAPHRASE, "pawsx-pairs": PARAPHRASE}
+IOB2 = ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
+UPOS = (
+    "ADJ",
+    "ADP",
+    "ADV",
+    "AUX",
+    "CCONJ",
+    "DET",
+    "INTJ",
+    "NOUN",
+    "NUM",
+    "PART",
+    "PRON",
+    "PROPN",
+    "PUNCT",
+    "SCONJ",
+    "SYM",
+    "VERB",
+    "X",
+)
+LABELS = {"xnli": NLI, "xnli-pairs": NLI, "pawsx": PARAPHRASE, "pawsx-pairs": PARAPHRASE, "panx": IOB2, "udpos": UPOS}
 
 
 def submission_file(folder: Path, task: str, language: str) -> Path:
