@@ -80,7 +80,11 @@ def _misfit(task: Task, recipes: Mapping[str, Recipe]) -> tuple[str, str] | None
         return "options", f"expected {recipe.options}, as recipe {recipe.name} has, got {task.options}"
     if problem := _difference(task.labels, recipe.labels, f"recipe {recipe.name}"):
         return "labels", problem
-    if problem := _difference(task.labels, LABELS.get(task.name), "LABELS of evaluation/submission.py"):
+    if problem := _difference(
+        task.labels,
+        LABELS.get(task.name, ()) if kind in ("labels", "tags") else None,
+        "LABELS of evaluation/submission.py",
+    ):
         return "labels", problem
     return None
 
