@@ -185,6 +185,7 @@ def run_verify(options: argparse.Namespace) -> int:
     """Check everything and write the report."""
     from xlt.artifacts import to_json, write_atomic
     from xlt.config import load_yaml
+    from xlt.data.leaks import find_leaks
     from xlt.data.verifying import Verified, as_markdown, verify_files, verify_splits
     from xlt.languages import register
 
@@ -196,7 +197,8 @@ def run_verify(options: argparse.Namespace) -> int:
     sizes: dict[str, Any] = load_yaml(options.configs / "sizes.yaml")["official" if world is None else "world"]
     _, wanted = manifests_of(options)
     files, problems = verify_files(options.data, wanted if world is None else [], lock_of(options))
-    result = Verified(files, verify_splits(options.data, profile, tasks, recipes, sizes, world), problems)
+    splits = verify_splits(options.data, profile, tasks, recipes, sizes, world)
+    result = Verified(files, splits, problems, find_leaks(options.data, profile, tasks, recipes, world))
     write_atomic(options.output.with_suffix(".json"), to_json(result.as_json()))
     text = as_markdown(result, options.data)
     write_atomic(options.output.with_suffix(".md"), text)

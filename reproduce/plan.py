@@ -24,6 +24,7 @@ from rows import Rows, planned_regimes, rows_of
 from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
 from xlt.config import Profile, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
+from xlt.evaluation.outputs import check_task
 from xlt.languages import register
 from xlt.lexical import LexicalConfig
 from xlt.modeling.checkpoints import resolve_model
@@ -178,8 +179,7 @@ def build(arguments: argparse.Namespace, kind: type[Planner] = Planner) -> Built
         language_adapters=settings_of(configs, model.name),
     )
     for task in planner.tasks.values():
-        if task.recipe not in planner.recipes:
-            raise InputError(f"recipe: no recipe {task.recipe}", configs / "tasks" / f"{task.name}.yaml")
+        check_task(task, planner.recipes, configs / "tasks" / f"{task.name}.yaml")
     for name, table in tables.items():
         for task_name in table.tasks:
             if task_name not in planner.tasks:

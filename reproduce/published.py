@@ -12,10 +12,11 @@ from estimate import Plan, cost, memory_of, shape_said
 from extents import Extent, Extents, Spec
 from plan import build, folders_behind, show
 from planner import Planner
-from pydantic import Field
+from pydantic import Field, model_validator
 from speed import Gpu, gpu_speed
 
 from xlt.config import Recipe, Source, Strict, Task, load
+from xlt.errors import InputError
 from xlt.regimes import Robustness, Synonyms
 from xlt.results.sizes_table import TRAINING, Sizes
 from xlt.runs import Augmentation, FileSet
@@ -34,6 +35,12 @@ class Planning(Strict):
 
     lengths: dict[str, Length]
     sizes: dict[str, int]
+
+    @model_validator(mode="after")
+    def _sizes_of_last_resort(self) -> Planning:
+        if absent := {"dev", "candidates"} - self.sizes.keys():
+            raise ValueError(f"sizes: expected the keys {', '.join(sorted(absent))}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -70,14 +77,15 @@ class PublishedPlanner(Planner):
 class PublishedExtents(Extents):
     """Extents from published sizes and typical lengths in place of files."""
 
-    def __init__(self, sizes: Sizes, planning: Planning) -> None:
-        self.sizes, self.planning = sizes.official, planning
+    def __init__(self, sizes: Sizes, planning: Planning, path: Path) -> None:
+        self.sizes, self.planning, self.path = sizes.official, planning, path
         self.changed = False  # nothing is measured, so nothing is kept
 
     @classmethod
     def read(cls, configs: Path) -> PublishedExtents:
         """With the sizes and lengths of a folder of configs."""
-        return cls(load(Sizes, configs / "sizes.yaml"), load(Planning, configs / "planning.yaml"))
+        path = configs / "planning.yaml"
+        return cls(load(Sizes, configs / "sizes.yaml"), load(Planning, path), path)
 
     def train(self, files: FileSet, recipe: Recipe, cap: int | None) -> Extent:
         """A training set as large as published."""
@@ -101,7 +109,10 @@ class PublishedExtents(Extents):
 
     def _extent(self, spec: Spec, examples: int) -> Extent:
         lengths = self.planning.lengths
-        own = lengths.get(spec.name.removesuffix("-pairs")) or lengths[spec.family]
+        name = spec.name.removesuffix("-pairs")
+        own = lengths.get(name) or lengths.get(spec.family)
+        if own is None:
+            raise InputError(f"lengths: expected an entry for {name} or its family {spec.family}; add one", self.path)
         tokens = examples * own.rows * own.tokens
         return Extent(examples, tokens, tokens * own.spread)
 

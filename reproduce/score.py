@@ -76,6 +76,8 @@ def render(report: dict[str, Any]) -> str:
     for name, mean in [*report["groups"].items(), ("overall", report["overall"])]:
         score = f"{mean['score']:.2f}" if mean["score"] is not None else f"incomplete: {', '.join(mean['missing'])}"
         parts.append(f"{name:<16}{score}")
+    for task, languages in report["withheld"].items():
+        parts.append(f"{task}: gold withheld, not scored: {', '.join(languages)}")
     if report["not_scored"]:
         parts.append(f"not in {report['benchmark']}, not scored: {', '.join(report['not_scored'])}")
     return "\n\n".join(parts)

@@ -78,6 +78,8 @@ class Task(Input):
     languages: dict[Benchmark, list[str]]
     normalization: Literal["squad", "mlqa"] | None = None  # family span: whose rules compare answers; null: the owner's
     mining: MiningRule | None = None  # family bucc; null: XTREME's rule
+    unlabelled_rows: Literal["drop", "keep"] = "drop"
+    """Family classification: whether PAWS-X's untranslated rows ("NS"), all labelled 0, are scored."""
     separate: bool = False
     """Evaluated in a run of its own that loads the weights, so that what needs only the other tasks does not pay for it."""
     pairs: bool = False
@@ -89,6 +91,8 @@ class Task(Input):
     def _keys_fit(self) -> Task:
         if (self.normalization and self.family != "span") or (self.mining and self.family != "bucc"):
             raise ValueError("expected normalization with the family span only, and mining with the family bucc only")
+        if self.unlabelled_rows == "keep" and (self.family != "classification" or self.pairs):
+            raise ValueError("unlabelled_rows: expected keep with the family classification and without pairs only")
         if self.pairs and not self.separate:
             raise ValueError("separate: expected true for a task with pairs: its many files would slow every run down")
         if self.pairs and self.family not in ("classification", "span", "lareqa"):

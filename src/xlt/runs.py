@@ -132,6 +132,11 @@ class RunConfig(Strict):
     languages: dict[str, list[str]]
     evaluations: list[Evaluation]
 
+    @property
+    def head(self) -> Recipe | None:
+        """The recipe whose labels the head's outputs stand for; None where nothing is trained."""
+        return self.stages[-1].recipe if self.stages else None
+
     def text_languages(self) -> list[str]:
         """The languages of its training and test data, in order; of a pair ("de-fr") both."""
         trained = [stage.recipe.language for stage in self.stages] or ["en"]

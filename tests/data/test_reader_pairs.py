@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from xlt.data.loading import truly_labelled
 from xlt.data.readers import READERS
 from xlt.data.readers import pairs as reader
 from xlt.data.records import Pair
+from xlt.data.sizes import counted
 from xlt.errors import InputError
 
 NLI = ["contradiction", "entailment", "neutral"]
@@ -82,13 +84,14 @@ def test_xtreme_pair_errors(tmp_path: Path, text: str, line: int, message: str) 
     assert caught.value.line == line
 
 
-def test_pawsx_placeholder_rows_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_pawsx_placeholder_rows_have_no_true_label(tmp_path: Path) -> None:
     path = write(
         tmp_path / "test_2k.tsv", 'id\tsentence1\tsentence2\tlabel\n4\ta "x"\tb\t1\n5\tNS\tb\t0\n6\ta\tNS\t0\n'
     )
-    with caplog.at_level(logging.WARNING):
-        assert reader.pawsx_tsv(path, "zh", ["0", "1"]) == [Pair("4", 'a "x"', "b", "1")]
-    assert "left out 2 pairs" in caplog.text
+    records = reader.pawsx_tsv(path, "zh", ["0", "1"])
+    assert [record.untranslated for record in records] == [False, True, True]
+    assert truly_labelled(records) == [Pair("4", 'a "x"', "b", "1")]
+    assert counted(records) == {"": 1}  # the owner counts without them
 
 
 def test_multinli_leaves_out_pairs_without_gold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -42,8 +42,9 @@ def test_test_files_have_words_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("a\tO\n\nb\n", 3, "expected 2 columns, got 1"),
-        ("a\tO\tO\n", 1, "expected 1 or 2 columns, got 3"),
+        ("a\tO\n\nb\n", 3, "expected a word and its tag, got 'b'"),
+        ("# sentence 1\na\tO\n", 1, "expected a word and its tag, got '# sentence 1'"),
+        ("a\tO\tO\n", 1, r"expected a word and its tag, got 'a\\tO\\tO'"),
         ("a\tO\n\nb\tB-DATE\n", 3, "expected a label of .*got 'B-DATE'"),
     ],
 )

@@ -237,6 +237,40 @@ def test_a_metric_the_scorer_does_not_have_is_refused(open_run: OpenRun) -> None
         score(replace(context, config=context.config.model_copy(update={"evaluations": [other]})))
 
 
+@pytest.mark.parametrize("rows", ["drop", "keep"])
+def test_untranslated_pairs_are_scored_only_if_asked_for(
+    open_run: OpenRun, mini_data: Path, tmp_path: Path, rows: str
+) -> None:
+    """Of PAWS-X the second row of the first language is marked NS, as the owner does, with the label 0."""
+    context = open_run("adapter/pawsx/seed-1")
+    (evaluation,) = context.config.evaluations
+    task = evaluation.task.model_copy(update={"unlabelled_rows": rows})
+    config = context.config.model_copy(update={"evaluations": [evaluation.model_copy(update={"task": task})]})
+    data = shutil.copytree(mini_data, tmp_path / "data")
+    language, found = next(iter(evaluation.files.items()))
+    path = data / found.files[0]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    cells = lines[2].split("\t")
+    lines[2] = "\t".join([cells[0], "NS", cells[2], "0"])
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    context = replace(context, data=data, config=config)
+    before = {code: len(own) for code, own in read_task(evaluation, mini_data)[0].items()}
+    predict_run(context)
+    result = score(context)["pawsx"]
+    dropped = 1 if rows == "drop" else 0
+    assert result["n"] == {**before, language: before[language] - dropped}
+    assert result["unlabelled"] == ({language: 1} if dropped else {})
+
+
+def test_the_order_of_a_task_s_labels_asks_for_no_new_prediction(open_run: OpenRun) -> None:
+    context = open_run("adapter/mnli/seed-1")
+    predict_run(context)
+    (evaluation,) = context.config.evaluations
+    task = evaluation.task.model_copy(update={"labels": list(reversed(evaluation.task.labels or []))})
+    other = context.config.model_copy(update={"evaluations": [evaluation.model_copy(update={"task": task})]})
+    assert is_predicted(replace(context, config=other), "w")
+
+
 def test_passes_keep_the_order_and_their_bound() -> None:
     assert in_passes({"en": 3, "de": 4, "sw": 3, "th": 9, "ur": 1}, 7) == [["en", "de"], ["sw"], ["th"], ["ur"]]
     assert in_passes({}, 7) == []

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.evaluation.conftest import squad
 
 ROOT = Path(__file__).resolve().parents[2]
 Edit = Callable[[Path, Path], object]
@@ -138,6 +139,33 @@ BAD_INPUT: dict[str, tuple[str, Edit, str]] = {
         lambda predictions, labels: (labels / "mewslix" / "test-ta.json").write_text('{"m3": ["Q1", "Q2"]}'),
         "labels/mewslix/test-ta.json:1: expected one right entity for m3",
     ),
+    "a label id for a tag": (
+        "panx",
+        overwrite("panx/test-de.tsv", "B-PER\nI-PER\n6\n6\n\n6\n0\n"),
+        "predictions/panx/test-de.tsv:3: expected one of B-LOC, B-ORG, B-PER, I-LOC, I-ORG, I-PER, O, got '6'",
+    ),
+    "words for gold tags": (
+        "udpos",
+        lambda predictions, labels: (labels / "udpos" / "test-wo.tsv").write_text("Moom\nlekk\n"),
+        "labels/udpos/test-wo.tsv:1: expected one of ADJ",
+    ),
+    "sentences for gold labels": (
+        "xnli",
+        lambda predictions, labels: (labels / "xnli" / "test-en.tsv").write_text("A cat.\tIt sat.\n"),
+        "labels/xnli/test-en.tsv:1: expected one of entailment",
+    ),
+    "one blank answer": (
+        "xquad",
+        lambda predictions, labels: (labels / "xquad" / "test-el.json").write_text(squad({"q1": ["a"], "q2": [""]})),
+        "labels/xquad/test-el.json:1: expected at least one right answer to question q2",
+    ),
+    "nothing but withheld gold": (
+        "mlqa",
+        lambda predictions, labels: [
+            (labels / "mlqa" / f"test-{code}.json").write_text(squad({"q1": [""]})) for code in ("zh", "es")
+        ],
+        "labels: gold is withheld in every language of mlqa: nothing to score",
+    ),
     "no gold pairs": (
         "bucc2018",
         lambda predictions, labels: (labels / "bucc2018" / "test-zh.tsv").write_text(""),
@@ -168,3 +196,30 @@ def test_strict_asks_for_every_language(one_task: Write) -> None:
     done = run(*one_task("xnli"), "--benchmark", "xtreme-r", "--strict")
     assert done.returncode == 2
     assert "test-ar.tsv: expected this file, because xnli has the language ar" in done.stderr
+
+
+BLANKED = {
+    "tydiqa/test-sw.json": squad({"q1": [""]}),
+    "xcopa/test-et.jsonl": '{"idx": 0}\n' * 4,
+    "mewslix/test-ar.json": '{"m1": [], "m2": []}',
+    "lareqa/test-en.json": '{"q1_en": [], "q2_en": []}',
+    "lareqa/test-th.json": '{"q1_th": []}',
+}
+
+
+def test_withheld_gold_is_said_and_not_scored(one_task: Write) -> None:
+    """XTREME blanks its test sets: of TyDiQA, XCOPA and Mewsli-X one language is left of two, of LAReQA none."""
+    predictions, labels = one_task("tydiqa", "xcopa", "mewslix", "lareqa")
+    for name, content in BLANKED.items():
+        (labels / name).write_text(content)
+    done = run(predictions, labels, "--benchmark", "xtreme-r", "--any-language")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((predictions.parent / "report.json").read_text())
+    assert report["withheld"] == {"xcopa": ["et"], "tydiqa": ["sw"], "lareqa": ["en", "th"], "mewslix": ["ar"]}
+    assert set(report["tasks"]) == {"xcopa", "tydiqa", "mewslix"}
+    assert report["tasks"]["tydiqa"]["scores"]["f1"] == {"ko": 100}
+    assert report["tasks"]["tydiqa"]["averages"]["avg_metric"] == 100
+    assert not report["tasks"]["tydiqa"]["complete"]
+    assert "tydiqa: gold withheld, not scored: sw" in done.stdout
+    strict = run(predictions, labels, "--benchmark", "xtreme-r", "--any-language", "--strict")
+    assert strict.returncode == 2 and "test-et.jsonl: gold is withheld" in strict.stderr

@@ -15,7 +15,9 @@ from xlt.errors import InputError
 from xlt.evaluation.gold import write_labels, write_lareqa_labels
 from xlt.evaluation.submission import (
     KIND,
+    Withheld,
     read_answers_gold,
+    read_gold,
     read_submission,
     submission_file,
     write_submission,
@@ -136,6 +138,9 @@ MALFORMED = [
     ("xcopa", b'{"label": 0}\n{"label": \n', 2, "expected JSON"),
     ("xcopa", b'{"label": 0}\n7\n', 2, 'expected {"label": 0} or {"label": 1}'),
     ("udpos", b"NOUN\nword\tVERB\n", 2, "expected one tag per line"),
+    ("udpos", b"NOUN\n\n7\n", 3, "expected one of ADJ, ADP, ADV, AUX"),
+    ("udpos", b"#1\nNOUN\n", 1, "got '#1'"),
+    ("panx", b"O\nI-DATE\n", 2, "expected one of B-LOC, B-ORG, B-PER, I-LOC, I-ORG, I-PER, O, got 'I-DATE'"),
     ("tatoeba", b"3\n-1\n", 2, "expected the index of a sentence"),
     ("tatoeba", b"3\n1.0\n", 2, "expected the index of a sentence"),
     ("bucc2018", b"de-1\ten-1\nde-2 en-2\n", 2, "expected two sentence ids separated by a tab"),
@@ -169,7 +174,12 @@ def test_malformed_files_name_the_line(tmp_path: Path, task: str, data: bytes, l
         ('{"data": [{"paragraphs": [{"qas": [{"id": "q"}]}]}]}', 'expected questions with "id"'),
         (
             '{"data": [{"paragraphs": [{"qas": [{"id": "q", "answers": []}]}]}]}',
-            "at least one right answer to question q",
+            "gold is withheld: no question has an answer",
+        ),
+        (
+            '{"data": [{"paragraphs": [{"qas": [{"id": "p", "answers": [{"text": "a"}]},'
+            ' {"id": "q", "answers": [{"text": ""}]}]}]}]}',
+            "at least one right answer to question q, and none that is empty",
         ),
         (
             '[{"paragraphs": [{"qas": [{"id": "q", "answers": [{"text": "a"}]}]}]},'
@@ -200,3 +210,24 @@ def test_any_content_is_read_back(
     folder = tmp_path_factory.mktemp("layout")
     for task, content in (("panx", sentences), ("xquad", answers), ("lareqa", rankings)):
         assert read_submission(write_submission(folder, task, "de", content), task) == content
+
+
+@pytest.mark.parametrize("task", CONTENT)
+def test_a_byte_order_mark_is_no_content(tmp_path: Path, task: str) -> None:
+    path = write_submission(tmp_path, task, "de", CONTENT[task])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_submission(path, task) == CONTENT[task]
+    path.write_bytes(b"\xef\xbb\xbf\n\xff")
+    with pytest.raises(InputError, match=":2: expected UTF-8, got byte 0xff"):
+        read_submission(path, task)
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [("xcopa", '{"idx": 1}\n{"label": null}\n'), ("lareqa", '{"q1_de": [], "q2_de": []}'), ("mewslix", '{"m": []}')],
+)
+def test_a_label_file_without_gold_is_said(tmp_path: Path, task: str, text: str) -> None:
+    path = tmp_path / "test-de"
+    path.write_text(text)
+    with pytest.raises(Withheld, match="gold is withheld"):
+        read_gold(path, task)

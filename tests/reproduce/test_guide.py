@@ -14,9 +14,10 @@ import yaml
 from tests.commands import PAGES, commands
 from tests.conftest import ROOT
 
-from xlt.config import load, load_all
+from xlt.config import Task, load, load_all
 from xlt.errors import InputError
 from xlt.results.claims import Claim
+from xlt.runs import FileSet
 
 sys.path.append(str(ROOT / "reproduce"))
 import guide
@@ -162,3 +163,17 @@ def test_the_papers_of_every_claim_are_cited() -> None:
             (ROOT / "configs" / "reported" / f"{claim.source.paper}.yaml").read_text(encoding="utf-8")
         )
         assert re.split(r" \d{4}, |, (EMNLP|AACL|NAACL|ACL|arXiv)", paper["citation"])[2] in titles
+
+
+def test_a_family_without_a_length_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    path = tmp_path / "configs" / "planning.yaml"
+    rows = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(row for row in rows if not row.startswith(("  panx: {", "  tagging:"))), encoding="utf-8")
+    extents = published.PublishedExtents.read(tmp_path / "configs")
+    files = FileSet(format="wikiann", files=["x"], sha256={})
+    with pytest.raises(InputError, match=r"planning.yaml: lengths: expected an entry for panx or its family tagging"):
+        extents.test(files, load(Task, ROOT / "configs/tasks/panx.yaml"), "sw", None)
+    path.write_text(re.sub("candidates:", "candidate:", path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(InputError, match="sizes: expected the keys candidates"):
+        published.PublishedExtents.read(tmp_path / "configs")

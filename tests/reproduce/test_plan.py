@@ -268,6 +268,7 @@ def test_bad_seeds_are_refused(plan: Plan, given: str, message: str) -> None:
         ("tables/table2.yaml", r"\[full, full-gradual,", "[full, adaptor,", "regimes: expected one of .*, got adaptor"),
         ("tables/table2.yaml", r"\[xnli,", "[xlni,", "tasks: no task xlni"),
         ("tasks/xnli.yaml", r"recipe: mnli", "recipe: mnil", "recipe: no recipe mnil"),
+        ("tasks/xnli.yaml", r"recipe: mnli", "recipe: udpos", "family: expected tagging, as recipe udpos trains"),
         ("recipes/copa.yaml", r"after: siqa", "after: sica", "recipe copa: after: expected one of .*, got sica"),
         (
             "regimes/full-itt.yaml",
@@ -293,6 +294,13 @@ def test_a_profile_s_entries_must_name_tasks_or_recipes(plan: Plan, mini_configs
     edit_profile(mini_configs, **{key: {"xnlii": entry[key]}})
     with pytest.raises(InputError, match=f"{key}: expected one of .*, got xnlii"):
         plan()
+
+
+def test_a_task_in_another_order_of_labels_is_planned_as_it_stands(plan: Plan, mini_configs: Path) -> None:
+    edit(mini_configs / "tasks" / "xnli.yaml", r"labels: \[.*\]", "labels: [neutral, contradiction, entailment]")
+    run = read_run(plan() / "runs/full/mnli/seed-1")
+    assert run.evaluations[0].task.labels == ["neutral", "contradiction", "entailment"]
+    assert run.head is not None and run.head.labels == ["contradiction", "entailment", "neutral"]
 
 
 def test_a_missing_data_folder_is_refused(plan: Plan, tmp_path: Path) -> None:

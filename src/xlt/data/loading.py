@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from xlt.data.records import Bitext, Mining, Question
+from xlt.data.records import Bitext, Mining, Pair, Question
 from xlt.data.sources import Located, has_gold, read, read_candidates
 from xlt.runs import FileSet
 
@@ -31,6 +31,13 @@ def load_split(data: Path, files: FileSet, language: str, labels: Sequence[str] 
 def load_entities(data: Path, files: FileSet) -> list[Any]:
     """The candidate entities that go with Mewsli-X mentions."""
     return list(read_candidates(located(data, files)))
+
+
+def truly_labelled(records: Any) -> Any:
+    """Without PAWS-X's untranslated rows, whose label is no truth. All other records as they are."""
+    if isinstance(records, list):
+        return [record for record in records if not (isinstance(record, Pair) and record.untranslated)]
+    return records
 
 
 def sample(records: Sequence[T], cap: int | None) -> list[T]:

@@ -19,15 +19,13 @@ from typing import Any, TypeVar
 
 from xlt.data.loading import answerable, first, labelled, load_split
 from xlt.data.readers.files import lines
-from xlt.data.records import Pair, Passage
+from xlt.data.records import Passage
 from xlt.errors import InputError
 from xlt.runs import Evaluation
 
 _log = logging.getLogger(__name__)
 ID_COLUMNS = {"xnli-tsv": {"pairID", "id", "index"}, "pawsx-tsv": {"id", "pairID", "index"}, "pair-tsv": set[str]()}
 """Of the formats of sentence pairs, the columns that hold an id; without one their readers number the rows."""
-PLACEHOLDER = "NS"
-"""What PAWS-X has in place of a sentence that was not translated."""
 NAMED = 5
 """Ids without a counterpart that a warning names."""
 
@@ -112,7 +110,7 @@ def join_pairs(left: Half, right: Half) -> Joined:
     """
     if left.numbered or right.numbered:
         _check_parallel(left, right)
-    kept = [[(r.id, r) for r in half.records if not _untranslated(r)] for half in (left, right)]
+    kept = [[(r.id, r) for r in half.records if not r.untranslated] for half in (left, right)]
     one, two = keyed(kept[0], left.path), keyed(kept[1], right.path)
     common, unpaired = _common(one, two)
     if not common:
@@ -127,10 +125,6 @@ def join_pairs(left: Half, right: Half) -> Joined:
     return Joined([replace(one[name], text_b=two[name].text_b) for name in common], unpaired)
 
 
-def _untranslated(record: Pair) -> bool:
-    return PLACEHOLDER in (record.text_a, record.text_b)
-
-
 def _check_parallel(left: Half, right: Half) -> None:
     """Raises InputError unless rows that have no ids are the same examples: as many, labelled alike row by row."""
     if left.numbered != right.numbered:
@@ -140,7 +134,7 @@ def _check_parallel(left: Half, right: Half) -> None:
         message = f"expected {len(right.records)} rows, as many as {right.path}, got {len(left.records)}"
         raise InputError(f"{message}; without ids only parallel files can be paired", left.path)
     for row, (one, other) in enumerate(zip(left.records, right.records, strict=True), start=1):
-        if one.label != other.label and not _untranslated(one) and not _untranslated(other):
+        if one.label != other.label and not one.untranslated and not other.untranslated:
             message = f"expected the label of the same row of {right.path}, {other.label}, got {one.label}"
             raise InputError(f"{message}; without ids only parallel files can be paired", left.path, row)
 

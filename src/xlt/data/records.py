@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PLACEHOLDER = "NS"
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -13,6 +15,11 @@ class Pair:
     text_a: str
     text_b: str
     label: str | None
+
+    @property
+    def untranslated(self) -> bool:
+        """Whether PAWS-X has "NS" in place of a sentence that was not translated; such a row says 0, whatever the truth."""
+        return PLACEHOLDER in (self.text_a, self.text_b)
 
 
 @dataclass(frozen=True, slots=True)

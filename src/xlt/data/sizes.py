@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xlt.config import Recipe, Source, Task
+from xlt.data.loading import truly_labelled
 from xlt.data.records import Bitext, Mining, Passage, Record
 from xlt.data.sources import locate, read
 from xlt.errors import InputError
@@ -15,7 +16,10 @@ Counts = dict[str, dict[str, dict[str, int | None]]]
 
 
 def counted(records: Sequence[Record] | Bitext | Mining) -> dict[str, int]:
-    """What a split holds, by the ending of the set's name: examples under none, LAReQA's sentences, both sides of BUCC."""
+    """What a split holds, by the ending of the set's name: examples under none, LAReQA's sentences, both sides of BUCC.
+
+    As PAWS-X's owner counts, its untranslated rows are no examples.
+    """
     if isinstance(records, Bitext):
         return {"": len(records.source)}
     if isinstance(records, Mining):
@@ -24,7 +28,7 @@ def counted(records: Sequence[Record] | Bitext | Mining) -> dict[str, int]:
     passages = [record for record in records if isinstance(record, Passage)]
     if passages:
         return {"": sum(len(p.questions) for p in passages), " sentences": sum(len(p.sentences) for p in passages)}
-    return {"": len(records)}
+    return {"": len(truly_labelled(records))}
 
 
 def count(data: Path, sources: Sequence[Source], language: str, split: str) -> dict[str, int]:

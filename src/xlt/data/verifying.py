@@ -13,6 +13,8 @@ from tabulate import tabulate
 from xlt.artifacts import sha256_file
 from xlt.config import Profile, Recipe, Source, Task
 from xlt.data.download import published
+from xlt.data.leaks import Leak, as_table
+from xlt.data.loading import truly_labelled
 from xlt.data.locking import Lock
 from xlt.data.manifest import Wanted
 from xlt.data.needed import languages_of
@@ -68,6 +70,8 @@ class Verified:
     files: list[File]
     splits: list[Split]
     problems: list[str]
+    leaks: list[Leak] = field(default_factory=list)
+    """Sentences in common are a warning: the sets are what their owners made them."""
 
     @property
     def status(self) -> int:
@@ -83,6 +87,7 @@ class Verified:
             "status": self.status,
             "problems": self.problems,
             "splits": splits,
+            "leaks": [asdict(leak) for leak in self.leaks],
             "files": [asdict(file) for file in self.files],
         }
 
@@ -196,6 +201,10 @@ def _describe(result: Split, located: Located, records: Any, labels: Sequence[st
     """Fill in counts, labels and duplicates; the set's other counts (LAReQA's sentences, BUCC's sides)."""
     counts = counted(records)
     result.examples = counts.pop("", 0)
+    untranslated = sum(isinstance(record, Pair) and record.untranslated for record in listed(records))
+    if untranslated:
+        result.notes.append(f"{untranslated} untranslated pairs, labelled 0 whatever the truth, do not count")
+        records = truly_labelled(records)
     result.labels = dict(sorted(Counter(_labels(records)).items()))
     result.duplicate_ids = _duplicates(records, questions=not result.set.startswith("training "))
     if result.duplicate_ids:
@@ -229,8 +238,13 @@ def published_size(sizes: Sizes, name: str, split: str, language: str) -> int | 
     return value.get(language) if isinstance(value, dict) else value
 
 
+def listed(records: Any) -> list[Any]:
+    """Records as a list; a collection of sentences has none."""
+    return records if isinstance(records, list) else []
+
+
 def _labels(records: Any) -> Iterable[str]:
-    for record in records if isinstance(records, list) else []:
+    for record in listed(records):
         match record:
             case Pair() | Choice():
                 if record.label is not None:
@@ -281,11 +295,14 @@ def as_markdown(result: Verified, data: Path) -> str:
     ]
     header = ("set", "split", "language", "examples", "published", "labels", "ids twice", "in training", "verdict")
     kinds = Counter(file.verdict for file in result.files)
+    own, other = (as_table(result.leaks, own=own) for own in (True, False))
     notes = [f"{s.set}, {s.split}, {s.language}: {note}" for s in result.splits for note in s.notes]
     parts = [
         f"# Data in {data}: {head[result.status]}",
         "## Wrong\n\n" + "\n".join(f"- {line}" for line in wrong) if wrong else "",
+        f"## Leaks: examples that share a sentence with what trains for them\n\n{own}" if own else "",
         "## Splits\n\n" + tabulate(rows, header, tablefmt="github", missingval=""),
+        f"## Sentences in common with other training sets\n\n{other}" if other else "",
         "## Notes\n\n" + "\n".join(f"- {line}" for line in notes) if notes else "",
         "## Files\n\n" + ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())),
     ]

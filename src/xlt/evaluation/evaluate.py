@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Any
 from xlt.artifacts import digest, read_json, to_json, write_atomic
 from xlt.config import MiningRule
 from xlt.data import batching
-from xlt.data.loading import answerable, first, labelled, load_entities, load_split
+from xlt.data.loading import answerable, first, labelled, load_entities, load_split, truly_labelled
 from xlt.data.pairing import read_pairs
 from xlt.errors import InputError
 from xlt.evaluation.answer_language import rank_by_answer_language
@@ -20,6 +21,7 @@ from xlt.evaluation.dual import match_tatoeba, mine_bucc, rank_mewslix, retrieve
 from xlt.evaluation.examples import items_file, write_items
 from xlt.evaluation.further import language_bias, score_with_further
 from xlt.evaluation.gold import write_gold
+from xlt.evaluation.outputs import as_trained
 from xlt.evaluation.predict import PREDICT
 from xlt.evaluation.smoothing import predict_language
 from xlt.evaluation.submission import FURTHER, write_submission
@@ -28,6 +30,7 @@ from xlt.modeling.model import TransferModel
 from xlt.modeling.parallel import from_first
 from xlt.runs import Evaluation
 
+_log = logging.getLogger(__name__)
 PREDICTED = "predicted.json"
 WITHHELD = "gold withheld"
 PASS_RECORDS = 20_000
@@ -37,20 +40,31 @@ SCORING = {"title", "metrics", "chance", "normalization"}
 
 
 def read_task(evaluation: Evaluation, data: Path) -> tuple[dict[str, Any], list[str], dict[str, int]]:
-    """The capped records of a task by language, the languages whose gold labels are withheld, and nothing unpaired.
+    """The capped records of a task by language, the languages whose gold labels are withheld, and what was left out.
 
-    Of a task with language pairs the same by pair, and how many examples have no counterpart (``data.pairing``).
+    Left out are the rows of a language that have no true label (``Task.unlabelled_rows``), after the cap, so that parallel
+    languages keep the same examples; of a language pair the examples without a counterpart (``data.pairing``).
     """
     if evaluation.task.pairs:
         return read_pairs(evaluation, data)
-    records, withheld = {}, []
+    records, withheld, left_out = {}, [], {}
     for language, files in evaluation.files.items():
         loaded = first(load_split(data, files, language, evaluation.task.labels), evaluation.caps.test)
-        if labelled(loaded):
-            records[language] = answerable(loaded)
-        else:
+        if not labelled(loaded):
             withheld.append(language)
-    return records, withheld, {}
+            continue
+        found = answerable(loaded)
+        records[language] = found if evaluation.task.unlabelled_rows == "keep" else truly_labelled(found)
+        if found and not records[language]:
+            raise InputError(
+                f"expected a translated pair among the first {len(found)}; raise the cap", data / files.files[0]
+            )
+        if isinstance(found, list) and len(found) > len(records[language]):
+            left_out[language] = len(found) - len(records[language])
+            _log.warning(
+                "%s: %d untranslated pairs have no true label and are not scored", language, left_out[language]
+            )
+    return records, withheld, left_out
 
 
 def predict_task(
@@ -93,7 +107,7 @@ def predict_languages(
     Languages go through the encoder together, so that small test sets fill its batches too; one by one where each has
     its own adapter or its own certificate, and on the reference path.
     """
-    task = evaluation.task
+    task = as_trained(evaluation.task, context.config.head)
     if model.composition is not None or context.config.regime.smoothing is not None or not batching.FAST:
         predictions: dict[str, Any] = {}
         for language, own in records.items():
@@ -131,10 +145,11 @@ def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str
     smoothed prediction draws noise.
     """
     smoothing = context.config.regime.smoothing
+    as_read = evaluation.model_copy(update={"task": as_trained(evaluation.task, context.config.head)})
     noise = {} if smoothing is None else {"smoothing": smoothing.model_dump(), "seed": context.config.seed}
     return digest(
         {
-            "evaluation": evaluation.model_dump(mode="json", exclude={"task": SCORING}),
+            "evaluation": as_read.model_dump(mode="json", exclude={"task": SCORING}),
             "weights": weights_sha256,
             "encoder": read_json(context.encoder / "prepared.json")["sha256"],
             "model": context.config.model.model_dump(include={"pooling", "retrieval_prefix", "retrieval_layer"}),
@@ -156,12 +171,12 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
         name, key = evaluation.task.name, prediction_key(context, evaluation, weights_sha256)
         if done.get(name, {}).get("key") == key:
             continue
-        records, withheld, unpaired = read_task(evaluation, context.data)
+        records, withheld, left_out = read_task(evaluation, context.data)
         if done.pop(name, None) is not None:  # if this stops half-way, the old entry must not vouch for what is left
             from_first(write_atomic, path, to_json(done))
         from_first(_remove, context.folder, name)
         predictions = predict_task(evaluation, records, model, tokenizer, context) if records else {}
-        done[name] = {"key": key, "languages": list(records), "withheld": withheld, "unpaired": unpaired}
+        done[name] = {"key": key, "languages": list(records), "withheld": withheld, "left_out": left_out}
         from_first(_write, context.folder, name, predictions, records, done)
     for name in set(done) - set(context.config.tasks):  # of an earlier config of this run
         from_first(_remove, context.folder, name)
@@ -226,6 +241,6 @@ def _score_task(folder: Path, evaluation: Evaluation, done: Mapping[str, Any]) -
         "n": {language: s.examples for language, s in scores.items()},
         "no_data": [code for code in evaluation.expected if code not in languages],
         "withheld": list(done["withheld"]),
-        **({"unpaired": done["unpaired"]} if evaluation.task.pairs else {}),
+        **({"unpaired": done["left_out"]} if evaluation.task.pairs else {"unlabelled": done["left_out"]}),
         **({"language_bias": bias} if bias else {}),
     }

@@ -24,15 +24,15 @@ from xlt.modeling.rows import rows_of
 
 
 class Spec(Protocol):
-    """What prediction needs to know of a task or recipe."""
+    """What prediction needs to know of a recipe, or of a task as its recipe was trained (``outputs.as_trained``)."""
 
     @property
     def family(self) -> str:  # noqa: D102
         ...
 
     @property
-    def labels(self) -> list[str] | None:  # noqa: D102
-        ...
+    def labels(self) -> list[str] | None:
+        """What the head's outputs stand for, in their order."""
 
     @property
     def max_length(self) -> int:  # noqa: D102

@@ -18,8 +18,10 @@ from xlt.evaluation import metrics
 from xlt.evaluation.submission import (
     EXTENSION,
     KIND,
+    Withheld,
     line_of,
     read_answers_gold,
+    read_gold,
     read_submission,
     read_text,
     submission_file,
@@ -65,6 +67,7 @@ def score_task(task: str, prediction_file: Path, label_file: Path, language: str
         language: of the file, or a pair "en-de"; MLQA's answers are in the first one, the passage's.
 
     Raises:
+        Withheld: the label file holds no gold.
         InputError: a file is absent or not in the layout, or the two do not fit each other.
     """
     return score_file(task, prediction_file, label_file, language).metrics
@@ -118,7 +121,7 @@ def _examples(
         return _answers(task, prediction_file, label_file, language, rules or ("mlqa" if task == "mlqa" else "squad"))
     if KIND[task] == "rankings":
         return _rankings(task, prediction_file, label_file)
-    gold, given = read_submission(label_file, task), read_submission(prediction_file, task)
+    gold, given = read_gold(label_file, task), read_submission(prediction_file, task)
     if len(gold) != len(given):
         message = f"expected {len(gold)} predictions, as many as {label_file} has labels, got {len(given)}"
         raise InputError(message, prediction_file, min(len(given), len(gold) + 1))
@@ -139,7 +142,7 @@ def _answers(
 
 
 def _rankings(task: str, prediction_file: Path, label_file: Path) -> tuple[dict[str, list[float]], int]:
-    gold, given = read_submission(label_file, task), read_submission(prediction_file, task)
+    gold, given = read_gold(label_file, task), read_submission(prediction_file, task)
     for query, right in gold.items():
         if not right or (task == "mewslix" and len(right) > 1):
             expected = "one right entity" if task == "mewslix" else "at least one right candidate"
@@ -162,7 +165,7 @@ def _refuse_unknown(
 
 
 def _tags(task: str, prediction_file: Path, label_file: Path) -> tuple[list[list[str]], list[list[str]]]:
-    gold, given = read_submission(label_file, task), read_submission(prediction_file, task)
+    gold, given = read_gold(label_file, task), read_submission(prediction_file, task)
     line = 1
     for number, (right, tags) in enumerate(zip(gold, given, strict=False), start=1):
         if len(right) != len(tags):
@@ -190,14 +193,14 @@ def score_folder(
     """Score every task of a benchmark that has predictions, as a JSON-like report.
 
     A task's average is the plain mean over its languages; when some have neither predictions nor labels, it is the mean
-    over the others, ``missing`` names them and ``complete`` is false. Group and overall scores are means over complete
-    tasks, and null while one is missing.
+    over the others, ``missing`` names them and ``complete`` is false, as it is where gold is withheld. Group and overall
+    scores are means over complete tasks, and null while one is missing.
 
     Args:
         predictions: folder with a folder per task.
         labels: the same for gold labels.
         languages: the benchmark's languages per task; None: those with a label file.
-        strict: a missing language is an error, as in XTREME's script.
+        strict: a missing or withheld language is an error, as in XTREME's script.
         left_out: further languages per task whose predictions may be there and are not scored (those of the other
             benchmark).
 
@@ -205,7 +208,8 @@ def score_folder(
         ``benchmark``; ``tasks``: per task ``scores`` (metric, language), ``averages`` (``avg_<metric>`` and
         ``avg_metric``, the one that enters groups: QA takes the mean of F1 and exact match), ``examples`` and
         ``unanswered`` per language, ``languages``, ``missing``, ``complete``; ``groups`` and ``overall``: ``score`` and
-        ``missing`` tasks; ``not_scored``: files left out on purpose.
+        ``missing`` tasks; ``not_scored``: files left out on purpose; ``withheld``: per task, the languages without gold. A
+        task that has no other is not among ``tasks``.
 
     Raises:
         InputError: an unknown task folder or language file, a prediction file without its label file or the other way
@@ -220,12 +224,17 @@ def score_folder(
         raise InputError(f"unknown task folder; expected one of {', '.join(sorted(KIND))}", predictions / name)
     not_scored = sorted(present - set(tasks))
     report: dict[str, Any] = {}
+    withheld: dict[str, list[str]] = {}
     for task in tasks:
         if task in present:
             official = _labelled(labels, task) if languages is None else list(languages.get(task, ()))
             others = (left_out or {}).get(task, ())
             not_scored += _unscored(predictions / task, official, others)
-            report[task] = _score_languages(predictions, labels, task, official, strict=strict)
+            scored, without_gold = _score_languages(predictions, labels, task, official, strict=strict)
+            report |= {} if scored is None else {task: scored}
+            withheld |= {task: without_gold} if without_gold else {}
+    if withheld and not report:
+        raise InputError(f"gold is withheld in every language of {', '.join(withheld)}: nothing to score", labels)
     if not report:
         raise InputError(f"expected a folder for at least one task of {benchmark}: {', '.join(tasks)}", predictions)
     groups = {group: _mean_of(report, members) for group, members in GROUPS[benchmark].items()}
@@ -235,6 +244,7 @@ def score_folder(
         "groups": groups,
         "overall": _mean_of(report, tasks),
         "not_scored": not_scored,
+        "withheld": withheld,
     }
 
 
@@ -266,9 +276,11 @@ def _unscored(folder: Path, official: Sequence[str], others: Sequence[str]) -> l
 
 def _score_languages(
     predictions: Path, labels: Path, task: str, languages: Sequence[str], *, strict: bool
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The entry of a task, None if no language has gold, and the languages whose gold is withheld."""
     results: dict[str, Score] = {}
     missing: list[str] = []
+    withheld: list[str] = []
     for language in languages:
         given, gold = submission_file(predictions, task, language), submission_file(labels, task, language)
         if not given.exists() and not gold.exists() and not strict:
@@ -278,22 +290,30 @@ def _score_languages(
             if not path.exists():
                 reason = f"{other} exists" if other.exists() else f"{task} has the language {language}"
                 raise InputError(f"expected this file, because {reason}; there is none", path)
-        results[language] = score_file(task, given, gold, language)
+        try:
+            results[language] = score_file(task, given, gold, language)
+        except Withheld:
+            if strict:
+                raise
+            withheld.append(language)
+    if withheld and not results:
+        return None, withheld
     if not results:
         expected = submission_file(predictions, task, "<language>").name
         raise InputError(f"expected files {expected} for at least one of {', '.join(languages)}", predictions / task)
     names = next(iter(results.values())).metrics
     scores = {name: {language: score.metrics[name] for language, score in results.items()} for name in names}
     averages = {f"avg_{name}": sum(values.values()) / len(values) for name, values in scores.items()}
-    return {
+    entry = {
         "scores": scores,
         "averages": averages | {"avg_metric": _main_metric(averages)},
         "examples": {language: score.examples for language, score in results.items()},
         "unanswered": {language: score.unanswered for language, score in results.items()},
         "languages": list(languages),
         "missing": missing,
-        "complete": not missing,
+        "complete": not missing and not withheld,
     }
+    return entry, withheld
 
 
 def _main_metric(averages: Mapping[str, float]) -> float:

@@ -23,6 +23,7 @@ one, and the ranks from which LAReQA's mAP without a cut-off follows.
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -67,7 +68,14 @@ EXTENSION: dict[Kind, str] = {
     "ranks": "json",
 }
 NLI, PARAPHRASE = ("entailment", "neutral", "contradiction"), ("0", "1")
-LABELS = {"xnli": NLI, "xnli-pairs": NLI, "pawsx": PARAPHRASE, "pawsx-pairs": PARAPHRASE}
+IOB2 = ("B-LOC", "B-ORG", "B-PER", "I-LOC", "I-ORG", "I-PER", "O")
+# fmt: off
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART",
+    "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X",
+)
+# fmt: on
+LABELS = {"xnli": NLI, "xnli-pairs": NLI, "pawsx": PARAPHRASE, "pawsx-pairs": PARAPHRASE, "panx": IOB2, "udpos": UPOS}
 
 
 def submission_file(folder: Path, task: str, language: str) -> Path:
@@ -109,6 +117,10 @@ def write_submission(folder: Path, task: str, language: str, content: Any) -> Pa
 # Reading
 
 
+class Withheld(InputError):
+    """A label file that says of no example what is right, as XTREME's download script leaves those of its test sets."""
+
+
 def read_text(path: Path) -> str:
     """The text of a submission file.
 
@@ -122,10 +134,10 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"expected a readable file: {error.strerror}", path) from None
     try:
-        text = data.decode("utf-8")
+        text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"expected UTF-8, got byte 0x{data[error.start]:02x}", path, line) from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(f"expected UTF-8, got byte 0x{error.object[error.start]:02x}", path, line) from None
     if not text.strip():
         raise InputError("expected at least one line, got an empty file", path)
     return text
@@ -151,7 +163,7 @@ def read_submission(path: Path, task: str) -> Any:
         case "ranks":
             return _ranks(text, path)
         case "tags":
-            return _tags(_lines(text), path)
+            return _tags(_lines(text), task, path)
         case "pairs":
             return {_pair(line, path, number) for number, line in enumerate(_lines(text), start=1)}
         case "options":
@@ -162,14 +174,35 @@ def read_submission(path: Path, task: str) -> Any:
             return [_known_label(line, task, path, number) for number, line in enumerate(_lines(text), start=1)]
 
 
+def read_gold(path: Path, task: str) -> Any:
+    """Read a label file of any but a QA task.
+
+    Raises:
+        Withheld: every example is without its right option or candidate. (Of labels and tags the layout has no such form: a
+            file of sentences or words is refused at its first line.)
+        InputError: as ``read_submission``.
+    """
+    if KIND[task] == "options":
+        text = read_text(path)
+        rows = [parse_json(line, path, number) for number, line in enumerate(_lines(text), start=1)]
+        if all(isinstance(row, dict) and row.get("label") is None for row in rows):
+            raise Withheld("gold is withheld: no line has a label", path)
+    gold = read_submission(path, task)
+    if KIND[task] == "rankings" and gold and not any(gold.values()):
+        raise Withheld("gold is withheld: no query has a right answer", path)
+    return gold
+
+
 def read_answers_gold(path: Path) -> dict[str, tuple[str, ...]]:
     """Read a QA label file in SQuAD layout: question id to its right answers.
 
     Raises:
+        Withheld: no question has an answer; XTREME writes ``""`` in place of each.
         InputError: not that layout, a question id twice, or a question without an answer.
     """
     text = read_text(path)
     document = parse_json(text, path)
+    blank: list[str] = []
     gold: dict[str, tuple[str, ...]] = {}
     for question in _questions(document, path):
         try:
@@ -178,13 +211,18 @@ def read_answers_gold(path: Path) -> dict[str, tuple[str, ...]]:
             raise InputError('expected questions with "id" and "answers": [{"text": ...}]', path) from None
         if not isinstance(name, str) or not all(isinstance(answer, str) for answer in answers):
             raise InputError(f"expected texts, got {short(name)} with the answers {short(answers)}", path)
-        if not answers:
-            raise InputError(f"expected at least one right answer to question {name}", path, line_of(text, name))
+        if not all(answer.strip() for answer in answers) or not answers:
+            blank.append(name)
         if name in gold:
             raise InputError(f"expected each question once, got {name} twice", path, line_of(text, name))
         gold[name] = answers
     if not gold:
         raise InputError("expected at least one question, got none", path)
+    if not any(answer.strip() for answers in gold.values() for answer in answers):
+        raise Withheld("gold is withheld: no question has an answer", path)
+    if blank:
+        message = f"expected at least one right answer to question {blank[0]}, and none that is empty"
+        raise InputError(message, path, line_of(text, blank[0]))
     return gold
 
 
@@ -262,8 +300,8 @@ def _pair(line: str, path: Path, number: int) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
-def _tags(lines: list[str], path: Path) -> list[list[str]]:
-    """Sentences of tags. As in XTREME's reader, each empty line ends a sentence and the last one needs none."""
+def _tags(lines: list[str], task: str, path: Path) -> list[list[str]]:
+    """Sentences of the task's tags. As in XTREME's reader, each empty line ends a sentence and the last one needs none."""
     sentences: list[list[str]] = [[]]
     for number, line in enumerate(lines, start=1):
         if not line:
@@ -271,7 +309,7 @@ def _tags(lines: list[str], path: Path) -> list[list[str]]:
         elif len(line.split()) > 1:
             raise InputError(f"expected one tag per line, got {short(line)}", path, number)
         else:
-            sentences[-1].append(line)
+            sentences[-1].append(_known_label(line, task, path, number))
     return sentences if sentences[-1] else sentences[:-1]
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from xlt.artifacts import digest, read_json, sha256_file, to_json, write_atomic
 from xlt.data.feature_cache import cached
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
-from xlt.data.loading import first, load_split, sample
+from xlt.data.loading import first, load_split, sample, truly_labelled
 from xlt.data.records import Passage
 from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
@@ -64,7 +64,7 @@ def development(stage: Stage, model: TransferModel, tokenizer: Any, context: Con
     if stage.dev is None:
         return None
     recipe = stage.recipe
-    records = load_split(context.data, stage.dev, recipe.language, recipe.labels)
+    records = truly_labelled(load_split(context.data, stage.dev, recipe.language, recipe.labels))
     if recipe.family == "mewslix":
         pairs = _cap_pairs(records, stage.caps.dev)
         return lambda: development_mewslix(embedder(model, tokenizer, context), pairs, recipe.max_length)
@@ -92,7 +92,7 @@ def training_records(stage: Stage, data: Path) -> list[Any]:
 
 
 def _clean_records(stage: Stage, data: Path) -> list[Any]:
-    records = load_split(data, stage.train, stage.recipe.language, stage.recipe.labels)
+    records = truly_labelled(load_split(data, stage.train, stage.recipe.language, stage.recipe.labels))
     if stage.recipe.family == "mewslix":
         mentions = sample([record for record in records if hasattr(record, "entity")], stage.caps.train)
         return [*mentions, *(record for record in records if not hasattr(record, "entity"))]

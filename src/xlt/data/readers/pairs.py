@@ -104,11 +104,8 @@ def glue_tsv(path: Path, language: str, labels: Labels = None) -> list[Pair]:
 
 
 def pawsx_tsv(path: Path, language: str, labels: Labels = None) -> list[Pair]:
-    """The owner's PAWS-X files. Sentences that were not translated are written "NS" there: left out, counted."""
-    pairs = _header_rows(path, labels, None)
-    kept = [pair for pair in pairs if "NS" not in (pair.text_a, pair.text_b)]
-    report_dropped(path, len(pairs) - len(kept), 'pairs with the placeholder "NS"')
-    return kept
+    """The owner's PAWS-X files, placeholder rows included (``Pair.untranslated``)."""
+    return _header_rows(path, labels, None)
 
 
 def _unquote(cell: str) -> str:
@@ -126,7 +123,7 @@ def _unquote(cell: str) -> str:
 def pair_tsv(path: Path, language: str, labels: Labels = None) -> list[Pair]:
     """XTREME's processed XNLI and PAWS-X: two columns (unlabelled) or three, no header.
 
-    Placeholder rows stay: a submission has one line for each of them. The id is the row's number from 0.
+    Placeholder rows (``Pair.untranslated``) are among them. The id is the row's number from 0.
     """
     pairs: list[Pair] = []
     width: int | None = None

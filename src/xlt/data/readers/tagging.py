@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from xlt.data.readers.conllu import conllu, conllu_words
-from xlt.data.readers.files import check_label, lines, report_dropped
+from xlt.data.readers.files import check_label, lines, report_dropped, short
 from xlt.data.records import Tagged
 from xlt.errors import InputError
 
@@ -32,19 +32,22 @@ def _sentences(rows: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]
 
 
 def _columns(path: Path, separator: str, labels: Labels) -> list[Tagged]:
-    """Sentences of "word, separator, tag" lines, or of words alone in a file without tags."""
+    """Sentences of "word, separator, tag" lines, or of words alone in a file without tags.
+
+    A tag anywhere means tags everywhere, so that a comment on the first line is refused, and not the words after it.
+    """
     sentences: list[Tagged] = []
-    width: int | None = None
+    rows = [(number, row.rstrip(" ")) for number, row in lines(path)]
+    width = 2 if any(separator in row for _, row in rows) else 1
     wordless = 0
-    for sentence in _sentences(lines(path)):
+    for sentence in _sentences(iter(rows)):
         words: list[str] = []
         tags: list[str] = []
         for number, row in sentence:
-            cells = row.rstrip(" ").split(separator)
-            width = width or len(cells)
-            if len(cells) != width or width > 2:
-                wanted = width if width in (1, 2) else "1 or 2"
-                raise InputError(f"expected {wanted} columns, got {len(cells)}", path, number)
+            cells = row.split(separator)
+            if len(cells) != width:
+                wanted = "a word and its tag" if width == 2 else "a word"
+                raise InputError(f"expected {wanted}, got {short(row)}", path, number)
             if not cells[0].strip():  # a word of invisible characters only, once those were removed
                 wordless += 1
                 continue

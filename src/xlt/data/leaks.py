@@ -1,0 +1,173 @@
+"""Leaks: how many scored examples have a sentence that a training set has too, for every task and every training set.
+
+A development set trains as well, since it chooses the epoch. What is compared is all of a profile's sources, before its caps.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from xlt.config import Profile, Recipe, Source, Task
+from xlt.data.loading import truly_labelled
+from xlt.data.needed import languages_of
+from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.sources import locate, read
+from xlt.errors import InputError
+
+NAMED = 5
+"""Languages that a row of the table names, those with the largest share first."""
+Texts = tuple[int, ...]
+"""The texts of an example, each as the hash of its normalised form."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """How many ``examples`` of a split in a language share a sentence with a ``part`` (train, dev) of a training set.
+
+    ``own``: that set trains for this task, or before the one that does.
+    """
+
+    set: str
+    split: str
+    language: str
+    examples: int
+    training: str
+    part: str
+    shared: int
+    own: bool
+
+
+def normalised(text: str) -> str:
+    """What is compared: compatibility forms made one (NFKC), without case, white space as one space."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def examples_of(records: Any) -> Iterator[tuple[str, ...]]:
+    """The texts of each example: both sentences, prompt and options, the words, question and passage, both translations."""
+    if isinstance(records, Bitext):
+        yield from ((text, records.target[place]) for text, place in zip(records.source, records.gold, strict=True))
+    elif isinstance(records, Mining):
+        yield from ((text,) for side in (records.source, records.target) for text in side.values())
+    else:
+        for record in truly_labelled(records):
+            yield from _texts(record)
+
+
+def _texts(record: Any) -> Iterator[tuple[str, ...]]:
+    match record:
+        case Pair():
+            yield record.text_a, record.text_b
+        case Choice():
+            yield record.prompt, *record.options
+        case Tagged():
+            yield (" ".join(record.words),)
+        case Question():
+            yield record.question, record.context
+        case Passage():
+            yield from ((question, record.context) for _, question, _ in record.questions)
+        case Mention():
+            yield (record.text,)
+
+
+def hashed(examples: Iterable[tuple[str, ...]]) -> list[Texts]:
+    """Examples as hashes of their normalised texts; an empty text is none."""
+    found = (tuple(hash(own) for text in texts if (own := normalised(text))) for texts in examples)
+    return [texts for texts in found if texts]
+
+
+def shared(examples: Sequence[Texts], trained: frozenset[int]) -> int:
+    """How many examples have a text that was trained on."""
+    return sum(not trained.isdisjoint(texts) for texts in examples)
+
+
+def read_examples(data: Path, sources: Sequence[Source], language: str, split: str) -> list[Texts]:
+    """The examples of the first source that is there, as the planner takes it; none of a file that cannot be read."""
+    for source in sources:
+        if source.languages is not None and language not in source.languages:
+            continue
+        located = locate(data, [source], language=language, split=split)
+        if located is None:
+            continue
+        try:
+            records = read(located, language)
+        except InputError:  # verify_splits says so
+            return []
+        if isinstance(records, list):
+            records = records[source.skip : None if source.take is None else source.skip + source.take]
+        return hashed(examples_of(records))
+    return []
+
+
+def find_leaks(
+    data: Path,
+    profile: Profile,
+    tasks: Mapping[str, Task],
+    recipes: Mapping[str, Recipe],
+    world: Sequence[str] | None = None,
+) -> list[Leak]:
+    """Every scored split of a profile beside every training set, and each development set beside its training set.
+
+    Only what has a sentence in common. ``world``: the languages of a generated world. Sets of language pairs are files of
+    other sets.
+    """
+    found: list[Leak] = []
+    trained: dict[tuple[str, str], frozenset[int]] = {}
+    for name, recipe in recipes.items():
+        for part in ("train", "dev"):
+            examples = read_examples(data, _sources(profile, name, part, recipe.sources), recipe.language, part)
+            if part == "dev" and (number := shared(examples, trained[name, "train"])):
+                found.append(
+                    Leak(f"training {name}", part, recipe.language, len(examples), name, "train", number, own=True)
+                )
+            trained[name, part] = frozenset(text for texts in examples for text in texts)
+    for name, task in tasks.items():
+        if task.pairs:
+            continue
+        split, before = profile.splits.get(name, "test"), chain(task.recipe, recipes)
+        for language in world or languages_of(task, profile):
+            examples = read_examples(data, _sources(profile, name, split, task.sources), language, split)
+            found += [
+                Leak(name, split, language, len(examples), recipe_name, part, number, recipe_name in before)
+                for (recipe_name, part), texts in trained.items()
+                if (number := shared(examples, texts))
+            ]
+    return found
+
+
+def chain(name: str, recipes: Mapping[str, Recipe]) -> list[str]:
+    """A recipe and those that are trained before it."""
+    after = recipes[name].after if name in recipes else None
+    return [name] if after is None else [name, *chain(after, recipes)]
+
+
+def _sources(profile: Profile, name: str, split: str, own: Mapping[Any, Sequence[Source]]) -> Sequence[Source]:
+    replaced: Mapping[Any, Sequence[Source]] = profile.sources.get(name, {})
+    return replaced.get(split, own.get(split, []))
+
+
+def as_table(leaks: Sequence[Leak], *, own: bool) -> str:
+    """Markdown: a row for each split and training set, languages summed, the largest share first; empty without any.
+
+    Args:
+        own: the training sets that train for the task, or all others.
+    """
+    groups: dict[tuple[str, str, str, str], list[Leak]] = {}
+    for leak in leaks:
+        if leak.own == own:
+            groups.setdefault((leak.set, leak.split, leak.training, leak.part), []).append(leak)
+    rows = []
+    for key, group in groups.items():
+        number, examples = sum(leak.shared for leak in group), sum(leak.examples for leak in group)
+        worst = sorted(group, key=lambda leak: -leak.shared / leak.examples)
+        named = ", ".join(f"{leak.language} {leak.shared} of {leak.examples}" for leak in worst[:NAMED])
+        more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
+        rows.append((number / examples, (*key, number, examples, named + more)))
+    header = ("set", "split", "training set", "part", "shared", "of", "in these languages")
+    ordered = [row for _, row in sorted(rows, key=lambda row: -row[0])]
+    return tabulate(ordered, header, tablefmt="github") if rows else ""
