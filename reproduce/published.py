@@ -16,9 +16,8 @@ from pydantic import Field
 from speed import Gpu, gpu_speed
 
 from xlt.config import Recipe, Source, Strict, Task, load
-from xlt.regimes import Robustness, Synonyms
 from xlt.results.sizes_table import TRAINING, Sizes
-from xlt.runs import Augmentation, FileSet
+from xlt.runs import FileSet, RunConfig
 
 
 class Length(Strict):
@@ -59,12 +58,9 @@ class PublishedPlanner(Planner):
                 return FileSet(format=source.format, files=[f"{split}/{language}"], sha256={})
         return None
 
-    def augmentation(self, recipe: Recipe, noise: Robustness | None, seed: int) -> Augmentation | None:
-        """With a stand-in for the file of neighbours."""
-        if not isinstance(noise, Synonyms):
-            return None
-        files = FileSet(format="neighbours", files=[noise.neighbours], sha256={})
-        return Augmentation(neighbours=files, copies=noise.copies_of(recipe.name), seed=seed)
+    def neighbours(self, path: str) -> FileSet | None:
+        """A stand-in for the file of synonyms."""
+        return FileSet(format="neighbours", files=[path], sha256={})
 
 
 class PublishedExtents(Extents):
@@ -118,6 +114,15 @@ def show_published(arguments: Namespace) -> None:
     print(
         "no data folder yet: counted for all official files, in the sizes that their owners give; make data fetches them"
     )
+
+
+def paper_runs(configs: Path, model: str) -> list[RunConfig]:
+    """The runs of the paper profile with its first seed, with every official file there."""
+    with TemporaryDirectory() as folder:
+        arguments = Namespace(
+            configs=configs, profile="paper", data=folder, root=Path(folder), model=model, seeds="1", all_rows=True
+        )
+        return list(build(arguments, PublishedPlanner)[0].runs.values())
 
 
 def gpu_hours(configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, bool]]) -> dict[tuple[str, bool], Cost]:
