@@ -25,8 +25,8 @@ CORE_FACTOR = 2.3
 SHARE_OF_PEAK = 0.3
 """Assumed, not measured: the part of a GPU's peak that training and prediction reach."""
 GPU_STEP_SECONDS = (0.014, 0.025)
-"""Counted, not measured: the host's time for a step, from the 2,600 to 2,900 operations that it gives a GPU for 12 layers, with
-the copies of a batch on top. The GPU computes meanwhile, so a step takes this long or its arithmetic, whichever is longer."""
+"""Counted, not measured: the host's time for a step, from the 2,600 to 2,900 operations that it gives a GPU for 12 layers and
+the copies of a batch. The GPU computes meanwhile, so a step takes this long or its arithmetic, whichever is longer."""
 GPU_FACTOR = 3.0
 """Assumed, not measured: the share of the peak lies between 0.1 and 0.9."""
 ENOUGH = 10
@@ -77,8 +77,9 @@ def gpu_speed(gpu: Gpu) -> Speed:
     step = math.sqrt(least * most)
     basis = (
         f"FLOP model only, within a factor of {GPU_FACTOR:g} if its assumptions hold: bfloat16 at "
-        f"{100 * SHARE_OF_PEAK:.0f} % of the {gpu.title}'s {gpu.peak / 1e12:g} TFLOP/s, and no step of training faster than "
-        f"the host's {1000 * step:.0f} ms ({1000 * least:.0f} to {1000 * most:.0f}, counted, not measured); no GPU was measured"
+        f"{100 * SHARE_OF_PEAK:.0f} % of the {gpu.title}'s {gpu.peak / 1e12:g} TFLOP/s, and no step of training faster "
+        f"than the host's {1000 * step:.0f} ms ({1000 * least:.0f} to {1000 * most:.0f}, counted, not measured); "
+        "no GPU was measured"
     )
     return Speed(rate, rate, step, GPU_FACTOR, basis)
 

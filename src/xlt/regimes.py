@@ -172,7 +172,7 @@ class Copies(Strict):
     """
 
     copies: dict[str, Annotated[int, Field(ge=1)]]
-    epochs: dict[str, Annotated[int, Field(ge=1)]] = {}
+    epochs: dict[str, Annotated[int, Field(ge=1)]] = Field(default={})
 
     @model_validator(mode="after")
     def _has_default(self) -> Copies:
@@ -297,8 +297,8 @@ class Regime(Strict):
     robustness: Annotated[Robustness, Field(discriminator="kind")] | None = None
     smoothing: Smoothing | None = None
     unfreezing: Annotated[Unfreezing, Field(discriminator="kind")] | None = None
-    training: dict[str, Training] = {}
-    instead: dict[str, str] = {}
+    training: dict[str, Training] = Field(default={})
+    instead: dict[str, str] = Field(default={})
     method: str | None = None
 
     @model_validator(mode="after")

@@ -37,7 +37,7 @@ class FileSet(Strict):
 
 
 class Augmentation(Strict):
-    """Every training example becomes ``copies`` copies, for RS-DA noisy ones: ``neighbours`` is the file words are drawn from."""
+    """Every training example becomes ``copies`` copies; for RS-DA noisy ones, with words from the file ``neighbours``."""
 
     neighbours: FileSet | None
     copies: int

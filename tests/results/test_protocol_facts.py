@@ -62,7 +62,14 @@ def test_xcopa_must_name_its_training_set() -> None:
 
 
 def test_a_file_without_facts_is_refused_with_its_line(tmp_path: Path) -> None:
-    row = {"model": "mbert", "regime": "full", "method": "m", "task": "xnli", "metric": "accuracy", "values": {"en": 1.0}}
+    row = {
+        "model": "mbert",
+        "regime": "full",
+        "method": "m",
+        "task": "xnli",
+        "metric": "accuracy",
+        "values": {"en": 1.0},
+    }
     group = {"table": "t", "source": "s", "confidence": "seen", "scale": "percent", "rows": [row]}
     content = {"paper": "p2020", "citation": "P", "url": ["u"], "rank": 1, "tables": [group]}
     text = yaml.safe_dump(content, sort_keys=False)
@@ -188,7 +195,10 @@ def compared(folders: Callable[..., Any], committed: list[Reported]) -> Callable
         assert profile is not None
         task = load_all(Task, CONFIGS / "tasks")["xcopa"]
         comparer, result = Comparer(committed, "xlmr-base", found, profile), task_result(found, task)
-        return {line.language: line for line in (*comparer.languages(result, "accuracy"), *comparer.averages(result, "accuracy"))}
+        return {
+            line.language: line
+            for line in (*comparer.languages(result, "accuracy"), *comparer.averages(result, "accuracy"))
+        }
 
     return make
 

@@ -21,8 +21,8 @@ from xlt.regimes import Bottleneck, FisherUnfreezing, Frozen, Full, GradualUnfre
 from xlt.training.fisher import Labels, drawing, fisher_traces, relabelled
 from xlt.training.loop import Settings, fit
 from xlt.training.objectives import SUMS, loss_parts
-from xlt.training.run import TRAINED, train
 from xlt.training.plugins import make_schedule
+from xlt.training.run import TRAINED, train
 from xlt.training.unfreezing import Fisher, Gradual, outside_layers, trained_layers
 
 LAYERS = 4
@@ -277,8 +277,8 @@ def test_the_trace_of_drawn_labels_by_hand() -> None:
 
 
 def test_one_pass_a_batch_measures_all_of_its_examples() -> None:
-    # w = 0, x = 1 and 3 in one batch: the sum of the gradients is (+-1 +-3) / 2, its square 4 or 1, half of that per example: 2 or
-    # 0.5, in the mean 1.25, which is what the two examples apart give.
+    # w = 0, x = 1 and 3 in one batch: the sum of the gradients is (+-1 +-3) / 2, its square 4 or 1, half of that per
+    # example: 2 or 0.5, in the mean 1.25, which is what the two examples apart give.
     pair = [(1, 0), (3, 0)]
     assert {round(traced(0.0, [pair], "sampled", str(seed)), 4) for seed in range(20)} == {0.5, 2.0}
     assert traced(0.0, 1000 * [pair], "sampled") == pytest.approx(1.25, abs=0.1)

@@ -1,4 +1,4 @@
-"""What of a protocol decides whether two scores are the same quantity, as data: stated for a published number, read off a run.
+"""What decides whether two scores are the same quantity, as data: stated for a published number, read off a run's config.
 
 A file of ``configs/reported`` states facts for all of its numbers, for those of one model, for a table or for a row; the
 nearest statement counts. ``unstated`` says that the source does not say: such a fact is no reason against a comparison,

@@ -49,8 +49,9 @@ class Row(Strict):
     """One row of a published table: values by language, null where the row has a cell that could not be read.
 
     ``method`` is the row's name as printed; ``regime`` is the regime it stands for, null when there is none.
-    ``protocol``: facts in which it differs from its table (xlt.results.protocol_facts). ``spread``: the standard deviation between runs that verification uses, for recorded values
-    only (``statistics.moderated``); it is known with ``freedom`` degrees of freedom, that of averages with another number.
+    ``protocol``: facts in which it differs from its table (xlt.results.protocol_facts). ``spread``: the standard deviation
+    between runs that verification uses, for recorded values only (``statistics.moderated``); it is known with ``freedom``
+    degrees of freedom, that of averages with another number.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""The trace of the Fisher information of parts of a model, which decides the next layer of FUN (Liu et al. 2024, section 3.3).
+"""The trace of the Fisher information of parts of a model: what decides the next layer of FUN (Liu et al. 2024, section 3.3).
 
 For labels drawn from the model's own distribution p(y | x) it is the mean over examples of E |d log p(y | x)|^2. Such
 gradients have the mean zero and are independent of each other, so the expected squared norm of their sum over a batch is the
