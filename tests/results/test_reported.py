@@ -163,6 +163,13 @@ def test_committed_files_name_known_things(committed: list[Reported]) -> None:
     assert all(entry.metric in tasks[str(entry.task)].metrics for entry in comparable)
 
 
+def test_no_number_stands_twice(committed: list[Reported]) -> None:
+    places = [
+        (e.table, e.method, e.model, e.regime, e.task, e.language, e.metric, e.paper, e.average_over) for e in committed
+    ]
+    assert [place for place in set(places) if places.count(place) > 1] == []
+
+
 def test_gaps_are_named(committed: list[Reported]) -> None:
     gaps = [entry for entry in committed if entry.value is None]
     assert ("ruder2021_xtreme_r", "xnli") in {(entry.paper, entry.task) for entry in gaps}
@@ -181,6 +188,10 @@ def test_gaps_are_named(committed: list[Reported]) -> None:
         (("xlmr-large", "full", "udpos", "avg", "f1"), 73.8),
         (("xlmr-base", "full", "xnli", "sw", "accuracy"), 66.5),
         (("xlmr-base", "lora", "mlqa", "en", "f1"), 80.04),
+        (("xlmr-base", "full", "pawsx", "fr", "accuracy"), 88.0),  # EuroBERT's table
+        (("xlmr-base", "full", "udpos", "wo", "accuracy"), 26.12),  # xpos
+        (("xlmr-base", "full", "mewslix", "avg", "map@20"), 42.09),  # mGTE's table
+        (("minilm", "full", "tydiqa", "avg", "f1"), 63.0),  # mmBERT's table
         (("e5-small-plain", "untuned", "tatoeba", "zh", "accuracy_into_english"), 92.4),
         (("e5-small-plain", "untuned", "tatoeba", "sw", "accuracy_into_english"), 75.8974),
     ],
