@@ -77,12 +77,12 @@ class PublishedExtents(Extents):
 
     def train(self, files: FileSet, recipe: Recipe, cap: int | None) -> Extent:
         """A training set as large as published."""
-        return self._extent(recipe, self._size(TRAINING + recipe.name, "train", recipe.language, cap))
+        return self._extent(recipe, self._size(TRAINING + set_of(recipe), "train", recipe.language, cap))
 
     def test(self, files: FileSet, spec: Spec, language: str, cap: int | None) -> Extent:
         """A test set as large as published; for a recipe its development set."""
         if isinstance(spec, Recipe):
-            return self._extent(spec, self._size(TRAINING + spec.name, "dev", language, cap))
+            return self._extent(spec, self._size(TRAINING + set_of(spec), "dev", language, cap))
         return self._extent(spec, self._size(spec.name.removesuffix("-pairs"), "test", language, cap))
 
     def candidates(self, files: FileSet, task: Task) -> Extent:
@@ -97,9 +97,14 @@ class PublishedExtents(Extents):
 
     def _extent(self, spec: Spec, examples: int) -> Extent:
         lengths = self.planning.lengths
-        own = lengths.get(spec.name.removesuffix("-pairs")) or lengths[spec.family]
+        own = lengths.get(set_of(spec).removesuffix("-pairs")) or lengths[spec.family]
         tokens = examples * own.rows * own.tokens
         return Extent(examples, tokens, tokens * own.spread)
+
+
+def set_of(spec: Spec) -> str:
+    """The name under which sizes and lengths of a task, or of a recipe's training set, are listed."""
+    return (spec.training_set if isinstance(spec, Recipe) else None) or spec.name
 
 
 def show_published(arguments: Namespace) -> None:

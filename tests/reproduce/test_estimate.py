@@ -271,6 +271,9 @@ def test_trainings_of_liu_et_al_in_the_plan() -> None:
     assert settings("liu-madx-gradual", "copa-alone") == (5000, 64, 1e-5, "constant")
     assert runs["liu-madx", "copa-alone"].tasks == ["xcopa"] and ("liu-madx", "copa") not in runs
     assert [stage.recipe.name for stage in runs["madx", "copa"].stages] == ["siqa", "copa"]
+    # 400 examples in batches of 64, 5,000 times: 6.25 steps an epoch
+    alone = run_work(runs["liu-madx", "copa-alone"], PublishedExtents.read(ROOT / "configs"), MINI)
+    assert alone.steps == pytest.approx(5000 * 400 / 64)
     lora = runs["liu-lora", "mnli"].regime.tuning
     assert (lora.kind, lora.rank, lora.alpha) == ("lora", 8, 8) if lora.kind == "lora" else False
 
