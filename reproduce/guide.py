@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from estimate import BYTES, amount, duration, shape_said
-from published import Cost, gpu_hours
+from published import Cost, gpu_hours, paper_runs
 from pydantic import Field
 from speed import gpu_speed, load_gpu
 from tabulate import tabulate
 
 from xlt.config import Model, Strict, load, load_all
 from xlt.errors import InputError
+from xlt.results import runs as run_folders
 from xlt.results.claims import Claim
 from xlt.results.figures import difference
+from xlt.results.protocol_facts import facts_of_run, reason_against
 from xlt.results.reported import AVERAGE, Reported, load_reported
 from xlt.results.statistics import half_width, prediction_scale
+from xlt.runs import RunConfig
 
 GPU, MODEL, PILOT = "a100", "xlmr-base", "e5-small"
 SEEDS = 5
@@ -100,7 +103,7 @@ def fields(configs: Path) -> dict[str, str]:
         "experiments": experiments(costs, recorded, gpu.title),
         "claims": claims_table(tested, recorded),
         "not_covered": "\n".join(f"- {c.claim} Reason: {c.not_covered}." for c in claims.values() if c.not_covered),
-        "reported": reported(entries),
+        "reported": reported(entries, paper_runs(configs, MODEL)),
         "cells": f"{sum(each.regime is not None for each in entries):,}",
     }
 
@@ -142,19 +145,36 @@ def _range(found: Found) -> str:
     return f"{difference(found.low)} to {difference(found.high)}"
 
 
-def reported(entries: Sequence[Reported]) -> str:
-    """Published averages with a standard deviation, and the tolerance of a comparison with five seeds."""
+def reported(entries: Sequence[Reported], runs: Sequence[RunConfig]) -> str:
+    """Published averages with a standard deviation that a run's protocol is that of, and the tolerance with five seeds."""
     rows = []
     for each in entries:
-        if each.language != AVERAGE or each.regime is None or not each.std or each.seeds is None or each.incompatible:
+        if each.language != AVERAGE or not each.std or each.seeds is None:
+            continue
+        command = next((f"`make {run.regime.name}`" for run in runs if compares(each, run)), None)
+        if command is None:
             continue
         error, freedom = prediction_scale(SEEDS, None, each.seeds, each.std, 0.5, 1)
         tolerance = half_width(error, freedom, 0.95)
         over = each.average_over if isinstance(each.average_over, str) else f"{len(each.average_over or ())} languages"
         value = f"{each.value:.1f} ± {tolerance:.1f}"
         source = f"{each.citation.split(',')[0]}, {each.table}"
-        rows.append([f"`make {each.regime}`", each.task or "", each.metric, str(over), value, source])
+        rows.append([command, each.task or "", each.metric, str(over), value, source])
     return _table(["Command", "Task", "Metric", "Over", "Expected", "Source"], rows)
+
+
+def compares(entry: Reported, run: RunConfig) -> bool:
+    """Whether a run is of an average's method and, as far as is known, of its protocol."""
+    if entry.task not in run.tasks or entry.regime not in (run.regime.name, run.regime.method):
+        return False
+    ours = facts_of_run(results_view(run), entry.task)
+    over = entry.averages_over(run.languages[entry.task]) or set(run.languages[entry.task])
+    return reason_against(entry.facts, ours, entry.metric, over, run.fallbacks()) is None
+
+
+def results_view(run: RunConfig) -> run_folders.RunConfig:
+    """A run's config as tables read it."""
+    return run_folders.RunConfig.model_validate(run.model_dump(mode="json"))
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xlt.errors import InputError
 from xlt.regimes import Intermediate, Regime
 from xlt.runs import Mixture, Named, run_dir
 
@@ -21,6 +22,11 @@ def add_mixture(planner: Planner, regime: Regime, before: Intermediate, seed: in
         text = {} if before.masked_text is None else planner.raw_text()
         if None in stages or (before.masked_text is not None and not text):
             return None
+        if constant := [name for name in before.recipes if planner.recipes[name].decay != "linear"]:
+            raise InputError(
+                f"regime {regime.name}: intermediate.recipes: tasks that are trained together share one linear decay; "
+                f"expected recipes with decay linear, got {', '.join(constant)}"
+            )
         titles = [planner.recipes[name].title for name in before.recipes]
         planner.runs[folder] = planner.run_config(
             owner.plain(),

@@ -13,13 +13,13 @@ from jobs import Job
 from language_adapter_plan import raw_text, why_no_adapters, with_language_adapters
 from lexical_plan import add_lexical
 from mixture_plan import add_mixture
-from rates import learning_rate
+from rates import batch_size, epochs, learning_rate
 
-from xlt.config import Caps, ForRecipe, Model, Profile, Recipe, Source, Task
+from xlt.config import Caps, Model, Profile, Recipe, Source, Task
 from xlt.data.sources import locate
 from xlt.errors import InputError
 from xlt.lexical import LexicalConfig, job_dir
-from xlt.regimes import SMOOTHED, Regime, Robustness, Synonyms
+from xlt.regimes import SMOOTHED, Copies, Regime, Robustness, Synonyms
 from xlt.runs import (
     Augmentation,
     Evaluation,
@@ -104,14 +104,13 @@ class Planner:
         """One training with every value resolved, or None when its training files or its neighbours' file are absent."""
         train = self.find(self.sources(recipe.name, "train", recipe.sources), recipe.language, "train")
         augmentation = self.augmentation(recipe, regime.robustness, seed)
-        if train is None or (isinstance(regime.robustness, Synonyms) and augmentation is None):
+        if train is None or (isinstance(regime.robustness, Copies) and augmentation is None):
             return None
         dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
-        own = self.model.recipes.get(recipe.name, ForRecipe())
         resolved = recipe.model_copy(
             update={
-                "epochs": self.profile.epochs.get(recipe.name, self.profile.epochs.get("default", recipe.epochs)),
-                "batch_size": own.batch_size or self.model.batch_size or recipe.batch_size,
+                "epochs": epochs(recipe, regime, self.profile),
+                "batch_size": batch_size(recipe, regime, self.model),
             }
         )
         return Stage(
@@ -124,12 +123,19 @@ class Planner:
         )
 
     def augmentation(self, recipe: Recipe, noise: Robustness | None, seed: int) -> Augmentation | None:
-        """The noisy copies of a recipe's training set that RS-DA asks for; None without the file of neighbours."""
-        if not isinstance(noise, Synonyms) or not (self.data / noise.neighbours).is_file():
+        """The copies of a recipe's training set that a regime asks for; for RS-DA none without the file of neighbours."""
+        if not isinstance(noise, Copies):
             return None
-        digest = self.digests(self.data / noise.neighbours)
-        files = FileSet(format="neighbours", files=[noise.neighbours], sha256={noise.neighbours: digest})
+        files = self.neighbours(noise.neighbours) if isinstance(noise, Synonyms) else None
+        if isinstance(noise, Synonyms) and files is None:
+            return None
         return Augmentation(neighbours=files, copies=noise.copies_of(recipe.name), seed=seed)
+
+    def neighbours(self, path: str) -> FileSet | None:
+        """The file of synonyms below the data folder, if it is there."""
+        if not (self.data / path).is_file():
+            return None
+        return FileSet(format="neighbours", files=[path], sha256={path: self.digests(self.data / path)})
 
     def chain(self, recipe: Recipe) -> list[Recipe]:
         """A recipe and those that must be trained before it, in order."""
@@ -268,7 +274,16 @@ class Planner:
         if regime.tuning.kind == "head":  # theirs is one factor on all similarities, which changes no ranking
             tasks = [task for task in tasks if self.recipes[task.recipe].family not in ("lareqa", "mewslix")]
         voted = regime.smoothing is not None  # answers and rankings cannot be voted on
-        return [task for task in tasks if task.recipe == recipe and (task.family in SMOOTHED or not voted)]
+        own = [task for task in tasks if self.serving(regime, task) == recipe]
+        return [task for task in own if task.family in SMOOTHED or not voted]
+
+    def serving(self, regime: Regime, task: Task) -> str:
+        """The recipe that trains a regime for a task: the task's own, or the one the regime has in its place."""
+        name = regime.instead.get(task.recipe, task.recipe)
+        where = f"regime {regime.name}: instead"
+        if self.recipe(name, where).family != self.recipes[task.recipe].family:
+            raise InputError(f"{where}: expected a recipe of the family of {task.recipe}, got {name}")
+        return name
 
     def in_benchmark(self, task: Task) -> bool:
         """Whether a task belongs to the profile's benchmark and is evaluated in every run of its recipe."""
@@ -300,7 +315,7 @@ class Planner:
             self.without_runs[regime.name] = reason
             return folders
         frozen = regime.tuning.kind == "frozen"
-        recipes = ["none"] if frozen else sorted({task.recipe for task in self.tasks.values()})
+        recipes = ["none"] if frozen else sorted({self.serving(regime, task) for task in self.tasks.values()})
         for seed in self.seeds[:1] if frozen else self.seeds:  # nothing random happens without training
             name = regime.lexical
             if name is not None and add_lexical(self, name, seed, f"regime {regime.name}") is None:

@@ -17,9 +17,8 @@ from speed import Gpu, gpu_speed
 
 from xlt.config import Recipe, Source, Strict, Task, load
 from xlt.errors import InputError
-from xlt.regimes import Robustness, Synonyms
 from xlt.results.sizes_table import TRAINING, Sizes
-from xlt.runs import Augmentation, FileSet
+from xlt.runs import FileSet, RunConfig
 
 
 class Length(Strict):
@@ -66,12 +65,9 @@ class PublishedPlanner(Planner):
                 return FileSet(format=source.format, files=[f"{split}/{language}"], sha256={})
         return None
 
-    def augmentation(self, recipe: Recipe, noise: Robustness | None, seed: int) -> Augmentation | None:
-        """With a stand-in for the file of neighbours."""
-        if not isinstance(noise, Synonyms):
-            return None
-        files = FileSet(format="neighbours", files=[noise.neighbours], sha256={})
-        return Augmentation(neighbours=files, copies=noise.copies_of(recipe.name), seed=seed)
+    def neighbours(self, path: str) -> FileSet | None:
+        """A stand-in for the file of synonyms."""
+        return FileSet(format="neighbours", files=[path], sha256={})
 
 
 class PublishedExtents(Extents):
@@ -89,12 +85,12 @@ class PublishedExtents(Extents):
 
     def train(self, files: FileSet, recipe: Recipe, cap: int | None) -> Extent:
         """A training set as large as published."""
-        return self._extent(recipe, self._size(TRAINING + recipe.name, "train", recipe.language, cap))
+        return self._extent(recipe, self._size(TRAINING + set_of(recipe), "train", recipe.language, cap))
 
     def test(self, files: FileSet, spec: Spec, language: str, cap: int | None) -> Extent:
         """A test set as large as published; for a recipe its development set."""
         if isinstance(spec, Recipe):
-            return self._extent(spec, self._size(TRAINING + spec.name, "dev", language, cap))
+            return self._extent(spec, self._size(TRAINING + set_of(spec), "dev", language, cap))
         return self._extent(spec, self._size(spec.name.removesuffix("-pairs"), "test", language, cap))
 
     def candidates(self, files: FileSet, task: Task) -> Extent:
@@ -109,12 +105,17 @@ class PublishedExtents(Extents):
 
     def _extent(self, spec: Spec, examples: int) -> Extent:
         lengths = self.planning.lengths
-        name = spec.name.removesuffix("-pairs")
+        name = set_of(spec).removesuffix("-pairs")
         own = lengths.get(name) or lengths.get(spec.family)
         if own is None:
             raise InputError(f"lengths: expected an entry for {name} or its family {spec.family}; add one", self.path)
         tokens = examples * own.rows * own.tokens
         return Extent(examples, tokens, tokens * own.spread)
+
+
+def set_of(spec: Spec) -> str:
+    """The name under which sizes and lengths of a task, or of a recipe's training set, are listed."""
+    return (spec.training_set if isinstance(spec, Recipe) else None) or spec.name
 
 
 def show_published(arguments: Namespace) -> None:
@@ -129,6 +130,15 @@ def show_published(arguments: Namespace) -> None:
     print(
         "no data folder yet: counted for all official files, in the sizes that their owners give; make data fetches them"
     )
+
+
+def paper_runs(configs: Path, model: str) -> list[RunConfig]:
+    """The runs of the paper profile with its first seed, with every official file there."""
+    with TemporaryDirectory() as folder:
+        arguments = Namespace(
+            configs=configs, profile="paper", data=folder, root=Path(folder), model=model, seeds="1", all_rows=True
+        )
+        return list(build(arguments, PublishedPlanner)[0].runs.values())
 
 
 def gpu_hours(configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, bool]]) -> dict[tuple[str, bool], Cost]:

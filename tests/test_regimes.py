@@ -54,6 +54,7 @@ ROBUSTNESS: dict[str, Values] = {
     "adversarial": {"kind": "adversarial", "radius": 0.1, "step_size": 0.05},
     "random": {"kind": "random", "radius": 0.1},
     "synonyms": {"kind": "synonyms", "copies": {"default": 3}},
+    "repeated": {"kind": "repeated", "copies": {"default": 3}},
 }
 SMOOTHING: dict[str, Values] = {"none": None, "votes": {"sigma": 0.1}}
 UNFREEZING: dict[str, Values] = {"none": None, "gradual": {"kind": "gradual"}, "fisher": {"kind": "fisher"}}
@@ -181,10 +182,14 @@ def test_a_contradiction_names_the_file_and_the_line_of_the_key(
     ("axis", "value", "message"),
     [
         ("tuning", {"kind": "prefix"}, "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora'"),
-        ("robustness", {"kind": "fgsm"}, "robustness.kind: expected one of 'adversarial', 'random', 'synonyms', got 'fgsm'"),
+        ("robustness", {"kind": "fgsm"}, "robustness.kind: expected one of 'adversarial', 'random', 'synonyms', 'repeated'"),
         ("unfreezing", {"kind": "random"}, "unfreezing.kind: expected one of 'gradual', 'fisher', got 'random'"),
-        ("unfreezing", {"kind": "gradual", "share": 1.0}, "unfreezing.share: expected less than 1, got 1.0"),
-        ("unfreezing", {"kind": "gradual", "every": 3}, "unknown key unfreezing.every"),
+        ("unfreezing", {"kind": "gradual", "share": 1.0}, "unfreezing.gradual.share: expected less than 1, got 1.0"),
+        ("unfreezing", {"kind": "gradual", "every": 3}, "unknown key unfreezing.gradual.every"),
+        ("unfreezing", {"kind": "gradual", "batches": 3}, "unknown key unfreezing.gradual.batches"),
+        ("unfreezing", {"kind": "fisher", "interval": {"squad": 3}}, "unfreezing.fisher.interval: expected an entry default"),
+        ("robustness", {"kind": "repeated", "copies": {"mnli": 3}}, "robustness.repeated: copies: expected an entry default"),
+        ("training", {"mnli": {"epoch": 3}}, "unknown key training.mnli.epoch"),
         ("intermediate", {"recipes": []}, "intermediate.recipes: List is expected to have at least 1 item"),
         ("intermediate", {"recipes": ["mnli"], "transfer": "copy"}, "intermediate.transfer: expected one of 'continue', "),
         ("tuning", {"kind": "lora", "layers": [1, 1]}, "tuning.lora.layers: expected distinct values, got 1, 1"),

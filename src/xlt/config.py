@@ -101,7 +101,11 @@ class Task(Input):
 
 
 class Recipe(Input):
-    """A training set in the source language with the published hyper-parameters that go with it."""
+    """A training set in the source language with the published hyper-parameters that go with it.
+
+    ``after``: the recipe that is trained before it. ``training_set``: the name of the set, where several recipes train on it.
+    ``decay``: how the learning rate goes on after the warm-up, linearly down to 0 or not at all.
+    """
 
     name: str
     title: str
@@ -109,6 +113,8 @@ class Recipe(Input):
     language: str = "en"
     sources: dict[Literal["train", "dev"], list[Source]]
     after: str | None = None
+    training_set: str | None = None
+    decay: Literal["linear", "constant"] = "linear"
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: dict[Literal["full", "adapter", "lora"], Rate]

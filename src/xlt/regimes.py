@@ -64,7 +64,7 @@ class LoRA(Strict):
 
     kind: Literal["lora"]
     rank: int = Field(default=8, ge=1)
-    alpha: float = Field(default=16, gt=0)
+    alpha: float = Field(default=8, gt=0)
     targets: list[Literal["q", "k", "v", "intermediate", "output"]] = Field(default=["q", "v"], min_length=1)
     layers: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, min_length=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -165,19 +165,17 @@ class RandomPerturbation(Strict):
     radius: float = Field(gt=0)
 
 
-class Synonyms(Strict):
-    """Randomized smoothing by data augmentation, RS-DA (Huang et al. 2021, section 3.2).
+class Copies(Strict):
+    """What trains on several copies of each example: how many, and for how many epochs, by recipe.
 
-    Each training example becomes ``copies`` (by recipe, or ``default``) seeded copies in which every word is a uniform
-    draw from itself and its neighbours. ``neighbours``: the JSON file of word -> neighbours below the data folder.
+    ``copies``: by recipe, or ``default``. ``epochs``: by recipe, in place of the recipe's own; an epoch has all copies.
     """
 
-    kind: Literal["synonyms"]
     copies: dict[str, Annotated[int, Field(ge=1)]]
-    neighbours: str = "robust/counterfitted_neighbors.json"
+    epochs: dict[str, Annotated[int, Field(ge=1)]] = Field(default={})
 
     @model_validator(mode="after")
-    def _has_default(self) -> Synonyms:
+    def _has_default(self) -> Copies:
         if "default" not in self.copies:
             raise ValueError("copies: expected an entry default")
         return self
@@ -187,7 +185,24 @@ class Synonyms(Strict):
         return self.copies.get(recipe, self.copies["default"])
 
 
-Robustness = Adversarial | RandomPerturbation | Synonyms
+class Synonyms(Copies):
+    """Randomized smoothing by data augmentation, RS-DA (Huang et al. 2021, section 3.2).
+
+    Each training example becomes seeded copies in which every word is a uniform draw from itself and its neighbours.
+    ``neighbours``: the JSON file of word -> neighbours below the data folder.
+    """
+
+    kind: Literal["synonyms"]
+    neighbours: str = "robust/counterfitted_neighbors.json"
+
+
+class Repeated(Copies):
+    """The control of RS-DA: as many copies, epochs and updates, and every copy is the example as it stands."""
+
+    kind: Literal["repeated"]
+
+
+Robustness = Adversarial | RandomPerturbation | Synonyms | Repeated
 
 
 class Smoothing(Strict):
@@ -208,20 +223,70 @@ SMOOTHED = ("classification", "choice", "tagging")
 """Task families whose predictions can be voted on; a smoothed regime is evaluated on no others."""
 
 
-class Unfreezing(Strict):
-    """When the layers' trained parts are unfrozen (Liu et al. 2024): from the top down, or by Fisher information.
+Steps = Annotated[int, Field(ge=1)]
 
-    ``interval``: optimizer steps between one layer and the next. A training too short for that unfreezes its layers
-    evenly, so that all are unfrozen after ``share`` of its steps.
+
+class LayerByLayer(Strict):
+    """Layers whose trained parts start frozen, but the top one, and join the training one by one (Liu et al. 2024).
+
+    ``interval``: optimizer steps between one layer and the next; by training set, with ``default`` for the others, or one
+    number for all. A training too short for that unfreezes its layers evenly, so that all are unfrozen after ``share`` of
+    its steps.
     """
 
-    kind: Literal["gradual", "fisher"]
-    interval: int = Field(default=100, ge=1)
+    interval: Steps | dict[str, Steps] = 800
     share: float = Field(default=0.2, gt=0, lt=1)
+
+    @field_validator("interval")
+    @classmethod
+    def _has_default(cls, interval: int | dict[str, int]) -> int | dict[str, int]:
+        if isinstance(interval, dict) and "default" not in interval:
+            raise ValueError("expected an entry default")
+        return interval
+
+    def interval_of(self, training_set: str) -> int:
+        """Optimizer steps between two layers in the training on a set."""
+        if isinstance(self.interval, int):
+            return self.interval
+        return self.interval.get(training_set, self.interval["default"])
+
+
+class GradualUnfreezing(LayerByLayer):
+    """From the top layer down (Howard & Ruder 2018, section 3.3; Liu et al. 2024 for adapters)."""
+
+    kind: Literal["gradual"]
+
+
+class FisherUnfreezing(LayerByLayer):
+    """Each time the layer with the largest trace of Fisher information: FUN (Liu et al. 2024, section 3.3).
+
+    ``labels``: whose labels the gradients are of: ``sampled`` from the model's own distribution (the paper's definition), its
+    ``mode`` (the released code), or the ``gold`` ones (the empirical Fisher information). ``batches``: how many a measurement
+    reads, at most as many as there are steps between two layers.
+    """
+
+    kind: Literal["fisher"]
+    labels: Literal["sampled", "mode", "gold"] = "sampled"
+    batches: int = Field(default=41, ge=1)
+
+
+Unfreezing = GradualUnfreezing | FisherUnfreezing
+
+
+class Training(Strict):
+    """What a regime does otherwise in one recipe than the recipe says; a model's own rates and batch come before it."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
 
 
 class Regime(Strict):
-    """A row of the tables: one point on the four axes; ``lexical`` names a config of configs/lexical that comes first."""
+    """A row of the tables: one point on the four axes; ``lexical`` names a config of configs/lexical that comes first.
+
+    ``training``: by recipe, what is trained otherwise. ``instead``: recipe -> the recipe that serves its tasks in its place.
+    ``method``: the regime that this one is with other settings; published numbers of that regime are held against it too.
+    """
 
     name: str
     title: str
@@ -231,7 +296,10 @@ class Regime(Strict):
     intermediate: Intermediate | None = None
     robustness: Annotated[Robustness, Field(discriminator="kind")] | None = None
     smoothing: Smoothing | None = None
-    unfreezing: Unfreezing | None = None
+    unfreezing: Annotated[Unfreezing, Field(discriminator="kind")] | None = None
+    training: dict[str, Training] = Field(default={})
+    instead: dict[str, str] = Field(default={})
+    method: str | None = None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Regime:
@@ -246,7 +314,7 @@ class Regime(Strict):
 
     def axes(self) -> dict[str, object]:
         """The regime without its names: two regimes with equal axes are the same method."""
-        return self.model_dump(mode="json", exclude={"name", "title", "description"})
+        return self.model_dump(mode="json", exclude={"name", "title", "description", "method"})
 
 
 @dataclass(frozen=True)

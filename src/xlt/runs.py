@@ -37,9 +37,9 @@ class FileSet(Strict):
 
 
 class Augmentation(Strict):
-    """RS-DA: every training example becomes ``copies`` noisy copies; ``neighbours`` is the file that words are drawn from."""
+    """Every training example becomes ``copies`` copies; for RS-DA noisy ones, with words from the file ``neighbours``."""
 
-    neighbours: FileSet
+    neighbours: FileSet | None
     copies: int
     seed: int
 

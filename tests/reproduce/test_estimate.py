@@ -18,12 +18,13 @@ from xlt.data.loading import load_split, sample
 from xlt.data.records import Choice, Passage, Question
 from xlt.errors import InputError
 from xlt.lexical import read_job
-from xlt.runs import LanguageAdapterConfig, read_run
+from xlt.runs import Augmentation, LanguageAdapterConfig, RunConfig, read_run
 
 sys.path.append(str(ROOT / "reproduce"))
 from estimate import shape_said
 from extents import Extent, Extents, rows_of, windows
-from speed import CORE, CORE_FACTOR, ENOUGH, cpu_speed, fit, gpu_speed, leave_one_out, load_gpu
+from published import Planning, PublishedExtents, paper_runs
+from speed import CORE, CORE_FACTOR, ENOUGH, Speed, cpu_speed, fit, gpu_speed, leave_one_out, load_gpu
 from workload import Shape, Work, language_adapter_work, lexical_work, make_shape, run_work, shape_of
 
 MINI = make_shape(width=16, layers=2, inner=32, vocabulary=200)
@@ -208,18 +209,73 @@ def test_few_runs_scale_the_model_and_none_leave_it() -> None:
 def test_a_gpu_prints_what_it_assumes() -> None:
     gpu = load_gpu("a100", ROOT / "configs" / "gpus.yaml")
     speed = gpu_speed(gpu)
-    assert speed.training == pytest.approx(0.3 * 19.5e12)
+    assert speed.training == pytest.approx(0.3 * 312e12)
     for said in (
         "FLOP model only, within a factor of 3",
-        "float32",
-        "30 %",
-        "19.5 TFLOP/s",
-        "50 ms",
+        "bfloat16 at 30 % of the NVIDIA A100 (SXM, 80 GB)'s 312 TFLOP/s",
+        "19 ms (14 to 25, counted, not measured)",
         "no GPU was measured",
     ):
         assert said in speed.basis
     with pytest.raises(InputError, match=r"GPU: expected one of a100, h100, got tpu; add it to gpus.yaml"):
         load_gpu("tpu", ROOT / "configs" / "gpus.yaml")
+
+
+def test_a_step_takes_the_host_s_time_or_its_arithmetic() -> None:
+    speed = Speed(training=1e12, prediction=2e12, step=0.02, factor=3.0, basis="by hand")
+    # 1,000 steps of 20 ms are 20 s, longer than 4e12 operations (4 s); 40e12 take 40 s. Prediction of 6e12: 3 s.
+    assert speed.seconds(Work(training=4e12, prediction=6e12, steps=1000)) == pytest.approx(23.0)
+    assert speed.seconds(Work(training=40e12, prediction=6e12, steps=1000)) == pytest.approx(43.0)
+
+
+def test_the_cost_of_the_paper_profile_follows_its_configs() -> None:
+    planning = load(Planning, ROOT / "configs" / "planning.yaml")
+    protocol = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert f"{planning.sizes['candidates']:,} entities" in protocol
+    with_float32 = [
+        name for name in ("REPRODUCE.md", "docs/planning.md") if "without TF32" in (ROOT / name).read_text()
+    ]
+    assert with_float32 == []
+
+
+def paper_trainings() -> dict[tuple[str, str], RunConfig]:
+    """The runs of the paper profile that train, by regime and recipe."""
+    runs = paper_runs(ROOT / "configs", "xlmr-base")
+    return {(run.regime.name, run.recipe.name): run for run in runs if run.weights_of is None}
+
+
+def test_passes_of_robust_training_counted_in_steps() -> None:
+    # Robust-XLT: one epoch of three copies of MultiNLI's 392,702 pairs, three epochs of ten copies of PAWS-X's 49,401.
+    # Without: five epochs (XTREME). The control has as many updates as RS-DA.
+    runs = paper_trainings()
+    extents = PublishedExtents.read(ROOT / "configs")
+    passes = {"full": (5, 5), "full-rs-da": (3, 30), "full-longer": (3, 30), "adapter-longer": (3, 30)}
+    for regime, (mnli, pawsx) in passes.items():
+        for recipe, count, pairs in (("mnli", mnli, 392702), ("pawsx", pawsx, 49401)):
+            assert run_work(runs[regime, recipe], extents, MINI).steps == pytest.approx(count * pairs / 32)
+    assert runs["full-longer", "mnli"].stages[0].augmentation == Augmentation(neighbours=None, copies=3, seed=1)
+
+
+def test_trainings_of_liu_et_al_in_the_plan() -> None:
+    runs = paper_trainings()
+
+    def settings(regime: str, recipe: str) -> tuple[Any, ...]:
+        (stage,) = runs[regime, recipe].stages
+        return stage.recipe.epochs, stage.recipe.batch_size, stage.learning_rate, stage.recipe.decay
+
+    assert settings("madx-gradual", "squad") == (3, 32, 5e-4, "linear")  # XTREME's epochs, the rate of a schedule
+    assert settings("madx", "squad") == (3, 32, 2e-4, "linear")
+    assert settings("liu-madx-fisher", "squad") == (15, 32, 5e-4, "linear")
+    assert settings("liu-madx", "squad") == (15, 32, 2e-4, "linear")
+    assert settings("liu-lora-gradual", "mnli") == (15, 128, 5e-4, "linear")
+    assert settings("liu-madx-gradual", "copa-alone") == (5000, 64, 1e-5, "constant")
+    assert runs["liu-madx", "copa-alone"].tasks == ["xcopa"] and ("liu-madx", "copa") not in runs
+    assert [stage.recipe.name for stage in runs["madx", "copa"].stages] == ["siqa", "copa"]
+    # 400 examples in batches of 64, 5,000 times: 6.25 steps an epoch
+    alone = run_work(runs["liu-madx", "copa-alone"], PublishedExtents.read(ROOT / "configs"), MINI)
+    assert alone.steps == pytest.approx(5000 * 400 / 64)
+    lora = runs["liu-lora", "mnli"].regime.tuning
+    assert (lora.kind, lora.rank, lora.alpha) == ("lora", 8, 8) if lora.kind == "lora" else False
 
 
 def test_the_report_says_what_is_done_failed_and_left(
@@ -240,4 +296,4 @@ def test_the_report_says_what_is_done_failed_and_left(
     assert "done: 2 minutes of computing" in shown
     assert "within a factor of 2.3" in shown and "memory: " in shown
     make_plan(configs, mini_data, root, mini_encoder, "--show", "table2", *arguments, "--gpu", "a100")
-    assert "the NVIDIA A100 (SXM, 80 GB)'s 19.5 TFLOP/s" in capsys.readouterr().out
+    assert "the NVIDIA A100 (SXM, 80 GB)'s 312 TFLOP/s" in capsys.readouterr().out

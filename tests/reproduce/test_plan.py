@@ -139,7 +139,7 @@ def test_changed_data_changes_the_runs_that_read_it(plan: Plan, own_data: Path) 
     plan(data=own_data)
     changed = written(root)
     assert changed >= {*configs_of(*(f"{regime}/copa" for regime in FIVE)), "data-digests.json"}
-    assert not {name for name in changed if "/copa/" not in name} - {"data-digests.json"}
+    assert not {name for name in changed if "/copa" not in name} - {"data-digests.json"}
 
 
 def test_the_rules_make_the_upstream_run_first(plan: Plan) -> None:

@@ -20,7 +20,7 @@ from xlt.training.run import WEIGHTS, training_key, training_records
 from xlt.training.steps import make_context, predict_step, score_step, train_step
 
 FILE = "robust/counterfitted_neighbors.json"
-METHODS = [f"{tuning}-{method}" for tuning in ("full", "adapter") for method in ("adv", "rs-rp", "rs-da")]
+METHODS = [f"{tuning}-{method}" for tuning in ("full", "adapter") for method in ("adv", "rs-rp", "rs-da", "longer")]
 FAMILIES = ["pawsx", "copa", "udpos", "squad", "lareqa", "mewslix"]
 
 
@@ -72,7 +72,7 @@ def test_every_method_runs_from_training_to_scores(root: Path, data: Path, mini_
     scores = finish(context)
     assert set(scores["pawsx"]["metrics"]["accuracy"]) == {"en", "qaa"}
     trained = read_json(context.folder / "trained.json")["stages"]["pawsx"]
-    assert trained["examples"] == 8 * (10 if regime.endswith("rs-da") else 1)  # 8 is the cap
+    assert trained["examples"] == 8 * (10 if regime.endswith(("rs-da", "longer")) else 1)  # 8 is the cap
 
 
 @pytest.mark.parametrize("recipe", FAMILIES[1:])
@@ -82,6 +82,17 @@ def test_every_family_trains(root: Path, data: Path, mini_encoder: Path, regime:
     assert train_step(context) is not None
     history = read_json(context.folder / "trained.json")["stages"][recipe]
     assert history["steps"] > 0 and all(loss > 0 for loss in history["losses"])
+
+
+def test_the_control_trains_on_the_examples_as_they_stand_for_as_many_updates(
+    root: Path, data: Path, mini_encoder: Path
+) -> None:
+    contexts = [
+        open_run(root, f"{name}/pawsx/seed-1", data, mini_encoder) for name in ("full", "full-rs-da", "full-longer")
+    ]
+    plain, noisy, longer = (training_records(context.config.stages[0], context.data) for context in contexts)
+    assert longer == [record for record in plain for _ in range(10)]
+    assert len(noisy) == len(longer) and noisy != longer
 
 
 def test_methods_and_seeds_give_different_weights_and_repeat_themselves(

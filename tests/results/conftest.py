@@ -77,7 +77,10 @@ class Folders:
             "model": {"name": self.model, "title": f"the {self.model} encoder"},
             "profile": self.profile,
             "seed": seed,
-            "stages": [{"recipe": {"name": name}} for name in (["siqa", "copa"] if recipe == "copa" else [recipe])],
+            "stages": [
+                {"recipe": {"name": name, "batch_size": 32}}
+                for name in (["siqa", "copa"] if recipe == "copa" else [recipe] if tuning != "frozen" else [])
+            ],
             "tasks": names,
             "languages": {task: found[task] + absent.get(task, []) for task in names},
         }

@@ -39,7 +39,7 @@ def test_axes_and_sources_come_from_the_file(tmp_path: Path) -> None:
     assert cells(next(line for line in lines if line.startswith("| `one`"))) == [
         "`one`",
         "A title",
-        "lora (rank 4, alpha 16.0, targets q, dropout 0.0)",
+        "lora (rank 4, alpha 8.0, targets q, dropout 0.0)",
         "unfreezing: gradual (interval 9, share 0.2); lexical: tli",
     ]
     sources = [cells(line) for line in lines if line.startswith("| `one`")][1:]

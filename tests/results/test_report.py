@@ -105,6 +105,7 @@ def configs(tmp_path: Path) -> Path:
         "citation": f"Somebody 2024, {HOSTILE}",
         "url": ["arXiv:1"],
         "rank": 1,
+        "protocol": {"trained_on": ["mnli"], "epochs": "unstated", "checkpoint": "unstated"},
         "tables": [group],
     }
     (folder / "reported" / "somebody2024.yaml").write_text(yaml.safe_dump(paper), encoding="utf-8")

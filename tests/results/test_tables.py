@@ -45,7 +45,10 @@ def configs(tmp_path: Path) -> Path:
         entry | {"regime": "untuned", "task": "tatoeba", "values": {"de": 98.0, "fr": 90.0, "sw": 70.0, "fi": None}},
     ]
     group = {"table": "T", "source": "the paper", "confidence": "seen", "scale": "percent", "rows": rows}
-    paper = {"paper": "p", "citation": "P 2020", "url": ["https://example.org"], "rank": 1, "tables": [group]}
+    stated = {"trained_on": {"xnli": ["mnli"], "tatoeba": []}, "epochs": "unstated", "checkpoint": "unstated"}
+    stated |= {"pooling": "unstated", "layer": "unstated"}
+    paper = {"paper": "p", "citation": "P 2020", "url": ["https://example.org"], "rank": 1, "protocol": stated}
+    paper |= {"tables": [group]}
     (folder / "reported").mkdir()
     (folder / "reported" / "p.yaml").write_text(yaml.safe_dump(paper), encoding="utf-8")
     return folder

@@ -45,6 +45,7 @@ def write_report(
     row |= {"averages": [{"value": average, "over": ["en", "de"]}]} if average is not None else {}
     table = {"table": "1", "source": "the paper", "confidence": "seen", "scale": "percent", "rows": [row], **group}
     paper = {"paper": "some2020", "citation": "Some 2020", "url": ["https://example.org"], "rank": 1, "tables": [table]}
+    paper["protocol"] = {"trained_on": ["mnli"], "epochs": "unstated", "checkpoint": "unstated"}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "some2020.yaml").write_text(yaml.safe_dump(paper), encoding="utf-8")
     return folder

@@ -12,7 +12,7 @@ from xlt.data.records import Pair
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel, build_model
 from xlt.regimes import Bottleneck, Full, LoRA, Tuning
-from xlt.training.loop import Settings, fit, linear_schedule, make_optimizer
+from xlt.training.loop import Settings, constant_schedule, fit, linear_schedule, make_optimizer
 
 FULL = Full(kind="full")
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
@@ -52,6 +52,21 @@ def test_linear_schedule_by_hand() -> None:
     assert [linear_schedule(step, 4, 0) for step in range(5)] == [1, 0.75, 0.5, 0.25, 0]
     # two steps up, then from 1 down to 0 over the four that are left
     assert [linear_schedule(step, 6, 2) for step in range(7)] == [0.5, 1, 1, 0.75, 0.5, 0.25, 0]
+
+
+def test_a_constant_rate_stays_after_the_warm_up(mini_encoder: Path, features: list[Feature], monkeypatch: Any) -> None:
+    assert [constant_schedule(step, 2) for step in range(4)] == [0.5, 1, 1, 1]
+    assert constant_schedule(0, 0) == 1
+    rates = []
+
+    class Watch(torch.optim.AdamW):
+        def step(self, closure: Any = None) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Watch)
+    fit(model(mini_encoder), features, settings(epochs=2, batch_size=6, decay="constant"), None, title="t")
+    assert rates == 4 * [settings().learning_rate]
 
 
 def test_biases_and_norms_are_not_decayed(mini_encoder: Path) -> None:

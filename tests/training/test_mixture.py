@@ -17,7 +17,7 @@ from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.masked_lm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
-from xlt.regimes import Bottleneck, Full, Tuning, Unfreezing
+from xlt.regimes import Bottleneck, Full, GradualUnfreezing, Tuning
 from xlt.training import mixture
 from xlt.training.loop import Settings, make_optimizer
 from xlt.training.masked_text import MaskedText
@@ -234,7 +234,7 @@ def test_the_same_seed_gives_the_same_weights(mini_encoder: Path) -> None:
 
 def test_layers_are_unfrozen_in_a_mixture_too(mini_encoder: Path) -> None:
     both = Together(parts(mini_encoder, counts=(12, 6)), None)
-    schedule = Gradual(Unfreezing(kind="gradual", interval=4))
+    schedule = Gradual(GradualUnfreezing(kind="gradual"), 4, 1)
     histories = fit_together(both, None, 1.0, title="t", schedule=schedule)
     assert [entry.layer for entry in histories["a"].unfrozen] == [1, 0]
 

@@ -17,11 +17,13 @@ from xlt.evaluation.context import Context
 from xlt.modeling.heads import make_head
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
-from xlt.regimes import Bottleneck, Frozen, Full, LoRA, Tuning, Unfreezing
+from xlt.regimes import Bottleneck, FisherUnfreezing, Frozen, Full, GradualUnfreezing, LoRA, Regime, Tuning
+from xlt.training.fisher import Labels, drawing, fisher_traces, relabelled
 from xlt.training.loop import Settings, fit
 from xlt.training.objectives import SUMS, loss_parts
+from xlt.training.plugins import make_schedule
 from xlt.training.run import TRAINED, train
-from xlt.training.unfreezing import Fisher, Gradual, fisher_traces, outside_layers, trained_layers
+from xlt.training.unfreezing import Fisher, Gradual, outside_layers, trained_layers
 
 LAYERS = 4
 FULL = Full(kind="full")
@@ -68,11 +70,16 @@ def settings(**changes: Any) -> Settings:
 
 
 def gradual(interval: int, share: float = 0.9) -> Gradual:
-    return Gradual(Unfreezing(kind="gradual", interval=interval, share=share))
+    return Gradual(GradualUnfreezing(kind="gradual", share=share), interval, 1)
 
 
-def fisher(interval: int, share: float = 0.9) -> Fisher:
-    return Fisher(Unfreezing(kind="fisher", interval=interval, share=share))
+def fisher(interval: int, share: float = 0.9, labels: Labels = "gold", batches: int = 1) -> Fisher:
+    return Fisher(FisherUnfreezing(kind="fisher", share=share, labels=labels, batches=batches), interval, 1)
+
+
+def the_same(count: int) -> list[list[Feature]]:
+    """The batches to come where every one is all examples."""
+    return count * [FEATURES]
 
 
 def open_layers(model: TransferModel) -> list[int]:
@@ -101,7 +108,7 @@ def test_gradual_goes_from_the_top_down_one_layer_per_interval(tuning: Tuning) -
     model, schedule = build(tuning), gradual(3)
     seen, outside = [], []
     for step in range(12):
-        schedule.before_step(model, FEATURES, step, 100)
+        schedule.before_step(model, the_same, step, 100)
         seen.append(open_layers(model))
         outside.append(all(p.requires_grad for p in outside_layers(model)))
         assert all(p.requires_grad for p in model.head.parameters())
@@ -128,7 +135,7 @@ def test_a_short_training_unfreezes_evenly_within_its_share(
 ) -> None:
     model, schedule = build(), gradual(interval, share)
     for step in range(total):
-        schedule.before_step(model, FEATURES, step, total)
+        schedule.before_step(model, the_same, step, total)
     assert [entry.step for entry in schedule.unfrozen] == expected
     assert [entry.layer for entry in schedule.unfrozen] == [3, 2, 1, 0]
 
@@ -140,12 +147,12 @@ def test_frozen_parameters_do_not_move_decay_or_cost_and_start_afresh(tuning: Tu
     with_grad: list[set[str]] = []
 
     class Watch(Gradual):
-        def before_step(self, model: TransferModel, features: Any, step: int, total: int) -> None:
+        def before_step(self, model: TransferModel, upcoming: Any, step: int, total: int) -> None:
             states.append(model.trained_state())
             with_grad.append({n for n, p in model.trained_parameters().items() if p.grad is not None})
-            super().before_step(model, features, step, total)
+            super().before_step(model, upcoming, step, total)
 
-    schedule = Watch(Unfreezing(kind="gradual", interval=3, share=0.9))
+    schedule = Watch(GradualUnfreezing(kind="gradual", share=0.9), 3, 1)
     history = fit(model, FEATURES, settings(), None, title="t", schedule=schedule)
     states.append(model.trained_state())
     assert history.unfrozen == schedule.unfrozen
@@ -200,7 +207,7 @@ def test_autograd_stops_below_the_lowest_unfrozen_layer(tuning: Tuning) -> None:
     model, schedule = build(tuning), gradual(1)
     graphs = []
     for step in range(4):
-        schedule.before_step(model, FEATURES, step, 100)
+        schedule.before_step(model, the_same, step, 100)
         graphs.append(graph_layers(model))
     assert graphs == [{3}, {2, 3}, {1, 2, 3}, {0, 1, 2, 3}]
 
@@ -223,60 +230,158 @@ def by_hand(model: TransferModel, features: list[Feature]) -> dict[int, float]:
 def test_the_fisher_trace_is_the_mean_squared_gradient_of_each_example(tuning: Tuning) -> None:
     model = build(tuning)
     expected = by_hand(model, FEATURES)
-    given = fisher_traces(model, FEATURES, trained_layers(model))
+    given = fisher_traces(model, [FEATURES], trained_layers(model), "gold", "1")
     assert given == pytest.approx(expected, rel=1e-4)
     assert min(given.values()) > 0
     assert model.training
     assert all(p.grad is None for p in model.parameters())
 
 
-def test_the_trace_of_one_weight_by_hand() -> None:
-    # p(1) = sigmoid(w x). d/dw log p(y) = (y - p) x. At w = 0, p = 1/2, so each example adds x^2 / 4:
-    # x = 1 and x = 3 give (1 + 9) / 2 / 4 = 1.25. The squared gradient of the mean loss would be
-    # ((1/2 * 1 - 1/2 * 3) / 2)^2 = 0.25 for the labels 1 and 0.
-    class One(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.family = "classification"
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-            self.pad_id, self.device = 1, torch.device("cpu")
+class One(torch.nn.Module):
+    """Two labels, one weight w, one input x: p(1) = sigmoid(w x), so d/dw log p(y) = (y - p) x."""
 
-        def scores(self, rows: Any) -> Tensor:
-            x = rows.ids[:, :1].float()
-            return torch.cat([torch.zeros_like(x), self.weight * x], 1)
+    def __init__(self, weight: float = 0.0) -> None:
+        super().__init__()
+        self.family = "classification"
+        self.weight = torch.nn.Parameter(torch.tensor([weight]))
+        self.pad_id, self.device = 1, torch.device("cpu")
 
-    model: Any = One()
-    features = [Feature(0, rows=[[x]], types=[[0]], target=y) for x, y in ((1, 1), (3, 0))]
-    assert fisher_traces(model, features, {0: [model.weight]}) == pytest.approx({0: 1.25})
+    def scores(self, rows: Any) -> Tensor:
+        x = rows.ids[:, :1].float()
+        return torch.cat([torch.zeros_like(x), self.weight * x], 1)
 
 
-def test_fisher_takes_the_layer_with_the_largest_trace_each_time() -> None:
+def traced(weight: float, batches: list[list[tuple[int, int]]], labels: Labels, seed: str = "1") -> float:
+    """The trace of ``One`` on batches of (x, gold label)."""
+    model: Any = One(weight)
+    features = [[Feature(0, rows=[[x]], types=[[0]], target=y) for x, y in batch] for batch in batches]
+    return fisher_traces(model, features, {0: [model.weight]}, labels, seed)[0]
+
+
+def test_the_trace_of_gold_labels_by_hand() -> None:
+    # At w = 0, p = 1/2, so each example adds x^2 / 4, whatever its label: x = 1 and x = 3 give (1 + 9) / 2 / 4 = 1.25. The
+    # squared gradient of the mean loss would be ((1/2 * 1 - 1/2 * 3) / 2)^2 = 0.25 for the labels 1 and 0.
+    assert traced(0.0, [[(1, 1), (3, 0)]], "gold") == pytest.approx(1.25)
+
+
+def test_the_trace_of_drawn_labels_by_hand() -> None:
+    # E |d log p|^2 = p (1 - p) x^2, with x = 2 and w = log(3) / 2: p = 3/4, so 3/16 * 4 = 0.75. One draw gives
+    # (1 - p)^2 x^2 = 0.25 for the label 1 and p^2 x^2 = 2.25 for the label 0, the mode 0.25, the gold label 0 gives 2.25.
+    weight, batch = 0.5 * float(torch.tensor(3.0).log()), [(2, 0)]
+    assert traced(weight, [batch], "gold") == pytest.approx(2.25)
+    assert traced(weight, [batch], "mode") == pytest.approx(0.25)
+    draws = [traced(weight, [batch], "sampled", str(seed)) for seed in range(40)]
+    assert {round(draw, 4) for draw in draws} == {0.25, 2.25}
+    # 1,000 draws; one has the standard deviation 0.87, so their mean 0.027
+    assert traced(weight, 1000 * [batch], "sampled") == pytest.approx(0.75, abs=0.12)
+
+
+def test_one_pass_a_batch_measures_all_of_its_examples() -> None:
+    # w = 0, x = 1 and 3 in one batch: the sum of the gradients is (+-1 +-3) / 2, its square 4 or 1, half of that per
+    # example: 2 or 0.5, in the mean 1.25, which is what the two examples apart give.
+    pair = [(1, 0), (3, 0)]
+    assert {round(traced(0.0, [pair], "sampled", str(seed)), 4) for seed in range(20)} == {0.5, 2.0}
+    assert traced(0.0, 1000 * [pair], "sampled") == pytest.approx(1.25, abs=0.1)
+    assert traced(0.0, [[(1, 0)], [(3, 0)]], "sampled") == pytest.approx(1.25)
+
+
+def test_labels_are_drawn_from_the_model_s_distribution() -> None:
+    scores = torch.tensor([[[0.0, 1.0986]]]).expand(1, 4000, 2)  # odds of 1 to 3
+    drawn = drawing("sampled", "7")(scores)
+    assert drawn.shape == (1, 4000)
+    assert float(drawn.float().mean()) == pytest.approx(0.75, abs=0.03)
+    assert torch.equal(drawn, drawing("sampled", "7")(scores))
+    assert drawing("mode", "7")(scores).min() == 1
+
+
+@pytest.mark.parametrize("family", ["classification", "choice", "tagging", "span"])
+def test_every_family_has_labels_to_draw(family: str) -> None:
+    model = build(family=family).eval()
+    rows, targets = [[0, 11, 12, 2]], {"classification": 1, "choice": 0, "tagging": [-100, 1, 0, -100], "span": (1, 2)}
+    rows = 2 * rows if family == "choice" else rows
+    feature = Feature(0, rows=rows, types=[[0] * 4 for _ in rows], target=targets[family])
+    (found,) = relabelled(model, [feature], drawing("mode", "1"))
+    if family == "tagging":
+        assert found.target[0] == found.target[3] == -100
+        assert all(label in (0, 1) for label in found.target[1:3])
+    elif family == "span":
+        assert all(0 <= position < 4 for position in found.target)
+    else:
+        assert found.target in (0, 1)
+    assert min(fisher_traces(model, [[feature]], trained_layers(model), "sampled", "1").values()) > 0
+
+
+def test_fisher_begins_with_the_top_layer_and_takes_the_largest_trace_each_time() -> None:
     model, schedule = build(), fisher(5)
-    with torch.no_grad():  # the adapters of layers 1 and 2 see their gradient through a larger up-projection
-        for number, factor in ((1, 40.0), (2, 10.0)):
+    with torch.no_grad():  # the adapters of layers 0 and 1 see their gradient through a larger up-projection
+        for number, factor in ((0, 40.0), (1, 10.0)):
             for name, parameter in model.trained_parameters().items():
                 if f".layer.{number}." in name and "adapter_up.weight" in name:
                     parameter.mul_(factor)
     traces = by_hand(model, FEATURES)  # nothing is trained here: the same at every step
-    expected = []
-    left = set(range(LAYERS))
+    expected: list[Any] = [(0, 3, None)]
+    left = set(range(LAYERS)) - {3}
     for step in range(16):
-        if step % 5 == 0:
+        if step in (5, 10, 15):
             best = max(left, key=lambda n: traces[n])
             left.remove(best)
             expected.append((step, best, pytest.approx(traces[best], rel=1e-4)))
-        schedule.before_step(model, FEATURES, step, 1000)
+        schedule.before_step(model, the_same, step, 1000)
         assert set(open_layers(model)) == set(range(LAYERS)) - left
     assert [(entry.step, entry.layer, entry.trace) for entry in schedule.unfrozen] == expected
     assert [entry.layer for entry in schedule.unfrozen] != [3, 2, 1, 0]
 
 
+@pytest.mark.parametrize(("interval", "batches", "read"), [(5, 3, 3), (5, 41, 5), (1, 41, 1)])
+def test_a_measurement_reads_as_many_batches_as_asked_but_no_more_than_an_interval_has(
+    interval: int, batches: int, read: int
+) -> None:
+    asked: list[int] = []
+
+    def upcoming(count: int) -> list[list[Feature]]:
+        asked.append(count)
+        return count * [FEATURES[:2]]
+
+    model, schedule = build(), fisher(interval, labels="sampled", batches=batches)
+    for step in range(interval + 1):
+        schedule.before_step(model, upcoming, step, 1000)
+    assert asked == [read]
+
+
+def test_the_batches_measured_are_those_that_are_trained_on_next() -> None:
+    seen: list[list[int]] = []
+    promised: dict[int, list[list[int]]] = {}
+
+    class Watch(Fisher):
+        def before_step(self, model: TransferModel, upcoming: Any, step: int, total: int) -> None:
+            promised[step] = [[feature.rows[0][1] for feature in batch] for batch in upcoming(4)]
+            seen.append(promised[step][0])
+            super().before_step(model, upcoming, step, total)
+
+    schedule = Watch(FisherUnfreezing(kind="fisher", share=0.9, batches=4), 3, 1)
+    fit(build(), FEATURES, settings(), None, title="t", schedule=schedule)  # 3 batches an epoch, 4 epochs
+    assert sorted(token for batch in seen[:3] for token in batch) == [10 + i for i in range(12)]
+    assert promised[1] == seen[1:5]  # two of this epoch, two of the next
+
+
+def test_the_interval_is_that_of_the_training_set() -> None:
+    given = {"kind": "gradual", "interval": {"squad": 100, "mnli": 800, "copa": 1000, "default": 800}}
+    regime = Regime.model_validate(
+        {"name": "x", "title": "x", "description": "x", "tuning": {"kind": "lora"}, "unfreezing": given}
+    )
+    found = {name: make_schedule(regime, name, 1) for name in ("squad", "copa", "udpos")}
+    assert {name: schedule.steps for name, schedule in found.items() if isinstance(schedule, Gradual)} == {
+        "squad": 100, "copa": 1000, "udpos": 800
+    }  # fmt: skip
+
+
 def test_measuring_fisher_draws_no_random_numbers() -> None:
-    model, schedule = build(), fisher(5)
+    model, schedule = build(), fisher(5, labels="sampled", batches=2)
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    schedule.before_step(model, FEATURES, 0, 1000)
+    schedule.before_step(model, the_same, 0, 1000)
+    schedule.before_step(model, the_same, 5, 1000)
     assert torch.equal(torch.rand(4), expected)
 
 
@@ -305,19 +410,19 @@ def test_a_dual_encoder_s_batch_counts_as_one_example() -> None:
     layers = trained_layers(model)
     expected = {n: sum(float((p.grad**2).sum()) for p in ps if p.grad is not None) for n, ps in layers.items()}
     model.zero_grad(set_to_none=True)
-    assert fisher_traces(model, features, layers) == pytest.approx(expected, rel=1e-4)
+    assert fisher_traces(model, [features], layers, "sampled", "1") == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_schedule_that_is_first_asked_later_catches_up() -> None:
     model, schedule = build(), gradual(3)  # a mixture may start with batches of masked text
-    schedule.before_step(model, FEATURES, 4, 100)
+    schedule.before_step(model, the_same, 4, 100)
     assert open_layers(model) == [2, 3]
     assert [(entry.step, entry.layer) for entry in schedule.unfrozen] == [(4, 3), (4, 2)]
 
 
 def test_nothing_to_unfreeze_is_an_input_error() -> None:
     with pytest.raises(InputError, match="expected trained parameters in the encoder's layers"):
-        gradual(3).before_step(build(Frozen(kind="frozen")), FEATURES, 0, 10)
+        gradual(3).before_step(build(Frozen(kind="frozen")), the_same, 0, 10)
 
 
 @pytest.mark.parametrize("regime", ["adapter-gradual", "adapter-fisher", "full-gradual", "lora-gradual"])
@@ -326,7 +431,8 @@ def test_a_run_records_the_order(open_run: Callable[[str], Context], regime: str
     model = train(context)
     recorded = read_json(context.folder / TRAINED)["stages"]["udpos"]["unfrozen"]
     assert recorded[0]["step"] == 0
-    assert all((entry["trace"] is not None) == (regime == "adapter-fisher") for entry in recorded)
+    assert recorded[0]["trace"] is None  # the top layer is open from the start
+    assert all((entry["trace"] is not None) == (regime == "adapter-fisher") for entry in recorded[1:])
     assert set(model.trained_state()) == model.trainable
 
 

@@ -39,7 +39,7 @@ def load_neighbours(path: Path) -> Neighbours:
 
 
 def augment(records: Sequence[Record], neighbours: Neighbours, copies: int, seed: int) -> list[Record]:
-    """``copies`` noisy copies of each training record in place of it; same seed, same copies.
+    """``copies`` noisy copies of each training record in place of it (equal ones without neighbours); same seed, same copies.
 
     Candidate entities (Mewsli-X) and candidate passages (LAReQA) stay as they are: they are what a query is matched
     with, and copies of one right answer must remain equal, or each would count as a wrong answer to the others' queries.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xlt.results.aggregate import Stat, TaskResult, summarize
+from xlt.results.protocol_facts import Facts, facts_of_run, reason_against
 from xlt.results.reported import AVERAGE, Reported, matches
 from xlt.results.runs import Regime, RunProfile
 
@@ -66,15 +67,44 @@ class Comparer:
             return ANOTHER_WORLD
         if result.split != entry.split:
             return f"{result.split} split scored"
-        if entry.incompatible is not None:
-            return entry.incompatible
+        if reason := self._another_protocol(result.task, languages, entry):
+            return reason
         if entry.language == AVERAGE and entry.averages_over(result.expected) != frozenset(languages):
             return "average over other languages"
         return None
 
-    def _entries(self, task: str, language: str, metric: str) -> list[Reported]:
+    def _facts(self, task: str) -> tuple[Facts | None, dict[str, str]]:
+        """The facts of the runs that score a task, and the languages that had no adapter of their own in them."""
+        runs = [run for run in self.regime.runs if task in run.planned.tasks and run.config is not None]
+        served = [run.provenance.language_fallbacks for run in runs if run.provenance is not None]
+        ours = facts_of_run(runs[0].config, task) if runs and runs[0].config is not None else None
+        return ours, {code: by for found in served for code, by in found.items()}
+
+    def _another_protocol(self, task: str, languages: Sequence[str], entry: Reported) -> str | None:
+        """What the facts of a published number and of the runs say against a comparison."""
+        ours, fallbacks = self._facts(task)
+        if ours is None or entry.world is not None:
+            return None
+        return reason_against(entry.facts, ours, entry.metric, languages, fallbacks)
+
+    def _entries(self, result: TaskResult, language: str, metric: str) -> list[Reported]:
+        """Every entry for a cell, the nearest protocol first: those of the regime, and published ones of its method."""
+        task, method = result.task, self.regime.method
         found = matches(self.reported, self.model, self.regime.name, task, language, metric)
-        return [entry for entry in found if entry.world is None or self.world is not None]
+        if method is not None:
+            others = matches(self.reported, self.model, method, task, language, metric)
+            found += [entry for entry in others if entry.world is None]
+        known = [entry for entry in found if entry.world is None or self.world is not None]
+        return sorted(known, key=lambda entry: (entry.value is None, self._distance(result, entry)))
+
+    def _distance(self, result: TaskResult, entry: Reported) -> int:
+        """0 for a number of the runs' protocol, 1 with their training sets but otherwise another, 2 with others."""
+        over = entry.averages_over(result.expected) if entry.language == AVERAGE else {entry.language}
+        languages = result.languages if over is None else sorted(over)
+        if self._another_protocol(result.task, languages, entry) is None:
+            return 0
+        ours, _ = self._facts(result.task)
+        return 1 if ours is not None and entry.facts.trained_on == ours.trained_on else 2
 
     def lost(self, result: TaskResult) -> list[str]:
         """The languages with an expectation for this profile that the runs have no score in."""
@@ -96,7 +126,7 @@ class Comparer:
             measured = summarize(result.values[metric][code])
             if measured is None:
                 continue
-            entry = next(iter(self._entries(result.task, code, metric)), None)
+            entry = next(iter(self._entries(result, code, metric)), None)
             reason = self._reason(result, (code,), entry)
             lines.append(Comparison(result.task, metric, code, (code,), measured, result.n[code], entry, reason))
         return lines
@@ -108,7 +138,7 @@ class Comparer:
         there is no better one, as not comparable.
         """
         best: dict[frozenset[str] | None, Reported] = {}
-        for entry in self._entries(result.task, AVERAGE, metric):
+        for entry in self._entries(result, AVERAGE, metric):
             best.setdefault(entry.averages_over(result.expected), entry)
         everything = frozenset(result.languages)
         subsets = {over: entry for over, entry in best.items() if over is not None and over < everything}

@@ -157,7 +157,7 @@ def _comparison(line: Comparison) -> dict[str, Any]:
         "languages": line.languages,
         "measured": asdict(line.measured),
         "n": line.n,
-        "reported": None if line.reported is None else asdict(line.reported),
+        "reported": None if line.reported is None else line.reported.as_json(),
         "not_comparable": line.reason,
         "difference": line.difference,
     }
@@ -174,7 +174,7 @@ def benchmark_json(table: BenchmarkTable, document: Document, reported: list[Rep
     for name, by_task in table.results.items():
         known = {
             task: [
-                asdict(entry)
+                entry.as_json()
                 for metric in table.tasks[task].metrics
                 for entry in _averages(reported, table, name, metric, task)
             ]

@@ -302,7 +302,7 @@ def table_json(table: LexicalTable, page: Document) -> str:
         for name, by_task in table.results.items()
     }
     head = {"table": table.config.name, "title": page.title, "header": dict(page.header), "notes": page.notes}
-    reported = [asdict(entry) for entry in table.reported]
+    reported = [entry.as_json() for entry in table.reported]
     return to_json(
         head
         | {"lexical": lexical, "injected": table.injected, "scores": scores, "twins": table.twins, "reported": reported}

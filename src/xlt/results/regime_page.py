@@ -29,6 +29,7 @@ VALUES: dict[str, dict[str, Mapping[str, object] | str]] = {
         "adversarial": {"kind": "adversarial", "radius": 0.1, "step_size": 0.1},
         "random": {"kind": "random", "radius": 0.1},
         "synonyms": {"kind": "synonyms", "copies": {"default": 3}},
+        "repeated": {"kind": "repeated", "copies": {"default": 3}},
     },
     "smoothing": {"votes": {"sigma": 0.1}},
     "unfreezing": {"gradual": {"kind": "gradual"}, "fisher": {"kind": "fisher"}},
@@ -73,7 +74,7 @@ def _table(headers: list[str], rows: list[list[str]]) -> str:
 def _row(regime: Regime) -> list[str]:
     """Name, title, tuning, and the other axes' values that are not the default."""
     axes = regime.axes()
-    others = [f"{axis}: {_short(axes[axis])}" for axis in VALUES if axes[axis] is not None]
+    others = [f"{axis}: {_short(axes[axis])}" for axis in (*VALUES, "training", "instead") if axes[axis]]
     return [f"`{regime.name}`", regime.title, _short(axes["tuning"]), "; ".join(others)]
 
 
@@ -81,7 +82,7 @@ def _short(value: Any) -> str:
     """A value of an axis in one line, its kind first, settings that are not given left out."""
     if not isinstance(value, Mapping):
         return str(value)
-    given = {key: each for key, each in value.items() if each is not None}
+    given = {key: each for key, each in value.items() if each not in (None, {})}
     kind = given.pop("kind", None)
     rest = ", ".join(f"{key} {_plain(each)}" for key, each in given.items())
     return " ".join(part for part in (kind, f"({rest})" if kind and rest else rest) if part)
@@ -89,7 +90,7 @@ def _short(value: Any) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"{key}={_plain(each)}" for key, each in value.items())
+        return " ".join(f"{key}={_plain(each)}" for key, each in value.items() if each is not None)
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

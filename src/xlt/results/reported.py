@@ -9,14 +9,16 @@ eleven and over twelve languages, and they are not the same quantity.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from xlt.config import Strict, load_yaml, parse
 from xlt.errors import InputError
+from xlt.results.protocol_facts import Facts, Protocol, lacking, merged
+from xlt.yaml_files import line_of
 
 AVERAGE = "avg"
 Over = Literal["with-en", "without-en", "as printed"]
@@ -47,9 +49,9 @@ class Row(Strict):
     """One row of a published table: values by language, null where the row has a cell that could not be read.
 
     ``method`` is the row's name as printed; ``regime`` is the regime it stands for, null when there is none.
-    ``incompatible`` says for a language (or ``avg``) why its value was measured another way and must not be compared; a
-    text says it of every cell. ``spread``: the standard deviation between runs that verification uses, for recorded values
-    only (``statistics.moderated``); it is known with ``freedom`` degrees of freedom, that of averages with another number.
+    ``protocol``: facts in which it differs from its table (xlt.results.protocol_facts). ``spread``: the standard deviation
+    between runs that verification uses, for recorded values only (``statistics.moderated``); it is known with ``freedom``
+    degrees of freedom, that of averages with another number.
     """
 
     model: str
@@ -63,7 +65,7 @@ class Row(Strict):
     spread: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     freedom: Freedom | None = None
     averages: list[Average] = Field(default_factory=list)
-    incompatible: dict[str, str] | str = Field(default_factory=dict)
+    protocol: Facts | None = None
     note: str | None = None
 
     @model_validator(mode="after")
@@ -80,10 +82,6 @@ class Row(Strict):
                 raise ValueError(f"expected {name} of given values only, got one for {', '.join(sorted(unknown))}")
         if (self.freedom is None) != (not self.spread):
             raise ValueError("expected spread and freedom together")
-        if isinstance(self.incompatible, str):
-            return self
-        if unknown := set(self.incompatible) - set(self.values) - ({AVERAGE} if self.averages else set()):
-            raise ValueError(f"expected incompatible to name given cells, not {', '.join(sorted(unknown))}")
         return self
 
 
@@ -99,6 +97,7 @@ class Group(Strict):
     scale: Literal["percent", "cosine"]
     profile: str = "paper"
     split: Literal["dev", "test"] = "test"
+    protocol: Protocol | None = None
     note: str | None = None
     rows: list[Row]
 
@@ -126,13 +125,17 @@ class Recorded(Strict):
 
 
 class Paper(Strict):
-    """One file. ``rank`` orders papers that report the same cell: 1 is this artifact's protocol, higher is further."""
+    """One file. ``rank`` orders papers that report the same cell: 1 is this artifact's protocol, higher is further.
+
+    ``protocol``: the facts of all its numbers (xlt.results.protocol_facts); a table or row says where it differs.
+    """
 
     paper: str
     citation: str = Field(min_length=1)
     url: list[str] = Field(default_factory=list)
     rank: int = Field(ge=1)
     recorded: Recorded | None = None
+    protocol: Protocol | None = None
     tables: list[Group]
 
     @model_validator(mode="after")
@@ -180,11 +183,15 @@ class Reported:
     profile: str
     source: str
     confidence: str
-    incompatible: str | None
+    facts: Facts
     note: str | None
     spread: float | None = None
     freedom: float | None = None
     world: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The number with all that is known of it, as JSON-like values."""
+        return {**asdict(self), "facts": self.facts.stated()}
 
     def averages_over(self, expected: Sequence[str]) -> frozenset[str] | None:
         """The languages of a printed average, given those of the task; None when the source does not say."""
@@ -223,8 +230,22 @@ class _Cell(NamedTuple):
     over: tuple[str, ...] | str | None = None
 
 
+def row_facts(paper: Paper, group: Group, row: Row) -> Facts:
+    """The facts of a row's numbers."""
+    return merged([paper.protocol, group.protocol, row.protocol], row.model, row.task)
+
+
+def _refuse_without_facts(paper: Paper, path: Path) -> None:
+    """Every published value of a task needs the facts that decide what it may be compared with; a named gap has none."""
+    for number, group in enumerate(paper.tables):
+        for place, row in enumerate(group.rows):
+            if row.task is None or group.confidence == "not found" or paper.recorded is not None:
+                continue
+            if message := lacking(row.task, row_facts(paper, group, row)):
+                raise InputError(message, path, line_of(path, ("tables", number, "rows", place)))
+
+
 def _entry(paper: Paper, group: Group, row: Row, cell: _Cell) -> Reported:
-    why = row.incompatible
     return Reported(
         paper=paper.paper,
         citation=paper.citation,
@@ -245,7 +266,7 @@ def _entry(paper: Paper, group: Group, row: Row, cell: _Cell) -> Reported:
         profile=group.profile,
         source=group.source,
         confidence=group.confidence,
-        incompatible=why if isinstance(why, str) else why.get(cell.language),
+        facts=row_facts(paper, group, row),
         note=" ".join(text for text in (group.note, row.note) if text) or None,
         spread=cell.spread,
         freedom=cell.freedom,
@@ -257,14 +278,15 @@ def load_reported(folder: Path) -> list[Reported]:
     """Read every file of ``configs/reported``, in name order.
 
     Raises:
-        InputError: with file and line, for a value without a source or scale, a value off its scale, an unknown key,
-            or a file whose ``paper`` is not its name.
+        InputError: with file and line, for a value without a source, scale or the facts of its protocol, a value off its
+            scale, an unknown key, or a file whose ``paper`` is not its name.
     """
     entries: list[Reported] = []
     for path in sorted(folder.glob("*.yaml")):
         paper = parse(Paper, load_yaml(path), path)
         if paper.paper != path.stem:
             raise InputError(f"paper: expected {path.stem} (the file's name), got {paper.paper}", path)
+        _refuse_without_facts(paper, path)
         entries.extend(_flatten(paper))
     return entries
 
@@ -272,20 +294,7 @@ def load_reported(folder: Path) -> list[Reported]:
 def matches(
     reported: Iterable[Reported], model: str, regime: str, task: str, language: str, metric: str
 ) -> list[Reported]:
-    """Every entry for a cell, best first: comparable values, others, gaps; then by the paper's rank and confidence."""
+    """Every entry for a cell: values, then gaps; by the paper's rank and confidence."""
     key = (model, regime, task, language, metric)
     found = [e for e in reported if (e.model, e.regime, e.task, e.language, e.metric) == key]
-    return sorted(
-        found, key=lambda e: (e.value is None, e.incompatible is not None, e.rank, _TRUST.index(e.confidence), e.paper)
-    )
-
-
-def find(
-    reported: Iterable[Reported], model: str, regime: str, task: str, language: str, metric: str
-) -> Reported | None:
-    """The entry a cell is compared with (the first of ``matches``), which may be a gap; None when nothing is known.
-
-    For an average (``language="avg"``) compare ``averages_over`` with the languages at hand before using the value.
-    """
-    found = matches(reported, model, regime, task, language, metric)
-    return found[0] if found else None
+    return sorted(found, key=lambda e: (e.value is None, e.rank, _TRUST.index(e.confidence), e.paper))

@@ -157,18 +157,38 @@ class RunModel(Loose):
 
     name: str
     title: str
+    pooling: str | None = None
+    retrieval_prefix: str | None = None
+    retrieval_layer: int | None = None
 
 
 class RunRecipe(Loose):
     """The recipe of one stage of a run."""
 
     name: str
+    training_set: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
 
 
 class RunStage(Loose):
-    """One training of a run; XCOPA's runs have two."""
+    """One training of a run; a run on Social IQa and then COPA has two."""
 
     recipe: RunRecipe
+    learning_rate: float | None = None
+
+
+class RunTask(Loose):
+    """A task as a run is evaluated on it."""
+
+    name: str
+    normalization: str | None = None
+
+
+class RunEvaluation(Loose):
+    """One evaluation of a run."""
+
+    task: RunTask
 
 
 class RunConfig(Loose):
@@ -179,6 +199,7 @@ class RunConfig(Loose):
     profile: RunProfile
     seed: int
     stages: list[RunStage] = []
+    evaluations: list[RunEvaluation] = []
     languages: dict[str, list[str]]
 
 
@@ -225,6 +246,11 @@ class Regime:
     def finished(self) -> list[Run]:
         """The runs that have scores."""
         return [run for run in self.runs if run.scores is not None]
+
+    @property
+    def method(self) -> str | None:
+        """The regime whose published numbers it is held against too, where it is that method with other settings."""
+        return next((run.config.regime.get("method") for run in self.runs if run.config is not None), None)
 
     @property
     def frozen(self) -> bool:

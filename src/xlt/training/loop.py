@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,10 @@ from xlt.training.step import Batch, MicroBatches, Perturbation, take_step
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hyper-parameters of one training. ``token_budget`` bounds a micro-batch and does not change the result."""
+    """Hyper-parameters of one training. ``token_budget`` bounds a micro-batch and does not change the result.
+
+    ``decay``: whether the learning rate falls linearly to 0 after the warm-up or stays ``constant``.
+    """
 
     epochs: int
     batch_size: int
@@ -38,6 +41,7 @@ class Settings:
     max_grad_norm: float
     seed: int
     token_budget: int = 4096
+    decay: Literal["linear", "constant"] = "linear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,16 @@ class Unfrozen:
     trace: float | None
 
 
+Upcoming = Callable[[int], list[list[Feature]]]
+"""The next so many batches of a training, that of the coming step first."""
+
+
 class Schedule(Protocol):
     """A way of unfreezing: which of the trained parameters get gradients at a step. ``unfrozen`` is what happened."""
 
     unfrozen: list[Unfrozen]
 
-    def before_step(self, model: TransferModel, features: Sequence[Feature], step: int, total: int) -> None:
+    def before_step(self, model: TransferModel, upcoming: Upcoming, step: int, total: int) -> None:
         """Set ``requires_grad`` of the model's trained parameters for step ``step`` (from 0) of ``total``."""
 
 
@@ -101,6 +109,11 @@ def linear_schedule(step: int, total: int, warmup: int) -> float:
     if step < warmup:
         return (step + 1) / max(1, warmup)
     return max(0.0, (total - step) / max(1, total - warmup))
+
+
+def constant_schedule(step: int, warmup: int) -> float:
+    """Factor of the learning rate at ``step`` (from 0): linear up over ``warmup`` steps, then 1."""
+    return min(1.0, (step + 1) / max(1, warmup))
 
 
 def fit(
@@ -213,14 +226,29 @@ class _Training:
         done = self.history.steps - self.epoch * self.per_epoch
         return epoch_batches(len(self.features), self.settings.batch_size, self.settings.seed, self.epoch)[done:]
 
+    def upcoming(self, count: int) -> list[list[Feature]]:
+        """The next ``count`` batches, those of the epochs to come after those of this one."""
+        batches = self.batches_left()
+        later = self.epoch + 1
+        while len(batches) < count:
+            batches += epoch_batches(len(self.features), self.settings.batch_size, self.settings.seed, later)
+            later += 1
+        return [[self.features[i] for i in batch] for batch in batches[:count]]
+
+    def rate_factor(self, step: int) -> float:
+        """Factor of the learning rate at a step."""
+        if self.settings.decay == "constant":
+            return constant_schedule(step, self.warmup)
+        return linear_schedule(step, self.total, self.warmup)
+
     def step(self, batch: Sequence[int]) -> float:
         """One optimizer step; returns its loss."""
         step, model = self.history.steps, self.model
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * linear_schedule(step, self.total, self.warmup)
+            group["lr"] = self.settings.learning_rate * self.rate_factor(step)
         chosen = [self.features[i] for i in batch]
         if self.schedule is not None:
-            self.schedule.before_step(model, chosen, step, self.total)
+            self.schedule.before_step(model, self.upcoming, step, self.total)
         draw_apart(self.settings.seed, step, self.perturbation)
         parts = partial(own_losses, model, chosen)
         loss = take_step(

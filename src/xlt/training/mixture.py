@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -254,7 +255,8 @@ class _Loop:
                 self.perturbation,
             )
             if self.schedule is not None:
-                self.schedule.before_step(model, chosen, self.done, len(self.order))
+                own_batches = partial(self._upcoming, number)
+                self.schedule.before_step(model, own_batches, self.done, len(self.order))
             parts = partial(own_losses, model, chosen)
         draw_apart(own.seed, self.done, perturbation)
         batch = Batch(model, parts, chosen, self.title, self.done)
@@ -263,6 +265,10 @@ class _Loop:
         self.histories[number].seconds += time.perf_counter() - started
         self.histories[number].steps += 1
         self.done += 1
+
+    def _upcoming(self, number: int, count: int) -> list[list[Feature]]:
+        """The next ``count`` batches of a part."""
+        return list(islice(self.together.parts[number].batches(self.histories[number].steps), count))
 
     def end_epoch(self, scores: Mapping[int, float]) -> None:
         """Note the losses and the development scores of the parts, and keep the weights of the best mean so far."""

@@ -19,8 +19,8 @@ PERTURBATIONS: dict[type, Callable[[Any, Any, int], Perturbation]] = {
     RandomPerturbation: RandomNoise,
 }
 """Config class -> (its values, tokenizer, seed) -> what perturbs a training step."""
-SCHEDULES: dict[str, Callable[[Any], Schedule]] = {"gradual": Gradual, "fisher": Fisher}
-"""Kind -> its values -> when layers are unfrozen."""
+SCHEDULES: dict[str, Callable[[Any, int, int], Schedule]] = {"gradual": Gradual, "fisher": Fisher}
+"""Kind -> (its values, interval, seed) -> when layers are unfrozen."""
 
 
 def make_perturbation(regime: Regime, tokenizer: Any, seed: int) -> Perturbation | None:
@@ -29,6 +29,7 @@ def make_perturbation(regime: Regime, tokenizer: Any, seed: int) -> Perturbation
     return None if make is None else make(regime.robustness, tokenizer, seed)
 
 
-def make_schedule(regime: Regime) -> Schedule | None:
-    """When layers are unfrozen, or None for all at once."""
-    return None if regime.unfreezing is None else SCHEDULES[regime.unfreezing.kind](regime.unfreezing)
+def make_schedule(regime: Regime, training_set: str, seed: int) -> Schedule | None:
+    """When layers are unfrozen in the training on a set, or None for all at once."""
+    settings = regime.unfreezing
+    return None if settings is None else SCHEDULES[settings.kind](settings, settings.interval_of(training_set), seed)

@@ -88,7 +88,8 @@ def training_records(stage: Stage, data: Path) -> list[Any]:
     noise = stage.augmentation
     if noise is None:
         return records
-    return augment(records, load_neighbours(data / noise.neighbours.files[0]), noise.copies, noise.seed)
+    neighbours = {} if noise.neighbours is None else load_neighbours(data / noise.neighbours.files[0])
+    return augment(records, neighbours, noise.copies, noise.seed)
 
 
 def _clean_records(stage: Stage, data: Path) -> list[Any]:
@@ -145,6 +146,7 @@ def settings_of(stage: Stage, context: Context) -> Settings:
         max_grad_norm=stage.recipe.max_grad_norm,
         seed=context.config.seed,
         token_budget=context.budget,
+        decay=stage.recipe.decay,
     )
 
 
@@ -185,7 +187,7 @@ def train(context: Context, keeper: Keeper | None = None) -> TransferModel:
             development(stage, model, tokenizer, context),
             title=f"{config.regime.name} {stage.recipe.name} seed {config.seed}",
             perturbation=make_perturbation(config.regime, tokenizer, config.seed),
-            schedule=make_schedule(config.regime),
+            schedule=make_schedule(config.regime, stage.recipe.training_set or stage.recipe.name, config.seed),
             keeper=keeper,
         )
         tokens = sum(len(row) for feature in features for row in feature.rows)
@@ -214,7 +216,7 @@ def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) ->
         mixture.temperature,
         title=f"{config.regime.name} {'+'.join(part.name for part in parts)} seed {config.seed}",
         perturbation=make_perturbation(config.regime, tokenizer, config.seed),
-        schedule=make_schedule(config.regime),
+        schedule=make_schedule(config.regime, "default", config.seed),
         keeper=keeper,
     )
     tokens = {part.name: sum(len(row) for feature in part.features for row in feature.rows) for part in parts}
@@ -313,7 +315,7 @@ def save_atomic(state: dict[str, torch.Tensor], path: Path) -> None:
 def training_key(context: Context) -> str:
     """A hash of everything the weights of a run depend on; tasks, test caps and smoothed prediction are not part of it."""
     config = context.config
-    names = {"name", "title", "description", "smoothing"}
+    names = {"name", "title", "description", "method", "smoothing"}
     sources = {stage.recipe.language for stage in config.stages}
     made_from = [up.folder for up in config.upstream] + [folder for folder in [config.weights_of] if folder]
     return digest(

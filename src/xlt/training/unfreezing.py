@@ -1,31 +1,27 @@
-"""Scheduled unfreezing: layers start frozen and join the training one by one (Liu et al. 2024, sections 3 and 4).
+"""Scheduled unfreezing: layers start frozen and join the training one by one (Liu et al. 2024, section 3).
 
 ``gradual`` goes from the top layer down (Howard & Ruder 2018, section 3.3); ``fisher`` (the paper's FUN) takes, each time,
-the layer whose trained parameters have the largest trace of the empirical Fisher information. What the paper leaves open
-is decided and explained in docs/unfreezing.md.
+the layer whose trained parameters have the largest trace of Fisher information (xlt.training.fisher). Both begin with the top
+layer open. What the paper leaves open is decided and explained in docs/unfreezing.md.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel
 from xlt.modeling.parallel import from_first
-from xlt.regimes import Unfreezing
-from xlt.training.loop import Unfrozen
-from xlt.training.objectives import SUMS, loss_parts
+from xlt.regimes import FisherUnfreezing, LayerByLayer
+from xlt.training.fisher import Parts, fisher_traces
+from xlt.training.loop import Unfrozen, Upcoming
 
 LAYER = re.compile(r"\.layers?\.(\d+)\.")
 """Where the number of the layer stands in a parameter's name (``encoder.encoder.layer.3.output...``)."""
-Parts = Mapping[int, Sequence[nn.Parameter]]
 
 
 def trained_layers(model: TransferModel) -> dict[int, list[nn.Parameter]]:
@@ -55,23 +51,23 @@ def require(parameters: Sequence[nn.Parameter], wanted: bool) -> None:
 class Scheduled(ABC):
     """What both schedules share: how many layers are due at a step, and what freezing means. One object per training.
 
-    The first layer is unfrozen with the head at step 0, one more after every ``interval`` steps; what lies outside the
+    The top layer trains with the head from step 0, one more joins after every ``interval`` steps; what lies outside the
     layers comes with the last one. A frozen parameter has no gradient, so AdamW neither moves nor decays it and keeps no
     moments of it, and autograd does not go below the lowest unfrozen layer.
     """
 
-    def __init__(self, settings: Unfreezing) -> None:
-        self.settings = settings
+    def __init__(self, settings: LayerByLayer, interval: int, seed: int) -> None:
+        self.settings, self.steps, self.seed = settings, interval, seed
         self.unfrozen: list[Unfrozen] = []
 
     def interval(self, layers: int, total: int) -> float:
         """Steps between two layers: as configured, or less where ``share`` of ``total`` steps would not do for all."""
         if layers < 2:
-            return float(self.settings.interval)
-        return min(float(self.settings.interval), self.settings.share * total / (layers - 1))
+            return float(self.steps)
+        return min(float(self.steps), self.settings.share * total / (layers - 1))
 
-    def before_step(self, model: TransferModel, features: Sequence[Feature], step: int, total: int) -> None:
-        """Unfreeze the layers that are due at ``step`` (from 0) of ``total``; the first call freezes all others.
+    def before_step(self, model: TransferModel, upcoming: Upcoming, step: int, total: int) -> None:
+        """Unfreeze the layers that are due at ``step`` (from 0) of ``total``; the first call freezes all but the top one.
 
         Raises:
             InputError: no layer has trained parameters.
@@ -83,22 +79,24 @@ class Scheduled(ABC):
             for parameters in layers.values():
                 require(parameters, False)
             require(outside_layers(model), False)
-        due = min(len(layers), 1 + int(step / self.interval(len(layers), total)))
-        if len(self.unfrozen) < due:
-            self._unfreeze(model, features, step, due, layers)
-
-    def _unfreeze(self, model: TransferModel, features: Sequence[Feature], step: int, due: int, layers: Parts) -> None:
-        open_already = {entry.layer for entry in self.unfrozen}
-        frozen = {number: parameters for number, parameters in layers.items() if number not in open_already}
-        for number, trace in self.ranked(model, features, frozen)[: due - len(open_already)]:
-            require(layers[number], True)
-            self.unfrozen.append(Unfrozen(step, number, trace))
+            self._open(layers, step, max(layers), None)
+        interval = self.interval(len(layers), total)
+        due = min(len(layers), 1 + int(step / interval)) - len(self.unfrozen)
+        if due > 0:
+            open_already = {entry.layer for entry in self.unfrozen}
+            frozen = {number: parameters for number, parameters in layers.items() if number not in open_already}
+            for number, trace in self.ranked(model, upcoming, frozen, step, interval)[:due]:
+                self._open(layers, step, number, trace)
         if len(self.unfrozen) == len(layers):
             require(outside_layers(model), True)
 
+    def _open(self, layers: Parts, step: int, number: int, trace: float | None) -> None:
+        require(layers[number], True)
+        self.unfrozen.append(Unfrozen(step, number, trace))
+
     @abstractmethod
     def ranked(
-        self, model: TransferModel, features: Sequence[Feature], frozen: Parts
+        self, model: TransferModel, upcoming: Upcoming, frozen: Parts, step: int, interval: float
     ) -> list[tuple[int, float | None]]:
         """The frozen layers, the next one first, each with the figure that decided, if one did."""
 
@@ -107,49 +105,22 @@ class Gradual(Scheduled):
     """From the top layer down (Howard & Ruder 2018, section 3.3)."""
 
     def ranked(
-        self, model: TransferModel, features: Sequence[Feature], frozen: Parts
+        self, model: TransferModel, upcoming: Upcoming, frozen: Parts, step: int, interval: float
     ) -> list[tuple[int, float | None]]:
         """The frozen layers from the top down."""
         return [(number, None) for number in sorted(frozen, reverse=True)]
 
 
 class Fisher(Scheduled):
-    """By the trace of the empirical Fisher information on the batch of the step (Liu et al. 2024, section 4)."""
+    """By the trace of the Fisher information on the batches to come (FUN, Liu et al. 2024, section 3.3)."""
+
+    settings: FisherUnfreezing
 
     def ranked(
-        self, model: TransferModel, features: Sequence[Feature], frozen: Parts
+        self, model: TransferModel, upcoming: Upcoming, frozen: Parts, step: int, interval: float
     ) -> list[tuple[int, float | None]]:
         """The frozen layers by falling trace; of two with the same trace the higher one first."""
-        traces = from_first(fisher_traces, model, features, frozen)
+        batches = upcoming(max(1, min(self.settings.batches, int(interval))))
+        seed = f"{self.seed}/{step}"
+        traces = from_first(fisher_traces, model, batches, frozen, self.settings.labels, seed)
         return [(number, traces[number]) for number in sorted(frozen, key=lambda n: (-traces[n], -n))]
-
-
-def fisher_traces(model: TransferModel, features: Sequence[Feature], layers: Parts) -> dict[int, float]:
-    """The trace of the empirical Fisher information of each layer's parameters, estimated on ``features``.
-
-    It is the mean over examples of the squared L2 norm of the gradient of log p(gold label | example), taken without
-    dropout and without any perturbation of the input, so that no random number is drawn. The loss of a dual encoder
-    couples the examples of a batch; there the batch as a whole counts as one example.
-    """
-    units: list[Sequence[Feature]] = [[feature] for feature in features] if model.family in SUMS else [features]
-    flat = [parameter for parameters in layers.values() for parameter in parameters]
-    owners = [number for number, parameters in layers.items() for _ in parameters]
-    traces = dict.fromkeys(layers, 0.0)
-    was_training = model.training
-    model.eval()
-    require(flat, True)
-    for unit in units:
-        gradients = torch.autograd.grad(_negative_log_likelihood(model, unit), flat, allow_unused=True)
-        for number, gradient in zip(owners, gradients, strict=True):
-            if gradient is not None:  # None: this example does not pass through it
-                traces[number] += float(gradient.pow(2).sum()) / len(units)
-    require(flat, False)
-    model.train(was_training)
-    return traces
-
-
-def _negative_log_likelihood(model: TransferModel, unit: Sequence[Feature]) -> Tensor:
-    if model.family in SUMS:
-        return SUMS[model.family](model, unit)
-    parts: Any = loss_parts(model.family)(model, unit, 0)
-    return torch.stack([part() for part in parts]).sum()
