@@ -15,7 +15,7 @@ from lexical_plan import add_lexical
 from mixture_plan import add_mixture
 from rates import learning_rate
 
-from xlt.config import Caps, ForRecipe, Model, Profile, Recipe, Source, Task
+from xlt.config import DUAL_ENCODERS, RETRIEVAL, Caps, ForRecipe, Model, Profile, Recipe, Source, Task
 from xlt.data.sources import locate
 from xlt.errors import InputError
 from xlt.lexical import LexicalConfig, job_dir
@@ -108,10 +108,12 @@ class Planner:
             return None
         dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
         own = self.model.recipes.get(recipe.name, ForRecipe())
+        whole = recipe.family in DUAL_ENCODERS and self.profile.dual_encoder == "mean-in-batch"  # negatives: the batch
         resolved = recipe.model_copy(
             update={
                 "epochs": self.profile.epochs.get(recipe.name, self.profile.epochs.get("default", recipe.epochs)),
                 "batch_size": own.batch_size or self.model.batch_size or recipe.batch_size,
+                "micro_batch_size": None if whole else own.micro_batch_size or recipe.micro_batch_size,
             }
         )
         return Stage(
@@ -265,8 +267,10 @@ class Planner:
         tasks = [task for task in self.tasks.values() if self.in_benchmark(task) or task.name in extra]
         if regime.tuning.kind == "frozen":
             return [task for task in tasks if task.family in RETRIEVAL_WITHOUT_TRAINING]
-        if regime.tuning.kind == "head":  # theirs is one factor on all similarities, which changes no ranking
-            tasks = [task for task in tasks if self.recipes[task.recipe].family not in ("lareqa", "mewslix")]
+        if regime.tuning.kind == "head":  # one factor on all similarities changes no ranking; a pooler does
+            pooled = DUAL_ENCODERS if self.profile.dual_encoder == "reference" else ()
+            trained = {task.name for task in tasks if self.recipes[task.recipe].family not in DUAL_ENCODERS}
+            tasks = [task for task in tasks if task.name in trained or task.family in pooled]
         voted = regime.smoothing is not None  # answers and rankings cannot be voted on
         return [task for task in tasks if task.recipe == recipe and (task.family in SMOOTHED or not voted)]
 
@@ -282,6 +286,7 @@ class Planner:
         profile = self.profile
         splits: dict[str, str] = {name: profile.splits.get(name, "test") for name in self.tasks if name in used}
         caps = {name: profile.cap(name) for name in sorted(used) if profile.cap(name) != Caps()}
+        families = {found.family for kind in (self.tasks, self.recipes) for name, found in kind.items() if name in used}
         return ProfileSummary(
             name=profile.name,
             title=profile.title,
@@ -289,6 +294,7 @@ class Planner:
             splits=splits,
             split_notes={name: note for name, note in profile.split_notes.items() if name in used},
             caps=caps,
+            dual_encoder=profile.dual_encoder if families.intersection(RETRIEVAL) else None,
         )
 
     def plan_regime(self, regime: Regime) -> list[str]:

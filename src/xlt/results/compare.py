@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xlt.results.aggregate import Stat, TaskResult, summarize
 from xlt.results.reported import AVERAGE, Reported, matches
@@ -73,8 +73,16 @@ class Comparer:
         return None
 
     def _entries(self, task: str, language: str, metric: str) -> list[Reported]:
-        found = matches(self.reported, self.model, self.regime.name, task, language, metric)
-        return [entry for entry in found if entry.world is None or self.world is not None]
+        found = map(self._judged, matches(self.reported, self.model, self.regime.name, task, language, metric))
+        known = [entry for entry in found if entry.world is None or self.world is not None]
+        return sorted(known, key=lambda entry: (entry.value is None, entry.incompatible is not None))
+
+    def _judged(self, entry: Reported) -> Reported:
+        """An entry whose dual encoder was made in another way than this profile's, as incompatible."""
+        own = self.profile.dual_encoder
+        if entry.incompatible is not None or own is None or entry.dual_encoder in (None, own):
+            return entry
+        return replace(entry, incompatible=f"dual encoder: {entry.dual_encoder} there, {own} here")
 
     def lost(self, result: TaskResult) -> list[str]:
         """The languages with an expectation for this profile that the runs have no score in."""

@@ -20,7 +20,7 @@ from xlt.artifacts import digest, read_json, sha256_file
 from xlt.config import Task
 from xlt.errors import InputError
 from xlt.results.aggregate import TaskResult, task_result
-from xlt.results.reported import AVERAGE
+from xlt.results.reported import AVERAGE, tuned_retrieval
 from xlt.results.runs import Regime, load_plan, load_regime
 from xlt.results.statistics import moderated
 
@@ -158,7 +158,7 @@ def spread(rows: Mapping[Row, Mapping[str, Cell]]) -> dict[tuple[str, str], floa
 def as_yaml(
     rows: Mapping[Row, Mapping[str, Cell]], titles: Mapping[str, str], table: str, recorded: Mapping[str, Any]
 ) -> str:
-    """The file of ``configs/reported``. ``recorded``: profile, model, and what ``reported.Recorded`` says."""
+    """The file of ``configs/reported``. ``recorded``: profile, model, dual encoder, and what ``reported.Recorded`` says."""
     freedoms = spread(rows)
     profile, model = recorded["profile"], recorded["model"]
     content = {
@@ -175,6 +175,7 @@ def as_yaml(
                 "profile": profile,
                 "rows": [
                     {"model": model, "regime": regime, "method": titles[regime], "task": task, "metric": metric}
+                    | ({"dual_encoder": recorded["dual_encoder"]} if tuned_retrieval(task, regime) else {})
                     | _row(cells, freedoms[task, metric], freedoms["", ""])
                     for (regime, task, metric), cells in rows.items()
                 ],

@@ -21,7 +21,14 @@ from xlt.errors import InputError
 AVERAGE = "avg"
 Over = Literal["with-en", "without-en", "as printed"]
 Confidence = Literal["seen", "seen-secondhand", "recomputed", "not found"]
+TrainedAs = Literal["reference", "mean-in-batch", "other"]
+"""How the dual encoder behind a value was made: one of ``config.DualEncoder``, or neither."""
 _TRUST = ("seen", "seen-secondhand", "recomputed", "not found")
+
+
+def tuned_retrieval(task: str | None, regime: str) -> bool:
+    """Whether a task compares vectors of an encoder that was tuned to do so."""
+    return task in ("lareqa", "mewslix") or (task in ("tatoeba", "bucc2018") and regime != "untuned")
 
 
 class Average(Strict):
@@ -48,8 +55,9 @@ class Row(Strict):
 
     ``method`` is the row's name as printed; ``regime`` is the regime it stands for, null when there is none.
     ``incompatible`` says for a language (or ``avg``) why its value was measured another way and must not be compared; a
-    text says it of every cell. ``spread``: the standard deviation between runs that verification uses, for recorded values
-    only (``statistics.moderated``); it is known with ``freedom`` degrees of freedom, that of averages with another number.
+    text says it of every cell. ``dual_encoder``: how it was made, of a retrieval task with a tuned encoder. ``spread``: the
+    standard deviation between runs that verification uses, for recorded values only (``statistics.moderated``); it is known
+    with ``freedom`` degrees of freedom, that of averages with another number.
     """
 
     model: str
@@ -64,7 +72,17 @@ class Row(Strict):
     freedom: Freedom | None = None
     averages: list[Average] = Field(default_factory=list)
     incompatible: dict[str, str] | str = Field(default_factory=dict)
+    dual_encoder: TrainedAs | None = None
     note: str | None = None
+
+    @model_validator(mode="after")
+    def _says_its_dual_encoder(self) -> Row:
+        if self.regime is None or tuned_retrieval(self.task, self.regime) == (self.dual_encoder is not None):
+            return self
+        wanted = (
+            "none" if self.dual_encoder is not None else "one of reference, mean-in-batch, other (docs/protocol.md)"
+        )
+        raise ValueError(f"dual_encoder: expected {wanted} for {self.task} of the regime {self.regime}")
 
     @model_validator(mode="after")
     def _consistent(self) -> Row:
@@ -185,6 +203,7 @@ class Reported:
     spread: float | None = None
     freedom: float | None = None
     world: str | None = None
+    dual_encoder: str | None = None
 
     def averages_over(self, expected: Sequence[str]) -> frozenset[str] | None:
         """The languages of a printed average, given those of the task; None when the source does not say."""
@@ -250,6 +269,7 @@ def _entry(paper: Paper, group: Group, row: Row, cell: _Cell) -> Reported:
         spread=cell.spread,
         freedom=cell.freedom,
         world=None if paper.recorded is None else paper.recorded.world,
+        dual_encoder=row.dual_encoder,
     )
 
 
