@@ -75,7 +75,7 @@ def main() -> None:
     regimes = [name for name in rows if name in plan.regimes]
     cells = collect(roots, regimes, tasks)
     profile = merged_profile(run for name in regimes for run in load_regime(roots[0], plan, name).runs)
-    recorded = {
+    recorded: dict[str, Any] = {
         "profile": plan.profile,
         "model": plan.model,
         "world": world_digest(arguments.world),

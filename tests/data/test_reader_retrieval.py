@@ -182,6 +182,9 @@ def test_mewslix_mentions_have_the_sentence_of_their_file(tmp_path: Path) -> Non
     over["context"]["sentence_spans"] = row["context"]["sentence_spans"]
     read = mewslix.mewslix_mentions(jsonl(tmp_path / "m.jsonl", row, over), "ja")
     assert [mention.sentence for mention in read] == [(6, 12), (0, 12)]  # over an end: both sentences
+    row["context"]["sentence_spans"] = 7
+    with pytest.raises(InputError, match=r"m\.jsonl:1: expected 'sentence_spans' to be list, got int"):
+        mewslix.mewslix_mentions(jsonl(tmp_path / "m.jsonl", row), "ja")
     row["context"]["sentence_spans"] = [{"start": 0, "end": 99}]
     with pytest.raises(InputError, match=r"m\.jsonl:1: sentence_spans: expected start and end .* 15, got"):
         mewslix.mewslix_mentions(jsonl(tmp_path / "m.jsonl", row), "ja")

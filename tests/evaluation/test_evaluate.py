@@ -181,6 +181,7 @@ def vectors(
             "tatoeba",
             True,
         ),  # XTREME's script gives the layer to its tuned checkpoint, too
+        ("adapter/lareqa/seed-1", "reference", "tatoeba", True),
         ("full/lareqa/seed-1", "reference", "lareqa", False),
         ("full/lareqa/seed-1", "mean-in-batch", "tatoeba", False),
         ("full/lareqa/seed-1", "mean-in-batch", "lareqa", False),

@@ -31,7 +31,10 @@ def _mention(
 def _sentences(owner: dict[str, Any], text: str, path: Path, line: int) -> list[tuple[int, int]]:
     """The ``sentence_spans`` of a context or an entity, in characters of ``text``; none where the file has none."""
     spans = []
-    for given in owner.get("sentence_spans") or []:
+    given_spans = owner.get("sentence_spans") or []
+    if not isinstance(given_spans, list):
+        raise InputError(f"expected 'sentence_spans' to be list, got {type(given_spans).__name__}", path, line)
+    for given in given_spans:
         start, end = (given.get(key) if isinstance(given, dict) else None for key in ("start", "end"))
         if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
             message = f"sentence_spans: expected start and end below {len(text)}, got {str(given)[:60]}"
