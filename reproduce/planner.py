@@ -267,10 +267,8 @@ class Planner:
         tasks = [task for task in self.tasks.values() if self.in_benchmark(task) or task.name in extra]
         if regime.tuning.kind == "frozen":
             return [task for task in tasks if task.family in RETRIEVAL_WITHOUT_TRAINING]
-        if regime.tuning.kind == "head":  # one factor on all similarities changes no ranking; a pooler does
-            pooled = DUAL_ENCODERS if self.profile.dual_encoder == "reference" else ()
-            trained = {task.name for task in tasks if self.recipes[task.recipe].family not in DUAL_ENCODERS}
-            tasks = [task for task in tasks if task.name in trained or task.family in pooled]
+        if regime.tuning.kind == "head":  # a factor on all similarities changes no ranking, and a pooler is no probe
+            tasks = [task for task in tasks if self.recipes[task.recipe].family not in DUAL_ENCODERS]
         voted = regime.smoothing is not None  # answers and rankings cannot be voted on
         return [task for task in tasks if task.recipe == recipe and (task.family in SMOOTHED or not voted)]
 
