@@ -187,12 +187,14 @@ def header(
     """The lines above a table: what was run, on what, and how much of the benchmark."""
     config = _first_config(regimes)
     notes = _data_notes(config, regimes, tasks)
+    dual_encoder = None if config is None else config.profile.dual_encoder
     return [
         ("Profile", plan.profile if config is None else config.profile.title),
         ("Model", plan.model if config is None else config.model.title),
         ("Encoder from", _recorded(regimes, "encoder")),
         ("Scored split", _splits(config, results, tasks)),
         *([("Data", notes)] if notes else []),
+        *([("Dual encoder", dual_encoder)] if dual_encoder else []),
         ("Caps on examples", _caps(config, regimes, tasks)),
         ("Seeds", _seeds(plan, regimes)),
         ("Commit", _commits(regimes)),
