@@ -1,4 +1,4 @@
-"""A table says which languages had no language adapter and what served them, what was odd about data, and the dual encoder."""
+"""What a table says of the languages without an adapter, of odd data, and of its dual encoder."""
 
 from __future__ import annotations
 

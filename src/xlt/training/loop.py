@@ -112,7 +112,7 @@ def linear_schedule(step: int, total: int, warmup: int) -> float:
 def warmup_of(settings: Settings, total: int) -> int:
     """Warm-up steps of a training of ``total`` steps.
 
-    As published, even where that is more than there are (XTREME's TyDiQA: 500 of about 330, a rate that never stops rising);
+    As published, even where that is more than there are (XTREME's TyDiQA: 500 of about 340, a rate that never stops rising);
     a capped training set gets at most a tenth of its steps, for on it a fixed number would be another schedule.
     """
     return min(settings.warmup_steps, total // 10) if settings.capped else settings.warmup_steps
