@@ -182,6 +182,7 @@ def vectors(
             True,
         ),  # XTREME's script gives the layer to its tuned checkpoint, too
         ("adapter/lareqa/seed-1", "reference", "tatoeba", True),
+        ("full/squad/seed-1", "reference", "tatoeba", True),  # what it does with ``recipe: squad`` of the task
         ("full/lareqa/seed-1", "reference", "lareqa", False),
         ("full/lareqa/seed-1", "mean-in-batch", "tatoeba", False),
         ("full/lareqa/seed-1", "mean-in-batch", "lareqa", False),
