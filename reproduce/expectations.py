@@ -20,7 +20,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 from xlt.artifacts import read_json, write_atomic
 from xlt.config import Table, Task, load
 from xlt.errors import InputError, exit_status
-from xlt.results.runs import load_plan
+from xlt.results.runs import load_plan, load_regime, merged_profile
 
 
 def _arguments() -> argparse.Namespace:
@@ -74,11 +74,13 @@ def main() -> None:
     rows = plan.tables[config.name].regimes if config.name in plan.tables else config.regimes
     regimes = [name for name in rows if name in plan.regimes]
     cells = collect(roots, regimes, tasks)
-    recorded = {
+    profile = merged_profile(run for name in regimes for run in load_regime(roots[0], plan, name).runs)
+    recorded: dict[str, Any] = {
         "profile": plan.profile,
         "model": plan.model,
         "world": world_digest(arguments.world),
         "encoders": [read_json(path / "prepared.json")["sha256"]["model.safetensors"] for path in arguments.encoder],
+        "dual_encoder": None if profile is None else profile.dual_encoder,
         **_made_of(roots, regimes, set(tasks)),
     }
     output = arguments.output or configs / "reported" / f"{plan.profile}.yaml"

@@ -15,7 +15,7 @@ from lexical_plan import add_lexical
 from mixture_plan import add_mixture
 from rates import batch_size, epochs, learning_rate
 
-from xlt.config import Caps, Model, Profile, Recipe, Source, Task
+from xlt.config import DUAL_ENCODERS, RETRIEVAL, Caps, ForRecipe, Model, Profile, Recipe, Source, Task
 from xlt.data.sources import locate
 from xlt.errors import InputError
 from xlt.lexical import LexicalConfig, job_dir
@@ -107,10 +107,13 @@ class Planner:
         if train is None or (isinstance(regime.robustness, Copies) and augmentation is None):
             return None
         dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
+        own = self.model.recipes.get(recipe.name, ForRecipe())
+        whole = recipe.family in DUAL_ENCODERS and self.profile.dual_encoder == "mean-in-batch"  # negatives: the batch
         resolved = recipe.model_copy(
             update={
                 "epochs": epochs(recipe, regime, self.profile),
                 "batch_size": batch_size(recipe, regime, self.model),
+                "micro_batch_size": None if whole else own.micro_batch_size or recipe.micro_batch_size,
             }
         )
         return Stage(
@@ -271,8 +274,8 @@ class Planner:
         tasks = [task for task in self.tasks.values() if self.in_benchmark(task) or task.name in extra]
         if regime.tuning.kind == "frozen":
             return [task for task in tasks if task.family in RETRIEVAL_WITHOUT_TRAINING]
-        if regime.tuning.kind == "head":  # theirs is one factor on all similarities, which changes no ranking
-            tasks = [task for task in tasks if self.recipes[task.recipe].family not in ("lareqa", "mewslix")]
+        if regime.tuning.kind == "head":  # a factor on all similarities changes no ranking, and a pooler is no probe
+            tasks = [task for task in tasks if self.recipes[task.recipe].family not in DUAL_ENCODERS]
         voted = regime.smoothing is not None  # answers and rankings cannot be voted on
         own = [task for task in tasks if self.serving(regime, task) == recipe]
         return [task for task in own if task.family in SMOOTHED or not voted]
@@ -297,6 +300,7 @@ class Planner:
         profile = self.profile
         splits: dict[str, str] = {name: profile.splits.get(name, "test") for name in self.tasks if name in used}
         caps = {name: profile.cap(name) for name in sorted(used) if profile.cap(name) != Caps()}
+        families = {found.family for kind in (self.tasks, self.recipes) for name, found in kind.items() if name in used}
         return ProfileSummary(
             name=profile.name,
             title=profile.title,
@@ -304,6 +308,7 @@ class Planner:
             splits=splits,
             split_notes={name: note for name, note in profile.split_notes.items() if name in used},
             caps=caps,
+            dual_encoder=profile.dual_encoder if families.intersection(RETRIEVAL) else None,
         )
 
     def plan_regime(self, regime: Regime) -> list[str]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train one planned run on English and keep its best epoch: writes weights.safetensors and trained.json."""
+"""Train one planned run on English and keep its best or last epoch: writes weights.safetensors and trained.json."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ def test_every_recipe_of_the_benchmark_is_described_as_configured() -> None:
         recipe = RECIPES[name]
         length = str(recipe.max_length) + (f", stride {recipe.doc_stride}" if recipe.doc_stride else "")
         optimiser = [number(recipe.learning_rate["full"]), str(recipe.warmup_steps), number(recipe.weight_decay)]
-        assert rows[name][1:7] == [length, str(recipe.batch_size), str(recipe.epochs), *optimiser], name
+        expected = [length, str(recipe.batch_size), str(recipe.epochs), *optimiser, recipe.checkpoint]
+        assert rows[name][1:8] == expected, name
 
 
 def test_every_task_is_described_as_configured() -> None:
@@ -67,14 +68,35 @@ def test_every_published_encoder_is_described_as_configured() -> None:
 
 def test_settings_per_model_are_described() -> None:
     large = MODELS["xlmr-large"].recipes
-    assert {name: own.learning_rate.get("full") for name, own in large.items()} == {
+    assert {name: own.learning_rate.get("full") for name, own in large.items() if own.learning_rate} == {
         "mnli": 3e-5,
         "siqa": 3e-5,
         "copa": 3e-5,
         "mewslix": 1e-5,
     }
     assert large["mewslix"].batch_size == 32
+    assert {name: own.micro_batch_size for name, own in large.items() if own.micro_batch_size} == {
+        "udpos": 2,
+        "panx": 2,
+        "mewslix": 8,
+    }
     assert "3.0e-5 in MultiNLI, Social IQa and COPA" in PAGE
+
+
+def test_retrieval_layers_are_counted_as_xtreme_counts_them() -> None:
+    # evaluate_retrieval.py keeps the last num_layers of hidden_states and then takes specific_layer, counted from 0
+    for name, layers, specific in (("mbert", 12, 7), ("xlmr-base", 12, 7), ("xlmr-large", 24, 13)):
+        hidden_states = list(range(layers + 1))  # 0: the embeddings
+        assert MODELS[name].retrieval_layer == hidden_states[-layers:][specific], name
+
+
+def test_negatives_are_described_as_configured() -> None:
+    row = table("Dual encoders")["negatives of a question or mention"]
+    sizes = RECIPES["lareqa"], RECIPES["mewslix"], MODELS["xlmr-large"].recipes["mewslix"]
+    three, many, few = (own.micro_batch_size - 1 for own in sizes if own.micro_batch_size)
+    assert row[0].endswith(f"{three} in LAReQA, {many} in Mewsli-X ({few} with XLM-R Large)")
+    whole = [own.batch_size - 1 for own in sizes if own.batch_size]
+    assert row[1].endswith("{}, {} and {}".format(*whole))
 
 
 def test_a_model_s_own_settings_reach_its_runs(mini_configs: Path, mini_data: Path, tmp_path: Path) -> None:

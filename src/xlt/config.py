@@ -12,6 +12,12 @@ from xlt.errors import InputError
 from xlt.yaml_files import line_of, load_yaml
 
 Family = Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix", "tatoeba", "bucc"]
+DUAL_ENCODERS = ("lareqa", "mewslix")
+"""Families whose encoder is trained with a contrastive loss."""
+RETRIEVAL = (*DUAL_ENCODERS, "tatoeba", "bucc")
+"""Families that compare vectors of texts."""
+DualEncoder = Literal["reference", "mean-in-batch"]
+"""How queries and candidates are embedded and trained (docs/protocol.md): as XTREME-R's code does, or this artifact's way."""
 Benchmark = Literal["xtreme-r", "xtreme"]
 Rate = Annotated[float, Field(gt=0)]
 LONGEST_QUESTION = 64
@@ -117,11 +123,21 @@ class Recipe(Input):
     decay: Literal["linear", "constant"] = "linear"
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    """Examples whose loss the reference takes together; four of them, say, are a batch. Families tagging, lareqa, mewslix."""
     learning_rate: dict[Literal["full", "adapter", "lora"], Rate]
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
+    checkpoint: Literal["best", "last"] = "best"
+    """Which epoch's weights are kept: the best on English development data, or the last."""
     source: str
+
+    @model_validator(mode="after")
+    def _micro_batches_matter(self) -> Recipe:
+        if self.micro_batch_size is not None and self.family not in ("tagging", *DUAL_ENCODERS):
+            raise ValueError(f"micro_batch_size: no loss of the family {self.family} depends on it; remove it")
+        return self
 
 
 class Caps(Strict):
@@ -149,6 +165,7 @@ class Profile(Strict):
     rows: dict[str, list[str]] = {}
     """Rows of a table that this profile runs, by table; a table not named here has all of its rows."""
     epochs: dict[str, Annotated[int, Field(ge=1)]] = {}
+    dual_encoder: DualEncoder = "reference"
 
     @field_validator("seeds")
     @classmethod
@@ -203,6 +220,7 @@ class ForRecipe(Strict):
 
     learning_rate: dict[Literal["full", "adapter", "lora", "fusion"], Rate] = {}
     batch_size: int | None = Field(default=None, ge=1)
+    micro_batch_size: int | None = Field(default=None, ge=1)
 
 
 class Model(Strict):

@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field
 
 from xlt.artifacts import write_atomic
-from xlt.config import Caps, Model, Recipe, Strict, Task, load_yaml, parse
+from xlt.config import Caps, DualEncoder, Model, Recipe, Strict, Task, load_yaml, parse
 from xlt.regimes import MadX, MaskedText, Regime
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -84,7 +84,7 @@ class Named(Strict):
 
 
 class ProfileSummary(Strict):
-    """What a table says about the profile of its runs."""
+    """What a table says about the profile of its runs. ``dual_encoder``: None in runs without a retrieval task or recipe."""
 
     name: str
     title: str
@@ -92,6 +92,7 @@ class ProfileSummary(Strict):
     splits: dict[str, str]
     split_notes: dict[str, str]
     caps: dict[str, Caps]
+    dual_encoder: DualEncoder | None = None
 
 
 class Upstream(Strict):

@@ -12,6 +12,7 @@ from xlt.data.features import (
     Feature,
     _windows,
     choice_features,
+    most_context,
     pair_features,
     span_features,
     tagging_features,
@@ -154,6 +155,29 @@ class TestSpans:
             assert feature.rows[0][len(question) + 3 : -1] == pieces[8 * number : 8 * number + room]
             assert feature.target is None
         assert 8 * (len(features) - 1) + room >= len(pieces)
+
+    def test_the_window_with_the_most_context_by_hand(self) -> None:
+        # windows of 5, 5 and 3 tokens, each 2 further: tokens 0-4, 2-6, 4-6. Smaller side plus size / 100:
+        # first 0 1 2 1 0 (+ 0.05), second for tokens 2-6 the same, third for 4-6: 0 1 0 (+ 0.03). Token 2: 2.05 against 0.05;
+        # 3: 1.05 twice, the first has it; 4: 2.05 in the second; 5: 1.05 against 1.03; 6: 0.05 against 0.03
+        assert most_context([5, 5, 3], 2) == [
+            [True, True, True, True, False],
+            [False, False, True, True, True],
+            [False, False, False],
+        ]
+
+    def test_starts_are_marked_for_prediction_from_several_windows(self, tokenizer: Any) -> None:
+        records = [Question("1", "who", "the cat sat", ()), Question("2", "who", "cat " * 40, ())]
+        features = span_features(records, tokenizer, 30, 5, training=False)
+        assert features[0].starts == []
+        own = [feature for feature in features if feature.record == 1]
+        assert len(own) > 2
+        assert all(len(feature.starts) == len(feature.offsets) for feature in own)
+        assert all(span is not None for f in own for span, may in zip(f.offsets, f.starts, strict=True) if may)
+        # every word of the passage may begin an answer in one window
+        begun = [span for f in own for span, may in zip(f.offsets, f.starts, strict=True) if may]
+        assert len(begun) == len(set(begun)) == len({span for f in own for span in f.offsets if span is not None})
+        assert all(feature.starts == [] for feature in span_features(records, tokenizer, 30, 5, training=True))
 
     def test_the_answer_is_in_some_windows_and_cut_by_others(self, tokenizer: Any) -> None:
         context = " ".join(["cat"] * 10 + ["red", "blue", "bird"] + ["dog"] * 20)

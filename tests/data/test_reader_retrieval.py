@@ -59,6 +59,24 @@ def test_sentence_splitter(text: str, sentences: list[str]) -> None:
     assert [text[start:end] for start, end in sentence_breaks(text)] == sentences
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "sentences"),
+    [
+        ("de", "Am 3. Mai kam Dr. Ott. Wilhelm II. Blieb, bis 1990. Dann nicht.",
+         ["Am 3. Mai kam Dr. Ott.", "Wilhelm II. Blieb, bis 1990.", "Dann nicht."]),
+        ("en", "It was 3. May came.", ["It was 3.", "May came."]),  # English writes no ordinal with a full stop
+        ("ja", "「行く。」と言った。帰った！", ["「行く。」と言った。", "帰った！"]),  # the quotation goes on
+        ("zh", "他說：「好。」她笑了。", ["他說：「好。」", "她笑了。"]),
+        ("th", "ไป 3 วัน แล้วกลับ", ["ไป 3 วัน", "แล้วกลับ"]),  # no break beside a digit
+        ("ar", "من هو؟ هذا هو.", ["من هو؟", "هذا هو."]),
+        ("uk", "Він жив у м. Київ. Потім поїхав.", ["Він жив у м. Київ.", "Потім поїхав."]),
+        ("hi", "वह गया। वह आया।", ["वह गया।", "वह आया।"]),
+    ],
+)  # fmt: skip
+def test_sentences_of_other_languages(language: str, text: str, sentences: list[str]) -> None:
+    assert [text[start:end] for start, end in sentence_breaks(text, language)] == sentences
+
+
 def test_tatoeba_is_aligned_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "tatoeba.deu-eng.deu"
     path.write_bytes("Eins.\r\nZwei\u2028drei.\r\n".encode())
@@ -148,12 +166,35 @@ def jsonl(path: Path, *rows: dict[str, Any]) -> Path:
 
 def test_mewslix_mentions_of_one_language(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "m.jsonl", document("de", "a", "In Köln.", 3, 7), document("en", "b", "In Rome.", 3, 7))
-    assert mewslix.mewslix_mentions(path, "de") == [Mention("a", "In Köln.", 3, 7, "Q1")]
+    assert mewslix.mewslix_mentions(path, "de") == [Mention("a", "In Köln.", 3, 7, "Q1", None)]
     with pytest.raises(InputError, match="expected mentions in language ta, got de, en"):
         mewslix.mewslix_mentions(path, "ta")
     bad = jsonl(path, document("de", "a", "In Köln.", 3, 7), document("de", "b", "In Köln.", 2, 6, given="Köln"))
     with pytest.raises(InputError, match=r"m\.jsonl:2: mention b: expected 'Köln' at characters 2 to 6, got ' Köl'"):
         mewslix.mewslix_mentions(bad, "de")
+
+
+def test_mewslix_mentions_have_the_sentence_of_their_file(tmp_path: Path) -> None:
+    text = "彼は行った。京都にいた。寒い。"  # sentences end at 6, 12 and 15; 京都 is at 6
+    row = document("ja", "a", text, 6, 8)
+    row["context"]["sentence_spans"] = [{"start": 0, "end": 6}, {"start": 6, "end": 12}, {"start": 12, "end": 15}]
+    over = document("ja", "b", text, 4, 8)
+    over["context"]["sentence_spans"] = row["context"]["sentence_spans"]
+    read = mewslix.mewslix_mentions(jsonl(tmp_path / "m.jsonl", row, over), "ja")
+    assert [mention.sentence for mention in read] == [(6, 12), (0, 12)]  # over an end: both sentences
+    row["context"]["sentence_spans"] = 7
+    with pytest.raises(InputError, match=r"m\.jsonl:1: expected 'sentence_spans' to be list, got int"):
+        mewslix.mewslix_mentions(jsonl(tmp_path / "m.jsonl", row), "ja")
+    row["context"]["sentence_spans"] = [{"start": 0, "end": 99}]
+    with pytest.raises(InputError, match=r"m\.jsonl:1: sentence_spans: expected start and end .* 15, got"):
+        mewslix.mewslix_mentions(jsonl(tmp_path / "m.jsonl", row), "ja")
+
+
+def test_mewslix_descriptions_are_their_sentences_joined_by_spaces(tmp_path: Path) -> None:
+    text = "京都。日本の市。"
+    row = entity("Q1") | {"description": text, "sentence_spans": [{"start": 0, "end": 3}, {"start": 3, "end": 8}]}
+    jsonl(tmp_path / "candidate_set_entities.jsonl", row)
+    assert mewslix.mewslix_candidates(tmp_path / "m.jsonl")[0].description == "京都。 日本の市。"
 
 
 def test_mewslix_candidates_lie_beside_the_mentions(tmp_path: Path) -> None:

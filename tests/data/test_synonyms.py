@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,14 @@ def test_queries_change_and_what_they_are_matched_with_does_not() -> None:
     assert {copy.text[copy.start : copy.end] for copy in mentions} == {"cat"}
     assert any(copy.text.startswith("the large kitty") for copy in mentions)
     assert {copy.entity for copy in mentions} == {"Q1"}
+
+
+def test_a_mention_keeps_its_sentence() -> None:
+    mention = Mention("m", "a dog. the big cat saw. a cat", 15, 18, "Q1", (7, 23))
+    for copy in augment([mention], NEIGHBOURS, 40, seed=1):
+        assert isinstance(copy, Mention) and copy.sentence is not None
+        assert re.fullmatch(r"the \w+ cat saw\.", copy.text[slice(*copy.sentence)])
+        assert copy.text[copy.start : copy.end] == "cat"
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,28 @@ def mention(text: str, name: str, entity: str | None = "Q1", id: str = "m1") -> 
     ],
 )
 def test_mention_texts_by_hand(text: str, name: str, expected: str) -> None:
-    assert mention_text(mention(text, name)) == expected
+    assert mention_text(mention(text, name), "en") == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "name", "expected"),
+    [
+        ("ja", "彼は東京に行った。次の日、京都で休んだ。", "京都", "京都: 次の日、 { 京都 } で休んだ。"),
+        ("zh", "他去了北京。她在上海工作！真的。", "上海", "上海: 她在 { 上海 } 工作！"),
+        ("th", "เขาไปกรุงเทพฯ วันที่ 3 พฤษภาคม เธออยู่เชียงใหม่", "เชียงใหม่", "เชียงใหม่: เธออยู่ { เชียงใหม่ }"),
+        ("de", "Er ging. Sie kam am 3. Mai nach Köln. Es war spät.", "Köln", "Köln: Sie kam am 3. Mai nach { Köln } ."),
+    ],
+)
+def test_a_mention_without_sentence_in_its_file_is_cut_as_its_language_is_written(
+    language: str, text: str, name: str, expected: str
+) -> None:
+    assert mention_text(mention(text, name), language) == expected
+
+
+def test_a_mention_is_cut_from_the_sentence_of_its_file() -> None:
+    # no splitter would end a sentence at this comma
+    given = Mention("m", "One, two Rome three, four.", 9, 13, "Q1", (5, 20))
+    assert mention_text(given, "en") == "Rome: two { Rome } three,"
 
 
 def test_entity_text_is_one_line() -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from xlt.artifacts import read_json
-from xlt.data.records import Answer, Question
+from xlt.data.records import Answer, Mention, Question
 from xlt.errors import InputError
 from xlt.evaluation import evaluate
 from xlt.evaluation.context import Context, embedder
@@ -172,20 +172,66 @@ def test_predictions_depend_on_weights_encoder_and_the_way_it_embeds(
     assert not is_predicted(replace(context, encoder=encoder), "w")
 
 
-def test_only_an_untuned_encoder_stops_at_its_retrieval_layer(open_run: OpenRun) -> None:
-    def vectors(context: Context, layer: int | None) -> Any:
-        given = context.config.model.model_copy(update={"retrieval_layer": layer})
-        context = replace(context, config=context.config.model_copy(update={"model": given}))
-        stages = context.config.stages
-        model = make_model(context, stages[-1] if stages else None)
-        embed = embedder(model, load_tokenizer(context.encoder), context)
-        return embed(["the cat sat", "a dog"], 50, "t", ["en", "en"])
+def vectors(
+    context: Context, layer: int | None, dual_encoder: str, family: str, texts: Any = ("the cat", "a dog")
+) -> Any:
+    """Of two texts, by the untrained model of a run."""
+    model = context.config.model.model_copy(update={"retrieval_layer": layer})
+    profile = context.config.profile.model_copy(update={"dual_encoder": dual_encoder})
+    config = context.config.model_copy(update={"model": model, "profile": profile})
+    context = replace(context, config=config)
+    made = make_model(context, config.stages[-1] if config.stages else None)
+    return embedder(made, load_tokenizer(context.encoder), context, family)(list(texts), 50, "t", ["en", "en"])
 
-    untuned, trained = open_run("untuned/none/seed-1"), open_run("full/lareqa/seed-1")
-    whole = vectors(untuned, None)
-    assert np.allclose(vectors(untuned, 2), whole)  # the miniature encoder has two layers
-    assert not np.allclose(vectors(untuned, 1), whole, atol=1e-3)
-    assert np.allclose(vectors(trained, 1), vectors(trained, None))
+
+@pytest.mark.parametrize(
+    ("run", "dual_encoder", "family", "stops"),
+    [
+        ("untuned/none/seed-1", "reference", "tatoeba", True),
+        ("untuned/none/seed-1", "mean-in-batch", "tatoeba", True),
+        (
+            "full/lareqa/seed-1",
+            "reference",
+            "tatoeba",
+            True,
+        ),  # XTREME's script gives the layer to its tuned checkpoint, too
+        ("adapter/lareqa/seed-1", "reference", "tatoeba", True),
+        ("full/squad/seed-1", "reference", "tatoeba", True),  # what it does with ``recipe: squad`` of the task
+        ("full/lareqa/seed-1", "reference", "lareqa", False),
+        ("full/lareqa/seed-1", "mean-in-batch", "tatoeba", False),
+        ("full/lareqa/seed-1", "mean-in-batch", "lareqa", False),
+    ],
+)
+def test_who_stops_at_the_retrieval_layer(
+    open_run: OpenRun, run: str, dual_encoder: str, family: str, stops: bool
+) -> None:
+    whole = vectors(open_run(run), None, dual_encoder, family)
+    assert np.allclose(vectors(open_run(run), 2, dual_encoder, family), whole)  # the miniature encoder has two layers
+    assert np.allclose(vectors(open_run(run), 1, dual_encoder, family), whole, atol=1e-3) is not stops
+
+
+def test_the_reference_s_vectors_are_those_of_the_pooler(open_run: OpenRun) -> None:
+    context = open_run("full/lareqa/seed-1")
+    found = vectors(context, None, "reference", "lareqa")
+    profile = context.config.profile.model_copy(update={"dual_encoder": "reference"})
+    context = replace(context, config=context.config.model_copy(update={"profile": profile}))
+    model = make_model(context, context.config.stages[-1]).eval()
+    row = load_tokenizer(context.encoder)("the cat", return_tensors="pt")
+    with torch.no_grad():
+        first = model.encoder(**row).last_hidden_state[0, 0]
+        expected = torch.tanh(model.head.get_parameter("dense.weight") @ first + model.head.get_parameter("dense.bias"))
+    assert np.allclose(found[0], (expected / expected.norm()).numpy(), atol=1e-5)
+    # a sentence and its passage are one text without a space, and line ends go
+    pair = vectors(context, None, "reference", "lareqa", [("the cat", " sat\n"), ("a", "b")])
+    assert np.allclose(pair[0], vectors(context, None, "reference", "lareqa", ["the cat sat", "ab"])[0], atol=1e-5)
+
+
+def test_mentions_without_a_sentence_in_their_file_are_noted(open_run: OpenRun) -> None:
+    task = next(e.task for e in open_run("full/mewslix/seed-1").config.evaluations if e.task.family == "mewslix")
+    cut, whole = Mention("1", "In Köln.", 3, 7, "Q1"), Mention("2", "In Rom.", 3, 6, "Q2", (0, 7))
+    (note,) = evaluate.notes_on(task, {"de": [whole, cut], "en": [whole]})
+    assert note.startswith("no sentence spans in the files of de;")
+    assert evaluate.notes_on(task, {"de": [whole]}) == []
 
 
 def test_a_crash_half_way_leaves_nothing_that_looks_done(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,15 @@ def test_the_highest_by_hand(count: int) -> None:
     assert _highest(values, count).tolist() == [[1, 4, 0, 2, 3, 5][:count]]
 
 
+def test_an_answer_starts_where_a_window_has_the_most_context() -> None:
+    records = [Question("1", "who", "red cat", ())]
+    offsets: Any = [(0, 3), (4, 7)]
+    features = [Feature(0, [[7, 8]], [[0, 0]], offsets=offsets, starts=own) for own in ([True, False], [False, True])]
+    scores = np.array([[0, 0], [9, 9]], dtype=np.float32), np.array([[5, 5], [1, 1]], dtype=np.float32)
+    # the best span, "cat" with 18, starts where the first window shows less; left are "red cat" 9 and "cat" 2
+    assert best_answers(records, features, scores) == ["red cat"]
+
+
 def test_the_first_of_equally_good_windows_wins() -> None:
     records = [Question("1", "who", "red cat", ()), Question("2", "who", "dog", ())]
     offsets: Any = [[(0, 3), (4, 7)], [(0, 3), (4, 7)]]

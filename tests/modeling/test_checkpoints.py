@@ -313,4 +313,4 @@ def test_the_configured_models() -> None:
     for model in models.values():
         revisions = [source.revision for source in model.sources if source.revision is not None]
         assert all(len(revision) == 40 and int(revision, 16) for revision in revisions)
-    assert models["e5-small"].retrieval_prefix == "query: " and models["xlmr-large"].retrieval_layer == 13
+    assert models["e5-small"].retrieval_prefix == "query: " and models["xlmr-large"].retrieval_layer == 14

@@ -60,6 +60,17 @@ def test_a_layer_is_the_hidden_state_of_that_number(loaded: tuple[Any, Any], lay
     assert len(model.encoder.layer) == 3
 
 
+@pytest.mark.parametrize(("specific", "layer"), [(0, 1), (1, 2), (2, 3)])
+def test_a_layer_as_xtreme_counts_it(loaded: tuple[Any, Any], specific: int, layer: int) -> None:
+    """Of three layers XTREME keeps the last three states and counts from 0: its layer 1 is the output of the second."""
+    model, tokenizer = loaded
+    with torch.no_grad():
+        states = model(**tokenizer("w4 w8 w15", return_tensors="pt"), output_hidden_states=True).hidden_states
+    vector = states[-3:][specific][0].mean(0)
+    found = embed(model, tokenizer, ["w4 w8 w15"], layer=layer)[0]
+    np.testing.assert_allclose(found, (vector / vector.norm()).numpy(), atol=2e-6)
+
+
 def test_the_layers_above_are_not_computed(loaded: tuple[Any, Any]) -> None:
     model, tokenizer = loaded
     seen = []

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xlt.modeling.heads import ScaleHead, SequenceHead, TokenHead, make_head, pool
+from xlt.modeling.heads import PoolerHead, ScaleHead, SequenceHead, TokenHead, make_head, pool
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,28 @@ def test_dropout_acts_in_training_only() -> None:
         head = make_head(family, 50, 3, 0.5)
         assert not torch.equal(head.train()(hidden), head(hidden))
         assert torch.equal(head.eval()(hidden), head(hidden))
+
+
+@pytest.mark.parametrize("family", ["span", "choice"])
+def test_answers_and_options_are_scored_without_dropout_on_the_states(family: str) -> None:
+    # BertForQuestionAnswering has none; BertForMultipleChoice drops the pooled state alone, which is 0 for a dense of 0
+    hidden = torch.randn(1, 2, 50)
+    head = make_head(family, 50, 3, 0.5).train()
+    if family == "choice":
+        head.get_submodule("dropout").p = 0.0  # type: ignore[assignment]
+    assert torch.equal(head(hidden), head(hidden))
+
+
+def test_the_reference_s_pooler_by_hand() -> None:
+    head = make_head("lareqa", 2, 1, 0.5, pooler=True)
+    assert isinstance(head, PoolerHead) and set(dict(head.named_parameters())) == {
+        "logit_scale", "dense.weight", "dense.bias"
+    }  # fmt: skip
+    with torch.no_grad():
+        head.dense.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+        head.dense.bias.copy_(torch.tensor([0.0, 1.0]))
+    found = head(torch.tensor([[[0.5, -0.5], [9.0, 9.0]]]))  # the first token alone: tanh of (0.5, -1 + 1)
+    assert found[0].tolist() == pytest.approx([0.46211716, 0.0])
 
 
 def test_pooling_by_hand() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.modeling.heads import PoolerHead
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.rows import pad_rows, rows_of
 from xlt.regimes import Bottleneck, Full, LoRA, Tuning
@@ -105,3 +108,22 @@ def test_states_of_another_way_of_tuning_or_another_shape_are_refused(mini_encod
     del incomplete["head.out.bias"]
     with pytest.raises(InputError, match=r"head\.out\.bias"):
         build(mini_encoder, ADAPTER).load_trained_state(incomplete, with_head=True)
+
+
+def test_a_pooler_starts_from_the_checkpoint_s_where_it_has_one(tiny_checkpoint: Path, mini_encoder: Path) -> None:
+    def head(path: Path, family: str, dual_encoder: Any = None) -> torch.nn.Module:
+        made = build_model(
+            path, family=family, labels=3, tuning=FULL, pooling="mean", seed=1, dual_encoder=dual_encoder
+        )
+        return made.head
+
+    saved = load_file(tiny_checkpoint / "model.safetensors")
+    given = saved["pooler.dense.weight"], saved["pooler.dense.bias"]  # a BERT with pooler
+    for family, way in (("lareqa", "reference"), ("mewslix", "reference"), ("choice", None), ("classification", None)):
+        dense = head(tiny_checkpoint, family, way).get_submodule("dense")
+        assert torch.equal(dense.get_parameter("weight"), given[0]), family
+        assert torch.equal(dense.get_parameter("bias"), given[1]), family
+    assert not isinstance(head(tiny_checkpoint, "lareqa", "mean-in-batch"), PoolerHead)
+    fresh = head(mini_encoder, "lareqa", "reference")  # an XLM-R without: drawn with standard deviation 0.02
+    assert float(fresh.get_parameter("dense.weight").std()) == pytest.approx(0.02, rel=0.2)
+    assert not fresh.get_parameter("dense.bias").any()

@@ -332,3 +332,18 @@ def test_the_cost_of_a_plan_is_shown(plan: Plan, capsys: pytest.CaptureFixture[s
     assert "download: nothing" in shown
     with pytest.raises(InputError, match=r"TABLE: expected one of .*table2, .*got table9"):
         plan("--show", "table9")
+
+
+@pytest.mark.parametrize(("way", "sizes"), [("reference", [4, 8]), ("mean-in-batch", [None, 8])])
+def test_dual_encoders_are_made_as_the_profile_says(
+    plan: Plan, mini_configs: Path, way: str, sizes: list[int | None]
+) -> None:
+    edit_profile(mini_configs, dual_encoder=way)
+    root = plan()
+    runs = {name: read_run(root / "runs" / name / "seed-1") for name in ("full/lareqa", "full/panx", "full/mnli")}
+    assert [runs[name].stages[-1].recipe.micro_batch_size for name in ("full/lareqa", "full/panx")] == sizes
+    assert [run.profile.dual_encoder for run in runs.values()] == [
+        way,
+        None,
+        None,
+    ]  # another way is no news to the others

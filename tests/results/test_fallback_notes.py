@@ -1,4 +1,4 @@
-"""A table says which languages had no language adapter, and what served them."""
+"""What a table says of the languages without an adapter, of odd data, and of its dual encoder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xlt.results.figures import fallbacks
+from xlt.config import Task, load
+from xlt.results.figures import fallbacks, header
 from xlt.results.runs import load_plan, load_regime
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def test_the_note_names_the_languages(folders: Callable[..., Any]) -> None:
@@ -27,3 +30,19 @@ def test_the_note_names_the_languages(folders: Callable[..., Any]) -> None:
         "MAD-X: no language adapter of sw, th; read with that of en.",
         "MAD-X: no language adapter of ur; read without one.",
     ]
+
+
+def test_the_header_has_the_notes_of_the_runs_and_the_dual_encoder(folders: Callable[..., Any]) -> None:
+    made = folders()
+    made.regime("full")
+    made.run("full", "mnli", 1, {"xnli": {"accuracy": {"en": 80.0}}})
+    made.profile = {**made.profile, "dual_encoder": "reference"}
+    path = made.run("full", "mewslix", 1, {"mewslix": {"map@20": {"de": 60.0}}}) / "scores.json"
+    scores = json.loads(path.read_text())
+    scores["tasks"]["mewslix"]["notes"] = ["no sentence spans in the files of de; cut here"]
+    path.write_text(json.dumps(scores))
+    plan = load_plan(made.root)
+    tasks = {name: load(Task, CONFIGS / "tasks" / f"{name}.yaml") for name in ("xnli", "mewslix")}
+    lines = dict(header(plan, [load_regime(made.root, plan, "full")], [], tasks))
+    assert lines["Dual encoder"] == "reference"
+    assert "Mewsli-X: no sentence spans in the files of de; cut here" in lines["Data"]

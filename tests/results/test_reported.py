@@ -111,6 +111,8 @@ def change(content: dict[str, Any], **values: Any) -> dict[str, Any]:
         (paper(values={"en": None}, std={"en": 1.0}), "std of given values only"),
         (paper(values={}), "expected values or averages"),
         (paper(values={"en": 1.0}, metric="bleu"), "metric"),
+        (paper(values={"en": 1.0}, task="mewslix", metric="map@20"), "dual_encoder: expected one of reference"),
+        (paper(values={"en": 1.0}, dual_encoder="reference"), "dual_encoder: expected none"),
         (paper(averages=[{"value": 1.0}]), "over"),
         (paper(averages=[{"value": 1.0, "over": "some"}]), "over"),
         ({**paper(), "url": []}, "expected url"),

@@ -29,9 +29,11 @@ def reported() -> list[Reported]:
 def compared(folders: Callable[..., Any], reported: list[Reported]) -> Callable[..., list[Comparison]]:
     """The lines of a finished run of the paper profile beside what was reported, all languages and averages."""
 
-    def make(model: str, regime: str, name: str, metric: str, languages: list[str]) -> list[Comparison]:
+    def make(
+        model: str, regime: str, name: str, metric: str, languages: list[str], dual_encoder: str | None = None
+    ) -> list[Comparison]:
         made = folders(profile="paper", model=model)
-        made.profile["splits"] = {}
+        made.profile |= {"splits": {}, "dual_encoder": dual_encoder}
         made.regime(regime)
         task = load(Task, CONFIGS / "tasks" / f"{name}.yaml")
         made.run(regime, task.recipe, 1, {name: {each: dict.fromkeys(languages, 60.0) for each in task.metrics}})
@@ -60,6 +62,14 @@ def test_another_training_recipe_on_xnli(compared: Any) -> None:
 def test_another_layer_on_tatoeba(compared: Any) -> None:
     average = of(compared("xlmr-large", "untuned", "tatoeba", "accuracy", ["de", "fr"]), "avg")
     assert average.reason is not None and average.difference is None
+
+
+@pytest.mark.parametrize(("own", "reason"), [("reference", None), ("mean-in-batch", "dual encoder: reference there")])
+def test_a_dual_encoder_made_in_another_way(compared: Any, own: str, reason: str | None) -> None:
+    line = of(compared("mbert", "full", "mewslix", "map@20", ["de", "ja"], dual_encoder=own), "ja")
+    assert line.reported is not None and line.reported.value == 48.63
+    assert (line.difference is None) == (reason is not None)
+    assert reason is None or (line.reason or "").startswith(reason)
 
 
 def test_f1_called_accuracy(compared: Any) -> None:

@@ -147,6 +147,20 @@ def test_the_best_epoch_is_restored(
     assert not torch.equal(seen[0]["head.out.weight"], seen[2]["head.out.weight"])
 
 
+def test_the_last_epoch_may_be_kept(mini_encoder: Path, features: list[Feature]) -> None:
+    trained = model(mini_encoder)
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def evaluate() -> float:
+        seen.append(trained.trained_state())
+        return [30.0, 10.0][len(seen) - 1]
+
+    history = fit(trained, features, settings(epochs=2, checkpoint="last"), evaluate, title="t")
+    assert (history.dev_scores, history.best_epoch) == ([30.0, 10.0], 1)
+    final = trained.trained_state()
+    assert all(torch.equal(final[name], seen[1][name]) for name in final)
+
+
 def test_evaluation_between_epochs_does_not_change_training(mini_encoder: Path, features: list[Feature]) -> None:
     states = []
     for evaluated in (False, True):
@@ -162,8 +176,9 @@ def test_evaluation_between_epochs_does_not_change_training(mini_encoder: Path, 
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_warm_up_is_at_most_a_tenth_of_the_steps(
-    mini_encoder: Path, features: list[Feature], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("capped", "warmup"), [(True, 2), (False, 500)])
+def test_warm_up_is_as_published_and_at_most_a_tenth_of_a_capped_training(
+    mini_encoder: Path, features: list[Feature], monkeypatch: pytest.MonkeyPatch, capped: bool, warmup: int
 ) -> None:
     seen = []
 
@@ -172,9 +187,14 @@ def test_warm_up_is_at_most_a_tenth_of_the_steps(
         return linear_schedule(step, total, warmup)
 
     monkeypatch.setattr("xlt.training.loop.linear_schedule", schedule)
-    fit(model(mini_encoder), features, settings(epochs=10, batch_size=6, warmup_steps=500), None, title="t")
+    asked = settings(epochs=10, batch_size=6, warmup_steps=500, capped=capped)
+    fit(model(mini_encoder), features, asked, None, title="t")
     # 12 examples, batches of 6, 10 epochs: 20 steps
-    assert set(seen) == {(step, 20, 2) for step in range(20)}
+    assert set(seen) == {(step, 20, warmup) for step in range(20)}
+
+
+def test_a_warm_up_longer_than_the_training_never_stops_rising() -> None:
+    assert [linear_schedule(step, 3, 500) for step in range(3)] == [1 / 500, 2 / 500, 3 / 500]
 
 
 def test_a_learning_rate_of_almost_nothing_changes_almost_nothing(mini_encoder: Path, features: list[Feature]) -> None:

@@ -53,7 +53,7 @@ def pairs(count: int, length: int = 4) -> list[Feature]:
 def parts(path: Path, tuning: Tuning = ADAPTER, counts: tuple[int, ...] = (6, 2), **values: Any) -> list[Part]:
     """Two tasks on one encoder, with constant development scores."""
     first = build_model(path, family="classification", labels=2, tuning=tuning, pooling="mean", seed=1)
-    models = [first, *(another_head(first, "classification", 2, 1) for _ in counts[1:])]
+    models = [first, *(another_head(first, path, "classification", 2, 1) for _ in counts[1:])]
     return [
         Part(name, model, pairs(count), count, settings(**values), lambda: 50.0)
         for name, model, count in zip("abc", models, counts, strict=False)

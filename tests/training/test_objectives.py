@@ -89,6 +89,7 @@ class Scores:
 
     pad_id = 1
     device = torch.device("cpu")
+    micro_batch_size: int | None = None
 
     def __init__(self, family: str, table: torch.Tensor) -> None:
         self.family = family
@@ -132,6 +133,16 @@ def test_tagging_by_hand_is_a_mean_over_words() -> None:
     assert mean_loss(Scores("tagging", table), features) == pytest.approx(expected)
 
 
+def test_tagging_by_hand_is_a_mean_over_micro_batches() -> None:
+    # the losses of the words as above: ln 4/3 and ln 2 in the first sentence, ln 4 in the second
+    quarter, half = [0.0, math.log(3)], [0.0, 0.0]
+    model = Scores("tagging", torch.tensor([[half, quarter, half], [half, quarter, half]]))
+    model.micro_batch_size = 1
+    features = [feature(target=[IGNORED, 1, 0], width=3), feature(target=[IGNORED, 0], width=2)]
+    expected = ((math.log(4 / 3) + math.log(2)) / 2 + math.log(4)) / 2
+    assert mean_loss(model, features) == pytest.approx(expected)
+
+
 def test_span_by_hand_leaves_padding_out() -> None:
     # First window: all scores equal, three tokens: 1/3 and 1/3. The second has two tokens, its third is padding. Start:
     # softmax of (0, ln 3) at 1 is 3/4; end: of (ln 3, 0) at 1 is 1/4
@@ -150,6 +161,7 @@ class Vectors:
     pad_id = 1
     device = torch.device("cpu")
     family = "lareqa"
+    micro_batch_size: int | None = None
 
     def __init__(self, table: dict[int, list[float]], scale: float) -> None:
         self.table = table
@@ -188,6 +200,17 @@ def test_equal_answers_are_no_negatives_of_each_other() -> None:
     (part,) = contrastive_losses(model, features, 1)
     loss = part()
     assert float(loss) == pytest.approx((first + second + third) / 3)
+
+
+def test_the_reference_s_negatives_are_those_of_its_micro_batch() -> None:
+    # micro-batches of two: the first question sees answers 20 and 21, equal ones too; the third is alone in its own
+    model: Any = Vectors({10: [1, 0], 11: [0, 1], 12: [0.8, 0.6], 20: [1.0, 0.0], 21: [1.0, 0.0]}, math.log(2))
+    model.micro_batch_size = 2
+    rows = [[[10], [20, 5]], [[11], [20, 5]], [[12], [21]]]
+    features = [Feature(i, row, [[0], [0, 0][: len(row[1])]]) for i, row in enumerate(rows)]
+    (part,) = contrastive_losses(model, features, 1)
+    # equal answers: each of the two questions has probability 1/2; the third has no negatives and loses nothing
+    assert float(part()) == pytest.approx(2 * math.log(2) / 3)
 
 
 def test_retrieval_families_use_the_contrastive_loss(mini_encoder: Path) -> None:

@@ -154,6 +154,7 @@ def _schema(key: str) -> pyarrow.Schema:
             "first_word": pyarrow.int32(),
             "starts": ids,  # of ``offsets``
             "ends": ids,
+            "answer_starts": pyarrow.list_(pyarrow.bool_()),
         },
         metadata={"key": key},
     )
@@ -174,6 +175,7 @@ def _table(features: Sequence[Feature], key: str) -> pyarrow.Table:
         "first_word": [feature.first_word for feature in features],
         "starts": [[None if span is None else span[0] for span in feature.offsets] for feature in features],
         "ends": [[None if span is None else span[1] for span in feature.offsets] for feature in features],
+        "answer_starts": [feature.starts for feature in features],
     }
     return pyarrow.table(columns, schema=_schema(key))
 
@@ -185,10 +187,9 @@ def _features(table: pyarrow.Table) -> list[Feature]:
         [None if start is None else (start, end) for start, end in zip(starts, ends, strict=True)]
         for starts, ends in zip(columns["starts"], columns["ends"], strict=True)
     ]
-    names = ("record", "rows", "types")
-    whole = zip(
-        *(columns[name] for name in names), targets, columns["positions"], columns["first_word"], offsets, strict=True
-    )
+    before, after = ("record", "rows", "types"), ("positions", "first_word")
+    first, then = [columns[name] for name in before], [columns[name] for name in after]
+    whole = zip(*first, targets, *then, offsets, columns["answer_starts"], strict=True)
     return [Feature(*values) for values in whole]
 
 

@@ -33,6 +33,7 @@ class Feature:
         positions: tagging: position of the first sub-word of each word.
         first_word: tagging: index of the first word of this window in its sentence.
         offsets: span: character span in the context of each position, or None outside the context.
+        starts: span: whether an answer may start at each position, where a passage has several windows; else empty.
     """
 
     record: int
@@ -42,6 +43,7 @@ class Feature:
     positions: list[int] = field(default_factory=list)
     first_word: int = 0
     offsets: list[tuple[int, int] | None] = field(default_factory=list)
+    starts: list[bool] = field(default_factory=list)
 
     @property
     def length(self) -> int:
@@ -160,7 +162,8 @@ def span_features(
     """Question and passage windows, each ``doc_stride`` tokens further than the last (Devlin et al. 2019, section 4.2).
 
     The target is the token span of the first answer, or (0, 0), the first token, where the window lacks the answer.
-    Questions are cut to ``max_query_length`` sub-words as in XTREME's ``run_squad.py``.
+    Questions are cut to ``max_query_length`` sub-words as in XTREME's ``run_squad.py``. For prediction, ``starts`` marks the
+    positions whose token no other window shows with more context.
     """
     features: list[Feature] = []
     max_length = longest(tokenizer, max_length)
@@ -177,16 +180,40 @@ def span_features(
             return_offsets_mapping=True,
             return_token_type_ids=True,
         )
-        for window, row in enumerate(coded["input_ids"]):
-            inside = [sequence == 1 for sequence in coded.sequence_ids(window)]
+        windows = [[part == 1 for part in coded.sequence_ids(i)] for i in range(len(coded["input_ids"]))]
+        sizes = [sum(inside) for inside in windows]
+        most = [] if training or len(sizes) == 1 else most_context(sizes, sizes[0] - overlap)
+        for window, (row, inside) in enumerate(zip(coded["input_ids"], windows, strict=True)):
             offsets = [
                 (start, end) if keep and end > start else None
                 for keep, (start, end) in zip(inside, coded["offset_mapping"][window], strict=True)
             ]
             target = _span_target(record, offsets) if training else None
             types = type_ids(tokenizer, coded["token_type_ids"][window])
-            features.append(Feature(number, [row], [types], target, offsets=offsets))
+            chosen = iter(most[window]) if most else iter(())
+            starts = [keep and next(chosen) for keep in inside] if most else []
+            features.append(Feature(number, [row], [types], target, offsets=offsets, starts=starts))
     return features
+
+
+def most_context(sizes: Sequence[int], step: int) -> list[list[bool]]:
+    """For each window of a passage, which of its tokens have the most context there (``token_is_max_context``).
+
+    A token's context in a window is the smaller number of tokens on either side of it, plus a hundredth of the window's
+    length; the first of equal windows has it (Devlin et al. 2019's and XTREME's ``run_squad.py``).
+
+    Args:
+        sizes: tokens of the passage in each window.
+        step: tokens by which each window begins after the last.
+    """
+    best: dict[int, tuple[float, int]] = {}
+    for window, size in enumerate(sizes):
+        for place in range(size):
+            context = min(place, size - 1 - place) + 0.01 * size
+            token = window * step + place
+            if token not in best or context > best[token][0]:
+                best[token] = context, window
+    return [[best[window * step + place][1] == window for place in range(size)] for window, size in enumerate(sizes)]
 
 
 def _shortened(text: str, tokenizer: PreTrainedTokenizerFast, limit: int) -> tuple[str, int]:

@@ -109,18 +109,25 @@ class Mining:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A mention of an entity in its context (Mewsli-X): ``text[start:end]`` is the mention; ``entity`` is None unlabelled."""
+    """A mention of an entity in its context (Mewsli-X): ``text[start:end]`` is the mention; ``entity`` is None unlabelled.
+
+    ``sentence``: characters (start, end) of the sentence it stands in, as its file says; None where the file has none.
+    """
 
     id: str
     text: str
     start: int
     end: int
     entity: str | None
+    sentence: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A candidate entity (Mewsli-X): Wikidata id, title and description in ``language``."""
+    """A candidate entity (Mewsli-X): Wikidata id, title and description in ``language``.
+
+    Where the file gives the sentences of a description, they are joined by spaces, as the reference reads them.
+    """
 
     id: str
     title: str

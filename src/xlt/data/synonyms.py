@@ -74,8 +74,7 @@ def noisy_record(record: Any, neighbours: Neighbours, rng: random.Random) -> Rec
                 record, questions=tuple((name, noisy(text), index) for name, text, index in record.questions)
             )
         case Mention():
-            text, (start,) = redraw_around(record.text, [(record.start, record.end)], neighbours, rng)
-            return replace(record, text=text, start=start, end=start + record.end - record.start)
+            return _noisy_mention(record, neighbours, rng)
     raise TypeError(f"no augmentation for {type(record).__name__}")
 
 
@@ -110,6 +109,16 @@ def redraw_around(
                 starts[number] += len(words[-1]) - len(word)
         position = end + 1
     return " ".join(words), starts
+
+
+def _noisy_mention(record: Mention, neighbours: Neighbours, rng: random.Random) -> Mention:
+    first, last = record.sentence or (0, len(record.text))
+    before, rest = redraw_around(record.text[:first], [], neighbours, rng)[0], record.text[first:last]
+    text, (start,) = redraw_around(rest, [(record.start - first, record.end - first)], neighbours, rng)
+    start += len(before)
+    sentence = None if record.sentence is None else (len(before), len(before) + len(text))
+    text = before + text + redraw_around(record.text[last:], [], neighbours, rng)[0]
+    return replace(record, text=text, start=start, end=start + record.end - record.start, sentence=sentence)
 
 
 def _noisy_question(record: Question, neighbours: Neighbours, rng: random.Random) -> Question:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlt.evaluation.dual import Embed
+from xlt.evaluation.dual import Embed, Text
 from xlt.modeling.encoding import embed
 from xlt.modeling.model import TransferModel
 from xlt.runs import RunConfig
@@ -41,13 +41,23 @@ class Context:
         return TOKEN_BUDGET[self.device.type]
 
 
-def embedder(model: TransferModel, tokenizer: Any, context: Context) -> Embed:
-    """Sentence embeddings of a model as the run's config asks for; an untuned encoder stops at its retrieval layer.
+MIDDLE_LAYER = ("tatoeba", "bucc")
+"""Families that XTREME embeds with a middle layer, of a tuned encoder too (``run_tatoeba.sh``, ``run_bucc2018.sh``)."""
+
+
+def embedder(model: TransferModel, tokenizer: Any, context: Context, family: str) -> Embed:
+    """Sentence embeddings of a model for a task of ``family``, as the run's config asks for.
+
+    An untuned encoder stops at its retrieval layer. A tuned one does so in the reference's way where XTREME's scripts do, and
+    pools the states by its trained pooler elsewhere; a sentence and its passage are then one text, written together without
+    a space (``evaluate_retrieval.py``). In the other way it pools the last layer in every task.
 
     With language adapters each text is read with its own language's; the source language's is active afterwards.
     """
     config = context.config.model
     frozen = context.config.regime.tuning.kind == "frozen"
+    reference = context.config.profile.dual_encoder == "reference"
+    middle = frozen or (reference and family in MIDDLE_LAYER)
 
     def run(texts: Sequence[Any], max_length: int, title: str, languages: Sequence[str]) -> Any:
         if model.composition is None:
@@ -66,10 +76,11 @@ def embedder(model: TransferModel, tokenizer: Any, context: Context) -> Embed:
         return embed(
             model.encoder,
             tokenizer,
-            texts,
+            [written_together(text) for text in texts] if reference else texts,
             prefix=config.retrieval_prefix,
             pooling=config.pooling,
-            layer=config.retrieval_layer if frozen else None,
+            pooler=None if middle else model.pooler(),
+            layer=config.retrieval_layer if middle else None,
             max_length=max_length,
             batch_tokens=context.budget,
             device=context.device,
@@ -77,3 +88,8 @@ def embedder(model: TransferModel, tokenizer: Any, context: Context) -> Embed:
         )
 
     return run
+
+
+def written_together(text: Text) -> str:
+    """A pair as one text, the way XTREME's ``evaluate_retrieval.py`` writes a candidate of LAReQA; other texts unchanged."""
+    return text if isinstance(text, str) else (text[0] + text[1]).replace("\n", "")

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from xlt.data.loading import first, load_split, truly_labelled
 from xlt.data.records import Entity, Mention, Passage
+from xlt.errors import InputError
 from xlt.evaluation import metrics
+from xlt.evaluation.context import Context, embedder
 from xlt.evaluation.dual import Embed, rank_lareqa, rank_mewslix, split_pairs
 from xlt.evaluation.gold import lareqa_gold
 from xlt.evaluation.predict import PREDICT, Spec
 from xlt.modeling.model import TransferModel
+from xlt.runs import Stage
+
+
+def development(stage: Stage, model: TransferModel, tokenizer: Any, context: Context) -> Callable[[], float] | None:
+    """A function that scores the model on the stage's English development data, or None when there is none."""
+    if stage.dev is None:
+        return None
+    recipe = stage.recipe
+    records = truly_labelled(load_split(context.data, stage.dev, recipe.language, recipe.labels))
+    if recipe.family == "mewslix":
+        pairs = _cap_pairs(records, stage.caps.dev)
+        return lambda: development_mewslix(embedder(model, tokenizer, context, "mewslix"), pairs, recipe.max_length)
+    records = first(records, stage.caps.dev)
+    if not records:
+        raise InputError(f"recipe {recipe.name}: expected development examples after the first {stage.dev.skip}")
+    if recipe.family == "lareqa":
+        return lambda: development_lareqa(embedder(model, tokenizer, context, "lareqa"), records, recipe.max_length)
+    return lambda: development_score(model, tokenizer, records, recipe, budget=context.budget)
+
+
+def _cap_pairs(records: Sequence[Any], cap: int | None) -> list[Any]:
+    """At most ``cap`` mentions; all entities stay as candidates."""
+    mentions = [record for record in records if hasattr(record, "entity")]
+    return [*mentions[:cap], *(record for record in records if not hasattr(record, "entity"))]
 
 
 def development_score(

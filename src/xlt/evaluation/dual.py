@@ -77,20 +77,23 @@ def rank_lareqa(
     return retrieve_lareqa(embed, passages, max_length)["lareqa"]
 
 
-def mention_text(mention: Mention) -> str:
+def mention_text(mention: Mention, language: str) -> str:
     """The mention, a colon, and its sentence with the mention between braces (``preprocess_mention`` of XTREME).
 
-    The file's sentence spans are not part of a record; the sentence is found by the project's splitter, and braces in
-    the text become parentheses.
+    Where the file has no sentences, a splitter for the ``language`` finds it; braces in the text become parentheses.
     """
     name = mention.text[mention.start : mention.end]
-    begin, end = 0, len(mention.text)
-    for first, last in sentence_breaks(mention.text):
-        if first <= mention.start and mention.end <= last:
-            begin, end = first, last
+    begin, end = mention.sentence or _sentence_around(mention, language)
     left = _unbraced(mention.text[begin : mention.start])
     right = _unbraced(mention.text[mention.end : end])
     return re.sub(r"\s+", " ", f"{name}: {left} {{ {name} }} {right}").strip()
+
+
+def _sentence_around(mention: Mention, language: str) -> tuple[int, int]:
+    """From the start of the first sentence that a mention touches to the end of the last."""
+    spans = sentence_breaks(mention.text, language)
+    touched = [(start, end) for start, end in spans if start < mention.end and mention.start < end]
+    return (touched[0][0], touched[-1][1]) if touched else (mention.start, mention.end)
 
 
 def _unbraced(text: str) -> str:
@@ -108,10 +111,10 @@ def split_pairs(records: Sequence[Mention | Entity]) -> tuple[list[Mention], dic
     return mentions, {record.id: record for record in records if isinstance(record, Entity)}
 
 
-def mewslix_pairs(records: Sequence[Mention | Entity]) -> list[tuple[str, str]]:
+def mewslix_pairs(records: Sequence[Mention | Entity], language: str = "en") -> list[tuple[str, str]]:
     """Training pairs: mention in context, and description of its entity."""
     mentions, entities = split_pairs(records)
-    return [(mention_text(m), entity_text(entities[m.entity])) for m in mentions if m.entity is not None]
+    return [(mention_text(m, language), entity_text(entities[m.entity])) for m in mentions if m.entity is not None]
 
 
 def rank_mewslix(
@@ -122,7 +125,7 @@ def rank_mewslix(
     pool = embed([entity_text(entity) for entity in entities], max_length, "Mewsli-X candidates", described)
     rankings = {}
     for language, own in mentions.items():
-        texts = [mention_text(m) for m in own]
+        texts = [mention_text(m, language) for m in own]
         found, _ = nearest(embed(texts, max_length, f"Mewsli-X {language}", [language] * len(own)), pool, DEPTH)
         rankings[language] = {m.id: [entities[i].id for i in row] for m, row in zip(own, found, strict=True)}
     return rankings

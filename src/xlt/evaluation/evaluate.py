@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.artifacts import digest, read_json, to_json, write_atomic
-from xlt.config import MiningRule
+from xlt.config import MiningRule, Task
 from xlt.data import batching
 from xlt.data.loading import answerable, first, labelled, load_entities, load_split, truly_labelled
 from xlt.data.pairing import read_pairs
@@ -72,7 +72,7 @@ def predict_task(
 ) -> Mapping[str, Mapping[str, Any]]:
     """Predictions of a task by folder of the submission layout and language, as ``write_submission`` takes them."""
     task = evaluation.task
-    embed = embedder(model, tokenizer, context)
+    embed = embedder(model, tokenizer, context, task.family)
     if task.family == "lareqa" and task.pairs:
         return {task.name: rank_by_answer_language(embed, records, task.max_length)}
     if task.family == "lareqa":
@@ -155,9 +155,19 @@ def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str
             "model": context.config.model.model_dump(include={"pooling", "retrieval_prefix", "retrieval_layer"}),
             "language_adapters": adapter_hashes(context.language_adapters),
             "kept": "items",  # what predictions of an earlier version lack
+            "dual_encoder": context.config.profile.dual_encoder,
             **noise,
         }
     )
+
+
+def notes_on(task: Task, records: Mapping[str, Sequence[Any]]) -> list[str]:
+    """What a table should say of the data that a task was scored on."""
+    if task.family != "mewslix":
+        return []
+    cut = [language for language, own in records.items() if any(mention.sentence is None for mention in own)]
+    what = "mentions are cut by this artifact's own splitter there"
+    return [f"no sentence spans in the files of {', '.join(cut)}; {what}"] if cut else []
 
 
 def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha256: str) -> None:
@@ -177,6 +187,7 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
         from_first(_remove, context.folder, name)
         predictions = predict_task(evaluation, records, model, tokenizer, context) if records else {}
         done[name] = {"key": key, "languages": list(records), "withheld": withheld, "left_out": left_out}
+        done[name]["notes"] = notes_on(evaluation.task, records)
         from_first(_write, context.folder, name, predictions, records, done)
     for name in set(done) - set(context.config.tasks):  # of an earlier config of this run
         from_first(_remove, context.folder, name)
@@ -243,4 +254,5 @@ def _score_task(folder: Path, evaluation: Evaluation, done: Mapping[str, Any]) -
         "withheld": list(done["withheld"]),
         **({"unpaired": done["left_out"]} if evaluation.task.pairs else {"unlabelled": done["left_out"]}),
         **({"language_bias": bias} if bias else {}),
+        **({"notes": notes} if (notes := done.get("notes")) else {}),
     }

@@ -27,11 +27,11 @@ def best_answers(records: Sequence[Question], features: Sequence[Feature], score
 
     Args:
         records: the questions.
-        features: windows of their passages, ``record`` and ``offsets`` set.
+        features: windows of their passages, ``record``, ``offsets`` and ``starts`` set.
         scores: [tokens, 2] start and end scores of each window.
     """
     best: list[tuple[float, str]] = [(-np.inf, "") for _ in records]
-    spans = best_spans(scores, [feature.offsets for feature in features])
+    spans = best_spans(scores, [feature.offsets for feature in features], [feature.starts for feature in features])
     for feature, (score, span) in zip(features, spans, strict=True):
         if span is not None and score > best[feature.record][0]:
             text = records[feature.record].context[span[0] : span[1]].strip()  # a sub-word may begin with its space
@@ -39,7 +39,9 @@ def best_answers(records: Sequence[Question], features: Sequence[Feature], score
     return [text for _, text in best]
 
 
-def best_spans(scores: Sequence[Floats], offsets: Sequence[Offsets]) -> list[tuple[float, Span | None]]:
+def best_spans(
+    scores: Sequence[Floats], offsets: Sequence[Offsets], allowed: Sequence[Sequence[bool]] | None = None
+) -> list[tuple[float, Span | None]]:
     """The character span with the highest sum of start and end score, of each window.
 
     Both ends are among the ``N_BEST`` best tokens of the context, the end is not before the start, and the span is at
@@ -48,6 +50,8 @@ def best_spans(scores: Sequence[Floats], offsets: Sequence[Offsets]) -> list[tup
     Args:
         scores: [tokens, 2] start and end scores of each window.
         offsets: [tokens] character span of each token in the context, None outside it, of each window.
+        allowed: [tokens] whether a span may start there, of each window; None or empty: anywhere in the context. The
+            ``N_BEST`` are drawn before, as in the reference (``compute_predictions_logits`` of transformers).
 
     Returns:
         For each window the score and the span, or (-inf, None) when no pair of tokens will do.
@@ -56,7 +60,8 @@ def best_spans(scores: Sequence[Floats], offsets: Sequence[Offsets]) -> list[tup
     found: list[tuple[float, Span | None]] = [(-np.inf, None)] * len(scores)
     for start in range(0, len(order), TOGETHER):
         chosen = order[start : start + TOGETHER]
-        pairs = _best_pairs([scores[i] for i in chosen], [offsets[i] for i in chosen])
+        own = [[] if allowed is None else allowed[i] for i in chosen]
+        pairs = _best_pairs([scores[i] for i in chosen], [offsets[i] for i in chosen], own)
         for index, value, first, last in zip(chosen, *(row.tolist() for row in pairs), strict=True):
             begin, finish = offsets[index][first], offsets[index][last]
             if np.isfinite(value) and begin is not None and finish is not None:
@@ -64,7 +69,9 @@ def best_spans(scores: Sequence[Floats], offsets: Sequence[Offsets]) -> list[tup
     return found
 
 
-def _best_pairs(scores: Sequence[Floats], offsets: Sequence[Offsets]) -> tuple[Floats, NDArray, NDArray]:
+def _best_pairs(
+    scores: Sequence[Floats], offsets: Sequence[Offsets], allowed: Sequence[Sequence[bool]]
+) -> tuple[Floats, NDArray, NDArray]:
     """Score, first and last token of the best span of each window; the score is not finite where there is none."""
     width = max(len(own) for own in scores)
     padded = np.full((2, len(scores), width), -np.inf, dtype=np.float32)
@@ -80,6 +87,9 @@ def _best_pairs(scores: Sequence[Floats], offsets: Sequence[Offsets]) -> tuple[F
     )
     length = ends[:, None, :] - starts[:, :, None]
     sums[(length < 0) | (length >= MAX_ANSWER_TOKENS)] = -np.inf
+    for row, may in enumerate(allowed):
+        if may:
+            sums[row, ~np.append(may, np.zeros(width - len(may), bool))[starts[row]]] = -np.inf
     flat = sums.reshape(len(scores), -1)
     best = flat.argmax(axis=1)
     rows = np.arange(len(scores))

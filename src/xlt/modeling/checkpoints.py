@@ -39,6 +39,7 @@ ARCHITECTURES = ("bert", "xlm-roberta")
 DECODERS = ("llama",)
 PACKAGE = Path(__file__).resolve().parents[1]
 _EMBEDDINGS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
+_POOLER = ("pooler.dense.weight", "pooler.dense.bias")
 _VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 
 
@@ -144,6 +145,19 @@ def load_encoder(path: Path) -> Any:
     if info["missing_keys"]:
         raise InputError(f"expected weights for {sorted(info['missing_keys'])[0]}; not in this file", path / WEIGHTS)
     return model
+
+
+def load_pooler(path: Path) -> dict[str, Any] | None:
+    """Weight and bias of the pooler that a prepared folder's checkpoint has, or None: [width, width] and [width]."""
+    from safetensors import safe_open
+
+    found = {}
+    for file in weight_files(path):
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118
+                if name.endswith(_POOLER):
+                    found[name.rpartition(".")[2]] = weights.get_tensor(name).float()
+    return found or None
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:

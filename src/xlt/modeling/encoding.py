@@ -34,6 +34,7 @@ def embed(
     *,
     prefix: str = "",
     pooling: str = "mean",
+    pooler: nn.Module | None = None,
     layer: int | None = None,
     max_length: int = 512,
     batch_tokens: int = 4096,
@@ -48,6 +49,7 @@ def embed(
         texts: sentences, or pairs of texts (not mixed); repeated ones are encoded once.
         prefix: put in front of every text, or of the first of a pair (E5's "query: ").
         pooling: "mean" over all real tokens, special tokens included, or "cls", the first token.
+        pooler: in its place, states [rows, tokens, width] -> vectors [rows, width].
         layer: number of transformer layers to run, i.e. ``hidden_states[layer]``; None for all of them.
         max_length: longest input in tokens, prefix and special tokens included; longer texts are cut.
         batch_tokens: largest padded size of a batch, rows x longest row.
@@ -81,8 +83,8 @@ def embed(
             inputs = {"input_ids": padded.ids, "attention_mask": mask, "token_type_ids": padded.types}
             with arithmetic(padded.ids.device):
                 states = model(**inputs).last_hidden_state
-            pooled = nn.functional.normalize(pool(states.float(), mask, pooling), dim=-1)
-            vectors[batch] = pooled.cpu().numpy()
+            pooled = pool(states.float(), mask, pooling) if pooler is None else pooler(states.float())
+            vectors[batch] = nn.functional.normalize(pooled, dim=-1).cpu().numpy()
             bar.update(len(batch))
     add(torch.from_numpy(vectors))  # rows of other processes' batches are still 0 here
     return vectors[[distinct[text] for text in texts]]

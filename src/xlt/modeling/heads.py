@@ -11,22 +11,26 @@ from torch import Tensor, nn
 
 
 class SequenceHead(nn.Module):
-    """Scores of a whole sequence from its first token: dropout, dense, tanh, dropout, linear (the XLM-R head)."""
+    """Scores of a whole sequence from its first token: dropout, dense, tanh, dropout, linear (the XLM-R head).
 
-    def __init__(self, width: int, outputs: int, dropout: float) -> None:
+    ``input_dropout``: the first one. BERT's head has none: there dense and tanh are the encoder's own pooler.
+    """
+
+    def __init__(self, width: int, outputs: int, dropout: float, *, input_dropout: bool = True) -> None:
         super().__init__()
+        self.input_dropout = nn.Dropout(dropout if input_dropout else 0.0)
         self.dropout = nn.Dropout(dropout)
         self.dense = nn.Linear(width, width)
         self.out = nn.Linear(width, outputs)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[rows, tokens, width] -> [rows, outputs]."""
-        state = torch.tanh(self.dense(self.dropout(hidden[:, 0])))
+        state = torch.tanh(self.dense(self.input_dropout(hidden[:, 0])))
         return self.out(self.dropout(state))
 
 
 class TokenHead(nn.Module):
-    """Scores of every token: dropout, linear. Tagging: one output per label; span: start and end."""
+    """Scores of every token: dropout, linear. Tagging: one output per label; span, without dropout: start and end."""
 
     def __init__(self, width: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -46,6 +50,23 @@ class ScaleHead(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(100.0))
 
 
+class PoolerHead(ScaleHead):
+    """The same, and the pooler of the reference's dual encoder (``third_party/bert.py``): dense and tanh of the first token.
+
+    Its weights start as those of a checkpoint without pooler do there: drawn with a standard deviation of 0.02.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        nn.init.normal_(self.dense.weight, std=0.02)
+        nn.init.zeros_(self.dense.bias)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[rows, tokens, width] -> [rows, width]."""
+        return torch.tanh(self.dense(hidden[:, 0]))
+
+
 def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     """A sentence vector from token states: the mean over real tokens, or the first token.
 
@@ -63,14 +84,18 @@ def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
-def make_head(family: str, width: int, labels: int, dropout: float) -> nn.Module:
-    """The head of a task family, freshly initialised."""
+def make_head(family: str, width: int, labels: int, dropout: float, *, pooler: bool = False) -> nn.Module:
+    """The head of a task family, freshly initialised.
+
+    ``pooler``: the reference reads the encoder's pooler, dense and tanh over the first token: BERT's classifier, and every
+    dual encoder trained its way. Multiple choice does so with every encoder.
+    """
     if family == "classification":
-        return SequenceHead(width, labels, dropout)
+        return SequenceHead(width, labels, dropout, input_dropout=not pooler)
     if family == "choice":
-        return SequenceHead(width, 1, dropout)
+        return SequenceHead(width, 1, dropout, input_dropout=False)
     if family == "tagging":
         return TokenHead(width, labels, dropout)
     if family == "span":
-        return TokenHead(width, 2, dropout)
-    return ScaleHead()
+        return TokenHead(width, 2, 0.0)
+    return PoolerHead(width) if pooler else ScaleHead()

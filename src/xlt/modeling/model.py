@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xlt.config import DUAL_ENCODERS, DualEncoder
 from xlt.errors import InputError
 from xlt.modeling.arithmetic import arithmetic
-from xlt.modeling.checkpoints import load_encoder
+from xlt.modeling.checkpoints import load_encoder, load_pooler
 from xlt.modeling.composition import Composition
 from xlt.modeling.earlier import Earlier, fusion_penalty, take_over
-from xlt.modeling.heads import make_head, pool
+from xlt.modeling.heads import PoolerHead, make_head, pool
 from xlt.modeling.language_adapters import adapter_name, load_language_adapter
 from xlt.modeling.rows import Rows
 from xlt.modeling.tuning import attach
@@ -30,10 +31,17 @@ class TransferModel(nn.Module):
     ``trainable`` are the names of the parameters that tuning trains. Unfreezing may switch their gradients off for a
     while; they are saved and counted all the same. ``shift``, while set, perturbs the word embeddings of every pass.
     ``composition`` says which adapters are active for text in a language; None when nothing is composed.
+    ``micro_batch_size``: as in ``config.Recipe``; None where a loss takes the whole batch together.
     """
 
     def __init__(
-        self, encoder: Any, head: nn.Module, family: str, pooling: str, composition: Composition | None = None
+        self,
+        encoder: Any,
+        head: nn.Module,
+        family: str,
+        pooling: str,
+        composition: Composition | None = None,
+        micro_batch_size: int | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -42,6 +50,7 @@ class TransferModel(nn.Module):
         self.pooling = pooling
         self.shift: Shift | None = None
         self.composition = composition
+        self.micro_batch_size = micro_batch_size
         self.trainable = frozenset(name for name, parameter in self.named_parameters() if parameter.requires_grad)
 
     @property
@@ -86,8 +95,15 @@ class TransferModel(nn.Module):
         return self.head.get_parameter("logit_scale")
 
     def embeddings(self, rows: Rows) -> Tensor:
-        """L2-normalised sentence vectors: [rows, width]."""
-        return nn.functional.normalize(pool(self.hidden(rows), rows.mask, self.pooling), dim=-1)
+        """L2-normalised sentence vectors, of the pooler where the head has one: [rows, width]."""
+        hidden = self.hidden(rows)
+        pooler = self.pooler()
+        pooled = pool(hidden, rows.mask, self.pooling) if pooler is None else pooler(hidden)
+        return nn.functional.normalize(pooled, dim=-1)
+
+    def pooler(self) -> PoolerHead | None:
+        """The trained pooler of a dual encoder; None where sentences are pooled otherwise."""
+        return self.head if isinstance(self.head, PoolerHead) else None
 
     def trained_state(self) -> dict[str, Tensor]:
         """A copy on the CPU of every trained tensor (encoder or adapter, and head), by name."""
@@ -135,12 +151,14 @@ def build_model(
     language_adapters: Mapping[str, Path] | None = None,
     source: str = "en",
     earlier: Earlier | None = None,
+    dual_encoder: DualEncoder | None = None,
+    micro_batch_size: int | None = None,
 ) -> TransferModel:
     """Load the encoder from a prepared folder and put adapters and a fresh head on it.
 
     The head is drawn from its own seed, so that every tuning method starts from the same head. ``language_adapters`` are
     the folders of frozen ones by language; that of ``source``, the language of the training data, is active at first.
-    ``earlier``: adapters of intermediate tasks to be stacked or fused.
+    ``earlier``: adapters of intermediate tasks to be stacked or fused. ``dual_encoder`` matters to LAReQA and Mewsli-X.
     """
     encoder = load_encoder(path)
     torch.manual_seed(seed)
@@ -148,22 +166,43 @@ def build_model(
     composition = add_languages(encoder, tuning, language_adapters or {}, source)
     if earlier is not None:
         composition = take_over(encoder, earlier, composition)
-    head = _seeded_head(encoder, family, labels, seed)  # the adapters above may have drawn numbers
+    head = _seeded_head(path, encoder, family, labels, seed, dual_encoder)  # adapters may have drawn numbers
     head.requires_grad_(not isinstance(tuning, Frozen))
-    model = TransferModel(encoder, head, family, pooling, composition)
+    model = TransferModel(encoder, head, family, pooling, composition, micro_batch_size)
     model.use_language(source)
     return model
 
 
-def _seeded_head(encoder: Any, family: str, labels: int, seed: int) -> nn.Module:
+def _seeded_head(
+    path: Path, encoder: Any, family: str, labels: int, seed: int, dual_encoder: DualEncoder | None
+) -> nn.Module:
+    """A head drawn from its seed; where the reference reads the encoder's pooler, with the checkpoint's, if it has one."""
+    config = encoder.config
+    if family in DUAL_ENCODERS:
+        pooler = dual_encoder == "reference"
+    else:
+        pooler = family == "choice" or (family == "classification" and config.model_type == "bert")
     torch.manual_seed(seed)
-    return make_head(family, int(encoder.config.hidden_size), labels, float(encoder.config.hidden_dropout_prob))
+    head = make_head(family, int(config.hidden_size), labels, float(config.hidden_dropout_prob), pooler=pooler)
+    weights = load_pooler(path) if pooler else None
+    if weights is not None:
+        head.get_submodule("dense").load_state_dict(weights)
+    return head
 
 
-def another_head(model: TransferModel, family: str, labels: int, seed: int) -> TransferModel:
-    """A model with a fresh head for another task on the same encoder: training one trains what they share."""
-    head = _seeded_head(model.encoder, family, labels, seed).to(model.device)
-    return TransferModel(model.encoder, head, family, model.pooling, model.composition)
+def another_head(
+    model: TransferModel,
+    path: Path,
+    family: str,
+    labels: int,
+    seed: int,
+    *,
+    dual_encoder: DualEncoder | None = None,
+    micro_batch_size: int | None = None,
+) -> TransferModel:
+    """A model with a fresh head for another task on the same encoder (of ``path``): training one trains what they share."""
+    head = _seeded_head(path, model.encoder, family, labels, seed, dual_encoder).to(model.device)
+    return TransferModel(model.encoder, head, family, model.pooling, model.composition, micro_batch_size)
 
 
 def add_languages(encoder: Any, tuning: Tuning, folders: Mapping[str, Path], source: str) -> Composition | None:

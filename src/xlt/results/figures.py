@@ -162,7 +162,7 @@ def _caps(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[st
 
 
 def _data_notes(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> str | None:
-    """Notes of the profile on data that the line on splits has not shown, for tasks and recipes of this table."""
+    """Notes of the profile and the runs on data that the line on splits has not shown, for this table's tasks and recipes."""
     if config is None:
         return None
     recipes = {run.planned.recipe for regime in regimes for run in regime.runs}
@@ -171,6 +171,9 @@ def _data_notes(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapp
         for name, note in config.profile.split_notes.items()
         if (name in tasks and config.profile.splits.get(name) != "dev") or (name in recipes and name not in tasks)
     ]
+    finished = [run.scores.tasks for regime in regimes for run in regime.runs if run.scores is not None]
+    found = {name: scores[name].notes for scores in finished for name in tasks if name in scores}
+    shown += [f"{tasks[name].title}: {note}" for name, notes in found.items() for note in notes]
     return "; ".join(shown) or None
 
 
@@ -207,12 +210,14 @@ def header(
     """The lines above a table: what was run, on what, and how much of the benchmark."""
     config = _first_config(regimes)
     notes = _data_notes(config, regimes, tasks)
+    dual_encoder = None if config is None else config.profile.dual_encoder
     return [
         ("Profile", plan.profile if config is None else config.profile.title),
         ("Model", plan.model if config is None else config.model.title),
         ("Encoder from", _recorded(regimes, "encoder")),
         ("Scored split", _splits(config, results, tasks)),
         *([("Data", notes)] if notes else []),
+        *([("Dual encoder", dual_encoder)] if dual_encoder else []),
         ("Caps on examples", _caps(config, regimes, tasks)),
         ("Seeds", _seeds(plan, regimes)),
         ("Commit", _commits(regimes)),

@@ -35,7 +35,8 @@ class Facts(Strict):
     ``trained_on``: English training sets in order, by task where a table has several; ``[]`` when nothing is trained.
     ``epochs``, ``batch_size``, ``learning_rate``: by training set. ``checkpoint``: the one that is scored, chosen on English
     development data, the last, or chosen on data of the ``target`` language. ``scorer``: whose rules compare answers.
-    ``pooling``, ``layer`` (counted as ``hidden_states`` are), ``prefix``: how a text is embedded. ``language_adapters``:
+    ``pooling``, ``layer`` (counted as ``hidden_states`` are), ``prefix``: how a text is embedded. ``dual_encoder``: the way
+    of docs/protocol.md in which an encoder tuned for retrieval was made. ``language_adapters``:
     ``own`` when each language is read with an adapter of its own. ``differs``: a difference that no other fact has, in words.
     """
 
@@ -47,6 +48,7 @@ class Facts(Strict):
     scorer: Literal["squad", "mlqa", "another"] | Unstated | None = None
     pooling: Literal["mean", "cls", "pooler"] | Unstated | None = None
     layer: int | Literal["last"] | Unstated | None = None
+    dual_encoder: Literal["reference", "mean-in-batch", "other"] | Unstated | None = None
     prefix: str | None = None
     language_adapters: Literal["own"] | None = None
     differs: str | None = None
@@ -83,7 +85,8 @@ def needed(task: str, facts: Facts) -> list[str]:
     """The facts that a number of a task must have."""
     trained = ["epochs", "checkpoint"] if facts.trained_on != [] else []
     scored = ["scorer"] if task in ANSWERS else []
-    return ["trained_on", *trained, *scored, *(["pooling", "layer"] if task in EMBEDDED else [])]
+    embedded = [] if task not in EMBEDDED else ["dual_encoder"] if trained else ["pooling", "layer"]
+    return ["trained_on", *trained, *scored, *embedded]
 
 
 def lacking(task: str, facts: Facts) -> str | None:
@@ -106,12 +109,13 @@ def facts_of_run(config: RunConfig, task: str) -> Facts:
         "epochs": {name: stage.recipe.epochs for name, stage in stages if stage.recipe.epochs is not None},
         "batch_size": {name: stage.recipe.batch_size for name, stage in stages if stage.recipe.batch_size is not None},
         "learning_rate": {name: stage.learning_rate for name, stage in stages if stage.learning_rate is not None},
-        "checkpoint": "best",
+        "checkpoint": stages[-1][1].recipe.checkpoint if stages else None,
     }
     if task in EMBEDDED:
         own = config.model
-        layer = "last" if stages or own.retrieval_layer is None else own.retrieval_layer
-        found |= {"pooling": own.pooling, "prefix": own.retrieval_prefix, "layer": layer}
+        found |= {"prefix": own.retrieval_prefix}
+        layer = "last" if own.retrieval_layer is None else own.retrieval_layer
+        found |= {"dual_encoder": config.profile.dual_encoder} if stages else {"pooling": own.pooling, "layer": layer}
     if task in ANSWERS:
         said = [each.task.normalization for each in config.evaluations if each.task.name == task]
         found["scorer"] = next((each for each in said if each), "mlqa" if task.startswith("mlqa") else "squad")
@@ -159,10 +163,10 @@ def _sets(names: object) -> str:
 
 
 def _embedding(theirs: Facts, ours: Facts) -> str | None:
-    for name in ("pooling", "layer"):
+    for name in ("pooling", "layer", "dual_encoder"):
         stated, own = getattr(theirs, name), getattr(ours, name)
         if own is not None and stated not in (None, "unstated", own):
-            return f"{name} {stated}, here {own}"
+            return f"{name.replace('_', ' ')} {stated}, here {own}"
     if theirs.prefix is not None and ours.prefix is not None and theirs.prefix != ours.prefix:
         return f'texts embedded with the prefix "{theirs.prefix}", here "{ours.prefix}"'
     return None

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from xlt.artifacts import read_json, sha256_file
-from xlt.config import load_yaml, parse
+from xlt.config import DualEncoder, load_yaml, parse
 from xlt.errors import InputError
 
 
@@ -78,6 +78,8 @@ class TaskScores(Loose):
     no_data: list[str] = []
     withheld: list[str] = []
     unpaired: dict[str, int] = {}
+    notes: list[str] = []
+    """What is to be said of the data it was scored on."""
 
     @field_validator("metrics")
     @classmethod
@@ -146,6 +148,7 @@ class RunProfile(Loose):
     splits: dict[str, str] = {}
     split_notes: dict[str, str] = {}
     caps: dict[str, dict[str, int | None]] = {}
+    dual_encoder: DualEncoder | None = None
 
     def cap(self, name: str, part: str) -> int | None:
         """The cap on ``part`` (train, dev, or test: what is scored) of a task or recipe; None when there is none."""
@@ -167,6 +170,7 @@ class RunRecipe(Loose):
 
     name: str
     training_set: str | None = None
+    checkpoint: Literal["best", "last"] | None = None
     epochs: int | None = None
     batch_size: int | None = None
 
@@ -220,7 +224,8 @@ def merged_profile(runs: Iterable[Run]) -> RunProfile | None:
         return None
     parts = ("splits", "split_notes", "caps")
     merged = {part: {k: v for profile in profiles for k, v in getattr(profile, part).items()} for part in parts}
-    return profiles[0].model_copy(update=merged)
+    dual_encoder = next((profile.dual_encoder for profile in profiles if profile.dual_encoder), None)
+    return profiles[0].model_copy(update={**merged, "dual_encoder": dual_encoder})
 
 
 @dataclass(frozen=True)

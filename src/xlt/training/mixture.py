@@ -38,6 +38,7 @@ from xlt.training.loop import (
     make_optimizer,
     progress,
     restore_plugins,
+    warmup_of,
 )
 from xlt.training.masked_text import MaskedText
 from xlt.training.objectives import LossPart, own_losses
@@ -222,7 +223,7 @@ class _Loop:
         self.order = order_of_steps(parts, temperature, share, parts[0].settings.seed)
         self.streams = [part.batches() for part in parts]
         self.optimizer = make_optimizer(together, parts[0].settings)
-        self.warmup = min(max(part.settings.warmup_steps for part in parts), len(self.order) // 10)
+        self.warmup = max(warmup_of(part.settings, len(self.order)) for part in parts)
         self.histories = {number: History() for number in self.settings}
         if masked is not None:
             self.settings[MASKED] = masked_settings(parts, temperature)

@@ -1,7 +1,8 @@
-"""The loss of each task family, summed over a micro-batch and divided by the size of the whole batch.
+"""The loss of each task family, summed over a part of a batch and divided by the size of the whole batch.
 
-An optimizer step may be cut into micro-batches to save padding; because every part is divided by the count of the whole
-batch, the gradient is that of the mean loss over the batch, as in the papers.
+An optimizer step may be cut into parts to save padding; because every part is divided by the count of the whole batch, the
+gradient is that of the mean loss over the batch, as in the papers. The micro-batches of the reference, where a loss depends
+on them, are those of a recipe and not these parts.
 """
 
 from __future__ import annotations
@@ -44,14 +45,20 @@ def choice_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
     return functional.cross_entropy(scores, _targets(features, model.device), reduction="sum")
 
 
-def tagging_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
-    """Cross-entropy of the label of each word at its first sub-word, summed over words."""
+def tagging_losses(model: TransferModel, features: Sequence[Feature]) -> Tensor:
+    """Cross-entropy of the label of each word at its first sub-word, summed over the words of each feature: [features]."""
     rows = rows_of(features, model.pad_id).to(model.device)
     scores = model.scores(rows)
     targets = torch.full(rows.ids.shape, IGNORED, device=model.device)
     for number, feature in enumerate(features):
         targets[number, : len(feature.target)] = torch.tensor(feature.target, device=model.device)
-    return functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    losses = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
+    return losses.view(targets.shape).sum(1)
+
+
+def tagging_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
+    """The same, summed over all words."""
+    return tagging_losses(model, features).sum()
 
 
 def span_scores(model: TransferModel, features: Sequence[Feature]) -> Tensor:
@@ -77,11 +84,22 @@ SUMS: dict[str, Callable[[TransferModel, Sequence[Feature]], Tensor]] = {
 }
 
 
-def count(family: str, features: Sequence[Feature]) -> int:
-    """What the summed loss of a batch is divided by: labelled words for tagging, otherwise features."""
-    if family == "tagging":
-        return sum(label != IGNORED for feature in features for label in feature.target)
-    return len(features)
+def words(features: Sequence[Feature]) -> int:
+    """How many labelled words features of the family tagging have."""
+    return sum(label != IGNORED for feature in features for label in feature.target)
+
+
+def divisors(family: str, features: Sequence[Feature], micro_batch_size: int | None) -> list[int]:
+    """By feature, what its summed loss is divided by in the loss of a batch.
+
+    Tagging: the mean, over micro-batches of ``micro_batch_size`` features, of the means over their words, as XTREME's scripts
+    accumulate it. Otherwise the mean over features, which no cut changes.
+    """
+    if family != "tagging":
+        return [len(features)] * len(features)
+    size = micro_batch_size or len(features)
+    parts = [features[start : start + size] for start in range(0, len(features), size)]
+    return [len(parts) * max(1, words(part)) for part in parts for _ in part]
 
 
 LossPart = Callable[[], Tensor]
@@ -93,24 +111,27 @@ def supervised_losses(model: TransferModel, features: Sequence[Feature], budget:
 
     Of several processes each gets the parts of its share of the examples.
     """
-    total = max(1, count(model.family, features))
+    divided = divisors(model.family, features, model.micro_batch_size)
     costs = [len(feature.rows) for feature in features]
     widths = [feature.length for feature in features]
     own = parallel.share([cost * width for cost, width in zip(costs, widths, strict=True)])
     for group in by_token_budget(own, costs, widths, budget):
-        yield partial(_part, model, [features[i] for i in group], total)
+        yield partial(_part, model, [features[i] for i in group], [divided[i] for i in group])
 
 
-def _part(model: TransferModel, features: Sequence[Feature], total: int) -> Tensor:
-    return SUMS[model.family](model, features) / total
+def _part(model: TransferModel, features: Sequence[Feature], divided: Sequence[int]) -> Tensor:
+    if model.family == "tagging":
+        return (tagging_losses(model, features) / torch.tensor(divided, device=model.device)).sum()
+    return SUMS[model.family](model, features) / divided[0]
 
 
 def contrastive_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[LossPart]:
     """In-batch softmax over cosine similarities times a learned scale (XTREME-R's dual encoder).
 
-    Row 0 of a feature is the query, row 1 its answer; the other answers of the batch are the negatives, except those
-    with the same token ids as the right answer, which are right too. The loss couples all examples of the batch, so it
-    is computed in one part and ``budget`` does not apply.
+    Row 0 of a feature is the query, row 1 its answer. With the model's ``micro_batch_size`` the other answers of the
+    micro-batch are the negatives, as in the reference; without, those of the whole batch except answers with the same token
+    ids as the right one, which are right too. The loss couples examples, so it is computed in one part and ``budget`` does
+    not apply.
     """
     yield partial(_contrast, model, features)
 
@@ -119,12 +140,19 @@ def _contrast(model: TransferModel, features: Sequence[Feature]) -> Tensor:
     queries = model.embeddings(_rows(model, features, 0))
     answers = model.embeddings(_rows(model, features, 1))
     scores = model.logit_scale() * queries @ answers.T
-    same = torch.tensor(
-        [[i != j and a.rows[1] == b.rows[1] for j, b in enumerate(features)] for i, a in enumerate(features)],
-        device=model.device,
-    )
+    left_out = no_negatives(features, model.micro_batch_size).to(model.device)
     return functional.cross_entropy(
-        scores.masked_fill(same, float("-inf")), torch.arange(len(features)).to(model.device)
+        scores.masked_fill(left_out, float("-inf")), torch.arange(len(features)).to(model.device)
+    )
+
+
+def no_negatives(features: Sequence[Feature], micro_batch_size: int | None) -> Tensor:
+    """For each query (row), which answers (columns) of other features are no negatives of it: [features, features]."""
+    if micro_batch_size is not None:
+        part = torch.arange(len(features)) // micro_batch_size
+        return part[:, None] != part[None, :]
+    return torch.tensor(
+        [[i != j and a.rows[1] == b.rows[1] for j, b in enumerate(features)] for i, a in enumerate(features)]
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from xlt.artifacts import digest, read_json, sha256_file, to_json, write_atomic
 from xlt.data.feature_cache import cached
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
-from xlt.data.loading import first, load_split, sample, truly_labelled
+from xlt.data.loading import load_split, sample, truly_labelled
 from xlt.data.records import Passage
 from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
-from xlt.evaluation.context import Context, embedder
-from xlt.evaluation.development import development_lareqa, development_mewslix, development_score
+from xlt.evaluation.context import Context
+from xlt.evaluation.development import development
 from xlt.evaluation.dual import QUERY_TOKENS, contrastive_features, lareqa_pairs, mewslix_pairs
 from xlt.modeling.checkpoints import load_tokenizer
 from xlt.modeling.earlier import Earlier
@@ -55,31 +55,8 @@ def features_of(stage: Stage, records: Sequence[Any], tokenizer: Any, prefix: st
         pairs: list[Any] = lareqa_pairs([record for record in records if isinstance(record, Passage)])
         query, answer = QUERY_TOKENS, recipe.max_length - QUERY_TOKENS
     else:
-        pairs, query, answer = list(mewslix_pairs(records)), recipe.max_length, recipe.max_length
+        pairs, query, answer = list(mewslix_pairs(records, recipe.language)), recipe.max_length, recipe.max_length
     return cached(contrastive_features, pairs, tokenizer, query_length=query, answer_length=answer, prefix=prefix)
-
-
-def development(stage: Stage, model: TransferModel, tokenizer: Any, context: Context) -> Callable[[], float] | None:
-    """A function that scores the model on the stage's English development data, or None when there is none."""
-    if stage.dev is None:
-        return None
-    recipe = stage.recipe
-    records = truly_labelled(load_split(context.data, stage.dev, recipe.language, recipe.labels))
-    if recipe.family == "mewslix":
-        pairs = _cap_pairs(records, stage.caps.dev)
-        return lambda: development_mewslix(embedder(model, tokenizer, context), pairs, recipe.max_length)
-    records = first(records, stage.caps.dev)
-    if not records:
-        raise InputError(f"recipe {recipe.name}: expected development examples after the first {stage.dev.skip}")
-    if recipe.family == "lareqa":
-        return lambda: development_lareqa(embedder(model, tokenizer, context), records, recipe.max_length)
-    return lambda: development_score(model, tokenizer, records, recipe, budget=context.budget)
-
-
-def _cap_pairs(records: Sequence[Any], cap: int | None) -> list[Any]:
-    """At most ``cap`` mentions; all entities stay as candidates."""
-    mentions = [record for record in records if hasattr(record, "entity")]
-    return [*mentions[:cap], *(record for record in records if not hasattr(record, "entity"))]
 
 
 def training_records(stage: Stage, data: Path) -> list[Any]:
@@ -118,6 +95,8 @@ def make_model(context: Context, stage: Stage | None) -> TransferModel:
         language_adapters=context.language_adapters,
         source=stage.recipe.language if stage is not None else "en",
         earlier=earlier_adapters(context),
+        dual_encoder=config.profile.dual_encoder,
+        micro_batch_size=stage.recipe.micro_batch_size if stage is not None else None,
     )
     return model.to(context.device)
 
@@ -147,6 +126,8 @@ def settings_of(stage: Stage, context: Context) -> Settings:
         seed=context.config.seed,
         token_budget=context.budget,
         decay=stage.recipe.decay,
+        capped=stage.caps.train is not None,
+        checkpoint=stage.recipe.checkpoint,
     )
 
 
@@ -203,7 +184,7 @@ def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) ->
     base = make_model(context, config.stages[0])
     parts = []
     for number, stage in enumerate(config.stages):
-        model = base if number == 0 else another_head(base, stage.recipe.family, outputs_of(stage), config.seed)
+        model = base if number == 0 else beside(base, stage, context)
         records = training_records(stage, context.data)
         features = features_of(stage, records, tokenizer, config.model.retrieval_prefix)
         score = development(stage, model, tokenizer, context)
@@ -224,6 +205,19 @@ def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) ->
     summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}
     finish(context, together.shared(), together.parameter_counts(), summaries)
     return base
+
+
+def beside(base: TransferModel, stage: Stage, context: Context) -> TransferModel:
+    """The model of a further stage that is trained together with that of ``base``: the same encoder, a head of its own."""
+    return another_head(
+        base,
+        context.encoder,
+        stage.recipe.family,
+        outputs_of(stage),
+        context.config.seed,
+        dual_encoder=context.config.profile.dual_encoder,
+        micro_batch_size=stage.recipe.micro_batch_size,
+    )
 
 
 def masked_part(context: Context, mixture: Mixture, tokenizer: Any) -> Masked | None:
@@ -323,6 +317,7 @@ def training_key(context: Context) -> str:
             "regime": config.regime.model_dump(mode="json", exclude=names, exclude_none=True),
             "seed": config.seed,
             "stages": [stage.model_dump(exclude=NOT_TRAINED_ON) for stage in config.stages],
+            "dual_encoder": config.profile.dual_encoder,
             "mixture": None if config.mixture is None else config.mixture.model_dump(mode="json"),
             "model": config.model.model_dump(include={"name", "pooling", "retrieval_prefix"}),
             "encoder": read_json(context.encoder / "prepared.json")["sha256"],

@@ -24,7 +24,23 @@ def _mention(
         got = text[start:end] if start >= 0 else ""
         message = f"mention {name}: expected {given[:60]!r} at characters {start} to {end}, got {got[:60]!r}"
         raise InputError(message, path, line)
-    return Mention(name, text, start, end, entity)
+    touched = [(a, b) for a, b in _sentences(context, text, path, line) if a < end and start < b]
+    return Mention(name, text, start, end, entity, (touched[0][0], touched[-1][1]) if touched else None)
+
+
+def _sentences(owner: dict[str, Any], text: str, path: Path, line: int) -> list[tuple[int, int]]:
+    """The ``sentence_spans`` of a context or an entity, in characters of ``text``; none where the file has none."""
+    spans = []
+    given_spans = owner.get("sentence_spans") or []
+    if not isinstance(given_spans, list):
+        raise InputError(f"expected 'sentence_spans' to be list, got {type(given_spans).__name__}", path, line)
+    for given in given_spans:
+        start, end = (given.get(key) if isinstance(given, dict) else None for key in ("start", "end"))
+        if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
+            message = f"sentence_spans: expected start and end below {len(text)}, got {str(given)[:60]}"
+            raise InputError(message, path, line)
+        spans.append((start, end))
+    return spans
 
 
 def mewslix_mentions(path: Path, language: str) -> list[Mention]:
@@ -53,7 +69,8 @@ def _entity(row: dict[str, Any], path: Path, line: int) -> Entity:
     name, title, description, language = (
         field(row, key, str, path, line) for key in ("entity_id", "title", "description", "description_language")
     )
-    return Entity(name, title, description, language)
+    sentences = [description[start:end] for start, end in _sentences(row, description, path, line)]
+    return Entity(name, title, " ".join(sentences) or description, language)
 
 
 def mewslix_candidates(path: Path) -> list[Entity]:
