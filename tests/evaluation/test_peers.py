@@ -199,7 +199,7 @@ def text_of(rng: random.Random) -> str:
 
 def answers_of(rng: random.Random) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Questions with one to three answers, and predictions for most: an answer, part of one, or something else."""
-    gold = {f"q{i}": [text_of(rng) for _ in range(rng.randint(1, 3))] for i in range(rng.randint(1, 6))}
+    gold = {f"q{i}": [text_of(rng) or "none" for _ in range(rng.randint(1, 3))] for i in range(rng.randint(1, 6))}
     given = {}
     for name, answers in gold.items():
         right = rng.choice(answers).split()
