@@ -84,6 +84,11 @@ class Plan:
             return "done"
         return "failed" if (self.root / folder / FAILURE).exists() else "to run"
 
+    def device(self, folder: str) -> str:
+        """What a finished run was computed on, as its provenance says; empty where it does not."""
+        path = self.root / folder / "provenance.json"
+        return str(read_json(path).get("device") or "") if path.exists() else ""
+
     def recorded(self, folder: str) -> float | None:
         """The seconds a finished run or job recorded."""
         if self.state(folder) != "done":
@@ -145,12 +150,11 @@ def memory_of(plan: Plan, folders: list[str], shape: Shape) -> float:
 
 
 def machine_speed(plan: Plan, extents: Extents, shape: Shape, threads: int, gpu: Gpu | None) -> Speed:
-    """The speed of a named GPU, or of this machine, from every run of this profile and model that has finished."""
-    if gpu is not None:
-        return gpu_speed(gpu)
-    walls = {folder: plan.recorded(folder) for folder in plan.runs}
-    done = [(work_of(plan, folder, extents, shape), seconds) for folder, seconds in walls.items() if seconds]
-    return cpu_speed([(work, seconds) for work, seconds in done if work.operations], threads)
+    """The speed of a named GPU, or of this machine, from every run of this profile and model that has finished on it."""
+    walls = {folder: plan.recorded(folder) for folder in plan.runs if gpu is None or gpu.device in plan.device(folder)}
+    timed = [(work_of(plan, folder, extents, shape), seconds) for folder, seconds in walls.items() if seconds]
+    done = [(work, seconds) for work, seconds in timed if work.operations]
+    return cpu_speed(done, threads) if gpu is None else gpu_speed(gpu, done)
 
 
 def cost(plan: Plan, folders: list[str], extents: Extents, shape: Shape, speed: Speed) -> list[Costed]:

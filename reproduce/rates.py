@@ -6,7 +6,8 @@ from typing import Any
 
 from xlt.config import ForRecipe, Model, Profile, Recipe
 from xlt.errors import InputError
-from xlt.regimes import Copies, Regime, Training, learning_rate_key
+from xlt.regimes import Copies, Regime, learning_rate_key
+from xlt.schedules import Training
 
 
 def learning_rate(recipe: Recipe, regime: Regime, model: Model) -> float:

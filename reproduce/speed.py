@@ -34,9 +34,13 @@ ENOUGH = 10
 
 
 class Gpu(Strict):
-    """A GPU: operations per second in bfloat16 at best, and memory in bytes."""
+    """A GPU: operations per second in bfloat16 at best, and memory in bytes.
+
+    ``device``: part of the name that the provenance of a run has for it.
+    """
 
     title: str
+    device: str
     peak: float = Field(gt=0)
     memory: float = Field(gt=0)
 
@@ -71,8 +75,8 @@ def load_gpu(name: str, path: Path) -> Gpu:
     return parse(Gpu, known[name], path)
 
 
-def gpu_speed(gpu: Gpu) -> Speed:
-    """What a GPU is assumed to do."""
+def gpu_speed(gpu: Gpu, done: Sequence[tuple[Work, float]] = ()) -> Speed:
+    """What a GPU is assumed to do, scaled by the runs that finished on it, as (work, recorded seconds)."""
     rate, (least, most) = SHARE_OF_PEAK * gpu.peak, GPU_STEP_SECONDS
     step = math.sqrt(least * most)
     basis = (
@@ -81,7 +85,19 @@ def gpu_speed(gpu: Gpu) -> Speed:
         f"than the host's {1000 * step:.0f} ms ({1000 * least:.0f} to {1000 * most:.0f}, counted, not measured); "
         "no GPU was measured"
     )
-    return Speed(rate, rate, step, GPU_FACTOR, basis)
+    assumed = Speed(rate, rate, step, GPU_FACTOR, basis)
+    return (
+        scaled(assumed, done, f"FLOP model scaled by {len(done)} runs that finished on this GPU") if done else assumed
+    )
+
+
+def scaled(guess: Speed, done: Sequence[tuple[Work, float]], basis: str) -> Speed:
+    """A guess that gives finished runs together the time they took; how far off it is for each, once they are enough."""
+    ratio = sum(seconds for _, seconds in done) / sum(guess.seconds(work) for work, _ in done)
+    errors = [abs(math.log(seconds / (ratio * guess.seconds(work)))) for work, seconds in done]
+    factor = guess.factor if len(done) < ENOUGH else float(math.exp(np.quantile(errors, 0.95)))
+    told = f"{basis}, within a factor of {factor:.2g}"
+    return Speed(guess.training / ratio, guess.prediction / ratio, guess.step * ratio, factor, told)
 
 
 def cpu_speed(done: Sequence[tuple[Work, float]], threads: int) -> Speed:
@@ -96,9 +112,7 @@ def cpu_speed(done: Sequence[tuple[Work, float]], threads: int) -> Speed:
     if not done:
         return guess
     if len(done) < ENOUGH:
-        ratio = sum(seconds for _, seconds in done) / sum(guess.seconds(work) for work, _ in done)
-        basis = f"FLOP model scaled by {len(done)} finished runs, within a factor of {CORE_FACTOR:g}"
-        return Speed(guess.training / ratio, guess.prediction / ratio, 0.0, CORE_FACTOR, basis)
+        return scaled(guess, done, f"FLOP model scaled by {len(done)} finished runs")
     training, prediction = fit(done)
     factor = leave_one_out(done)
     basis = f"rates of {len(done)} finished runs; 19 of 20 of them lie within a factor of {factor:.2g} when left out"

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "xlt"
-BASE = {"config", "artifacts", "languages", "errors", "regimes", "runs", "lexical", "yaml_files"}
+BASE = {"config", "artifacts", "languages", "errors", "regimes", "runs", "lexical", "schedules", "yaml_files"}
 ALLOWED = {  # package: what it may import at run time, besides itself (docs/architecture.md)
     "bench": BASE | {"training", "evaluation", "modeling", "data"},
     "training": BASE | {"evaluation", "modeling", "data"},
@@ -24,7 +24,8 @@ ALLOWED = {  # package: what it may import at run time, besides itself (docs/arc
     "babel": BASE,
     "runs": {"config", "regimes", "artifacts", "errors"},
     "lexical": {"config", "regimes", "runs"},
-    "regimes": {"config"},
+    "regimes": {"config", "schedules"},
+    "schedules": {"config"},
     "config": {"errors", "yaml_files"},
     "yaml_files": {"errors"},
     "artifacts": {"errors"},

@@ -228,6 +228,19 @@ def test_a_step_takes_the_host_s_time_or_its_arithmetic() -> None:
     assert speed.seconds(Work(training=40e12, prediction=6e12, steps=1000)) == pytest.approx(43.0)
 
 
+def test_runs_on_the_gpu_replace_what_was_assumed() -> None:
+    gpu = load_gpu("h100", ROOT / "configs" / "gpus.yaml")
+    assumed = gpu_speed(gpu)
+    works = [Work(training=1e15 * n, prediction=5e14, steps=100.0 * n) for n in range(1, 13)]
+    few = gpu_speed(gpu, [(work, 2 * assumed.seconds(work)) for work in works[:3]])
+    assert few.seconds(works[7]) == pytest.approx(2 * assumed.seconds(works[7]))
+    assert few.basis == "FLOP model scaled by 3 runs that finished on this GPU, within a factor of 3"
+    # every second run takes half as long again as the others: 19 of 20 are within the root of 1.5 or so of the scaled model
+    uneven = [(work, (2 + n % 2) * assumed.seconds(work)) for n, work in enumerate(works)]
+    many = gpu_speed(gpu, uneven)
+    assert 1.15 < many.factor < 1.35
+
+
 def test_the_cost_of_the_paper_profile_follows_its_configs() -> None:
     planning = load(Planning, ROOT / "configs" / "planning.yaml")
     protocol = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
@@ -295,5 +308,9 @@ def test_the_report_says_what_is_done_failed_and_left(
     assert "table6: 8 runs and 3 jobs, 10 to do (1 done, 1 failed)" in shown
     assert "done: 2 minutes of computing" in shown
     assert "within a factor of 2.3" in shown and "memory: " in shown
+    provenance = {"wall_seconds": {"train": 60.0, "predict": 54.0}, "device": "NVIDIA H100 80GB HBM3"}
+    (done / "provenance.json").write_text(json.dumps(provenance))
+    make_plan(configs, mini_data, root, mini_encoder, "--show", "table2", *arguments, "--gpu", "h100")
+    assert "FLOP model scaled by 1 runs that finished on this GPU" in capsys.readouterr().out
     make_plan(configs, mini_data, root, mini_encoder, "--show", "table2", *arguments, "--gpu", "a100")
     assert "the NVIDIA A100 (SXM, 80 GB)'s 312 TFLOP/s" in capsys.readouterr().out

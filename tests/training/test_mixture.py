@@ -17,7 +17,8 @@ from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.masked_lm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
-from xlt.regimes import Bottleneck, Full, GradualUnfreezing, Tuning
+from xlt.regimes import Bottleneck, Full, Tuning
+from xlt.schedules import GradualUnfreezing
 from xlt.training import mixture
 from xlt.training.loop import Settings, make_optimizer
 from xlt.training.masked_text import MaskedText

@@ -17,7 +17,8 @@ from xlt.evaluation.context import Context
 from xlt.modeling.heads import make_head
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
-from xlt.regimes import Bottleneck, FisherUnfreezing, Frozen, Full, GradualUnfreezing, LoRA, Regime, Tuning
+from xlt.regimes import Bottleneck, Frozen, Full, LoRA, Regime, Tuning
+from xlt.schedules import FisherUnfreezing, GradualUnfreezing
 from xlt.training.fisher import Labels, drawing, fisher_traces, relabelled
 from xlt.training.loop import Settings, fit
 from xlt.training.objectives import SUMS, loss_parts

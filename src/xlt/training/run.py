@@ -61,8 +61,7 @@ def features_of(stage: Stage, records: Sequence[Any], tokenizer: Any, prefix: st
 
 def training_records(stage: Stage, data: Path) -> list[Any]:
     """The capped training records of a stage, in noisy copies where its regime asks for them."""
-    records = _clean_records(stage, data)
-    noise = stage.augmentation
+    records, noise = _clean_records(stage, data), stage.augmentation
     if noise is None:
         return records
     neighbours = {} if noise.neighbours is None else load_neighbours(data / noise.neighbours.files[0])

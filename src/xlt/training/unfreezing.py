@@ -16,7 +16,7 @@ from torch import nn
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel
 from xlt.modeling.parallel import from_first
-from xlt.regimes import FisherUnfreezing, LayerByLayer
+from xlt.schedules import FisherUnfreezing, LayerByLayer
 from xlt.training.fisher import Parts, fisher_traces
 from xlt.training.loop import Unfrozen, Upcoming
 
