@@ -106,7 +106,7 @@ def run(**changes: Any) -> RunConfig:
         "model": {"name": "m", "title": "m", "pooling": "mean", "retrieval_prefix": "", "retrieval_layer": 8},
         "profile": {"name": "paper", "title": "p"},
         "seed": 1,
-        "stages": [{"recipe": {"name": "squad", "epochs": 3, "batch_size": 32}, "learning_rate": 3e-5}],
+        "stages": [{"recipe": {"name": "squad", "epochs": 3, "batch_size": 32, "checkpoint": "best"}, "learning_rate": 3e-5}],
         "evaluations": [{"task": {"name": "xquad", "normalization": None}}],
         "languages": {},
     }
@@ -126,7 +126,8 @@ def test_facts_of_a_run() -> None:
     assert facts_of_run(run(evaluations=mlqa), "xquad").scorer == "mlqa"
     untuned = facts_of_run(run(stages=[]), "tatoeba")
     assert (untuned.trained_on, untuned.pooling, untuned.layer, untuned.prefix) == ([], "mean", 8, "")
-    assert facts_of_run(run(), "tatoeba").layer == "last"
+    tuned = run(profile={"name": "tiny", "title": "t", "dual_encoder": "mean-in-batch"})
+    assert facts_of_run(tuned, "tatoeba").dual_encoder == "mean-in-batch"
     alone = [{"recipe": {"name": "copa-alone", "training_set": "copa"}}]
     assert facts_of_run(run(stages=alone), "xcopa").trained_on == ["copa"]
     after = {"name": "full-itt", "intermediate": {"recipes": ["mnli"]}}
@@ -150,6 +151,7 @@ TEXTS: dict[str, Any] = {"trained_on": [], "pooling": "mean", "layer": 8, "prefi
         ({**SQUAD, "scorer": "another"}, SQUAD, "another scorer for Chinese"),
         ({**SQUAD, "differs": "other treebanks"}, SQUAD, "other treebanks"),
         ({**TEXTS, "layer": 7}, TEXTS, "layer 7, here 8"),
+        ({"dual_encoder": "reference"}, {"dual_encoder": "other"}, "dual encoder reference, here other"),
         ({**TEXTS, "pooling": "pooler"}, TEXTS, "pooling pooler, here mean"),
         ({**TEXTS, "prefix": "query: "}, TEXTS, 'texts embedded with the prefix "query: ", here ""'),
     ],
