@@ -105,8 +105,9 @@ submission: $(PLAN) ## predictions of RUN (a regime or a run folder) and SEED in
 verify: $(PLAN) ## verdict on every cell of TABLE against its reported number; exit status 0, 1 (lower or failed), 2 (incomplete)
 	@$(PYTHON) reproduce/verify.py --table $(TABLE) --root $(ROOT) $(if $(filter tiny,$(PROFILE)),--world $(DATA))
 
-expectations: $(PLAN) ## record what PROFILE=tiny scores in TABLE, from finished runs of several SEEDS, for make verify
-	@$(PYTHON) reproduce/expectations.py --table $(TABLE) --root $(ROOT) --world $(DATA) --encoder $(dir $(ENCODER))
+expectations: $(READY) ## record what PROFILE=tiny scores in TABLE, from the finished runs below OUTS="out1 out2", for make verify
+	@$(PYTHON) reproduce/expectations.py --table $(TABLE) --world $(DATA) --encoder $(dir $(ENCODER)) \
+		--root $(foreach out,$(or $(OUTS),$(OUT)),$(out)/$(PROFILE)/$(MODEL_NAME))
 
 claims: $(PLAN) ## each claim of the papers beside the effect found in the finished runs, with a verdict
 	@$(PYTHON) reproduce/claims.py --root $(ROOT)

@@ -104,6 +104,7 @@ def score_step(context: Context) -> dict[str, Any]:
     record = {
         **provenance(),
         "device": torch.cuda.get_device_name() if context.device.type == "cuda" else "cpu",
+        "cpu_kernel": torch.backends.cpu.get_cpu_capability(),
         "arithmetic": name_of(context.device),
         "torch_threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
