@@ -27,7 +27,7 @@ from xlt.results.statistics import half_width, holm
 from xlt.results.verdicts import Verdict
 
 Family = Literal["average", "task", "regime", "share outside"]
-LEVELS: dict[Family, float] = {"average": 0.0003, "task": 0.0002, "regime": 0.0002, "share outside": 0.0001}
+LEVELS: dict[Family, float] = {"average": 0.0001, "task": 0.0002, "regime": 0.0002, "share outside": 0.0001}
 """With ``verdicts.OF_RECORDED``, that of cells, their sum is below one in a thousand."""
 INSIDE = 0.95
 """Level of the interval that cells are counted outside of, and that is printed beside an average."""
@@ -170,8 +170,8 @@ class _Shares:
 
     Cells of a run move together, so the share varies more than a binomial one. What it is in honest pages is read off the
     recorded runs, each set beside the others: its mean (at least 5 %), and its variance, once from the shares of tasks (or
-    of regimes) taken as independent, once from the shares of whole pages; the largest counts. A beta distribution with these
-    two moments gives the probability.
+    of regimes) taken as independent, once from the shares of whole pages; the largest counts, widened for the few runs that
+    it is known from. A beta distribution with these two moments gives the probability.
     """
 
     def __init__(self, keys: Sequence[Key], scores: Array, spreads: Spreads) -> None:
@@ -191,8 +191,11 @@ class _Shares:
             page.append(list(self.members[:-1]))
         variances = [float(np.mean(by_regime))] * len(by_regime)
         variances.append(max(self._variance(outside, clusters) for clusters in page))
-        limit = self.mean * (1 - self.mean)
-        precision = limit / np.minimum(variances, 0.9 * limit) - 1
+        runs, limit = len(scores), self.mean * (1 - self.mean)
+        ahead = (
+            (1 + 1 / runs) * (runs - 1) / max(runs - 3, 1)
+        )  # a new value's variance by Student's t, to the known one
+        precision = limit / np.minimum(ahead * np.array(variances), 0.9 * limit) - 1
         self._beta = stats.beta(self.mean * precision, (1 - self.mean) * precision)
 
     def _left_out(self) -> NDArray[np.bool_]:
@@ -222,7 +225,7 @@ class _Shares:
         error = self.spreads.std * np.sqrt(1 / runs + 1 / len(self.scores))
         width = stats.t.ppf((1 + INSIDE) / 2, self.spreads.freedom) * error
         outside = np.abs(measured - self.scores.mean(axis=0)) > width
-        return np.asarray(outside @ self.members.T / self.members.sum(axis=1))
+        return np.asarray(outside.astype(float) @ self.members.T / self.members.sum(axis=1))
 
     def p_values(self, shares: Array) -> Array:
         """The probability of a share at least as large on an honest page."""

@@ -18,7 +18,7 @@ from xlt.results.recording import Key, RecordedRow, Recording
 from xlt.results.statistics import moderated
 
 Array = NDArray[np.float64]
-TAILS = 10.0
+TAILS = 8.0
 """Degrees of freedom are at most this: a run that learns less well than its like is commoner than a normal distribution has
 it, and no number of recorded runs makes its tails lighter (Lange, Little & Taylor 1989, Robust Statistical Modeling Using the
 t Distribution). docs/verification.md shows what honest pages do under lighter and heavier tails."""
