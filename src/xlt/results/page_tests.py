@@ -189,7 +189,7 @@ class _Shares:
         page = [[tasks == task for task in dict.fromkeys(tasks)]]
         if by_regime:
             page.append(list(self.members[:-1]))
-        variances = [float(np.mean(by_regime))] * len(by_regime)
+        variances = [float(np.mean(by_regime))] * len(by_regime) if by_regime else []
         variances.append(max(self._variance(outside, clusters) for clusters in page))
         runs, limit = len(scores), self.mean * (1 - self.mean)
         ahead = (
