@@ -49,7 +49,7 @@ export XLT_DETERMINISTIC := $(DETERMINISTIC)
 export XLT_FEATURES := $(CACHE)/features
 export PYTHONPATH := src
 
-.PHONY: help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations claims report data encoder lint docs archive clean clean-cache clean-all $(GOALS)
+.PHONY: help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report data encoder lint docs archive clean clean-cache clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -124,8 +124,13 @@ submission: $(PLAN) ## predictions of RUN (a regime or a run folder) and SEED in
 verify: $(PLAN) ## verdict on every cell of TABLE against its reported number; exit status 0, 1 (lower or failed), 2 (incomplete)
 	@$(PYTHON) reproduce/verify.py --table $(TABLE) --root $(ROOT) $(if $(filter tiny,$(PROFILE)),--world $(DATA))
 
-expectations: $(PLAN) ## record what PROFILE=tiny scores in TABLE, from finished runs of several SEEDS, for make verify
-	@$(PYTHON) reproduce/expectations.py --table $(TABLE) --root $(ROOT) --world $(DATA) --encoder $(dir $(ENCODER))
+expectations: $(READY) ## record what PROFILE=tiny scores in TABLE, from the finished runs below OUTS="out1 out2", for make verify
+	@$(PYTHON) reproduce/expectations.py --table $(TABLE) --world $(DATA) --encoder $(dir $(ENCODER)) \
+		--root $(foreach out,$(or $(OUTS),$(OUT)),$(out)/$(PROFILE)/$(MODEL_NAME))
+
+faults: $(PLAN) ## developers: faulty pages from the finished table 2, honest ones drawn from the recorded runs; then make docs
+	$(PYTHON) -m tests.faults --root $(ROOT) --data $(DATA) --encoder $(dir $(ENCODER)) --jobs $(CORES)
+	$(PYTHON) -m tests.honest_pages
 
 claims: $(PLAN) ## each claim of the papers beside the effect found in the finished runs, with a verdict
 	@$(PYTHON) reproduce/claims.py --root $(ROOT)
@@ -152,9 +157,10 @@ lint: $(READY) ## ruff, mypy
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-docs: $(READY) ## write docs/regimes.md and REPRODUCE.md again, from the configs
+docs: $(READY) ## write docs/regimes.md, REPRODUCE.md and the tables of docs/verification.md again, from configs and recorded files
 	$(PYTHON) -m xlt.results.regime_page
 	$(PYTHON) reproduce/docs.py
+	$(PYTHON) -m tests.verification_page
 
 archive: $(READY) ## source, image recipe, locks and results with checksums in one file, for a DOI (ALLOW_DIRTY=1: the last commit)
 	$(PYTHON) reproduce/archive.py --out $(OUT) $(if $(ALLOW_DIRTY),--allow-dirty)

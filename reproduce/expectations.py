@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Record what a profile's runs score, from finished runs of several seeds, for make verify; docs/verification.md.
 
-    python reproduce/expectations.py --table table2 --root out/tiny/babel --world out/tiny/data --encoder out/cache/babel
+    python reproduce/expectations.py --root a/tiny/babel b/tiny/babel --world a/tiny/data --encoder a/cache/babel
 
-Give several roots, with other seeds in each, to record runs that each had an encoder of their own.
+Give several roots, with other seeds in each, to record runs made with different CPU kernels (or encoders). The seeds of the
+profile are the ones that are verified, and are refused.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
 from xlt.artifacts import read_json, write_atomic
-from xlt.config import Table, Task, load
+from xlt.config import Profile, Table, Task, load
 from xlt.errors import InputError, exit_status
-from xlt.results.runs import load_plan, load_regime, merged_profile
+from xlt.results.runs import load_plan
 
 
 def _arguments() -> argparse.Namespace:
@@ -37,14 +38,14 @@ def _arguments() -> argparse.Namespace:
 
 
 def _made_of(roots: Sequence[Path], regimes: Sequence[str], tasks: set[str]) -> dict[str, list[Any]]:
-    """The seeds, commits and platforms of the runs of some regimes.
+    """The commits and platforms of the runs of some regimes.
 
     Raises:
         InputError: a run's files do not belong together.
     """
     from xlt.results.integrity import swapped
 
-    found: dict[str, set[Any]] = {"seeds": set(), "commits": set(), "platforms": set()}
+    found: dict[str, set[Any]] = {"commits": set(), "platforms": set()}
     for root in roots:
         plan = load_plan(root)
         if wrong := swapped(root, plan):
@@ -53,7 +54,6 @@ def _made_of(roots: Sequence[Path], regimes: Sequence[str], tasks: set[str]) -> 
         runs = [run for name in regimes if name in plan.regimes for run in plan.regimes[name].runs]
         for run in [run for run in runs if tasks.intersection(run.tasks)]:
             made = read_json(root / run.dir / "provenance.json")
-            found["seeds"].add(run.seed)
             found["commits"].add(made.get("git_commit"))
             found["platforms"].add(made.get("platform"))
     return {key: sorted(value for value in values if value is not None) for key, values in found.items()}
@@ -73,20 +73,20 @@ def main() -> None:
     plan = plans[0]
     rows = plan.tables[config.name].regimes if config.name in plan.tables else config.regimes
     regimes = [name for name in rows if name in plan.regimes]
-    cells = collect(roots, regimes, tasks)
-    profile = merged_profile(run for name in regimes for run in load_regime(roots[0], plan, name).runs)
-    recorded: dict[str, Any] = {
-        "profile": plan.profile,
-        "model": plan.model,
+    verified = load(Profile, configs / "profiles" / f"{plan.profile}.yaml").seeds
+    found = collect(roots, regimes, tasks, verified)
+    origin = {
         "world": world_digest(arguments.world),
-        "encoders": [read_json(path / "prepared.json")["sha256"]["model.safetensors"] for path in arguments.encoder],
-        "dual_encoder": None if profile is None else profile.dual_encoder,
+        "encoders": sorted(
+            {read_json(path / "prepared.json")["sha256"]["model.safetensors"] for path in arguments.encoder}
+        ),
         **_made_of(roots, regimes, set(tasks)),
     }
+    titles = {name: plan.regimes[name].title for name in regimes}
     output = arguments.output or configs / "reported" / f"{plan.profile}.yaml"
-    write_atomic(output, as_yaml(cells, {name: plan.regimes[name].title for name in regimes}, config.name, recorded))
-    number = sum(len(by_language) for by_language in cells.values())
-    print(f"{output}: {number} cells of {len(regimes)} regimes, seeds {', '.join(map(str, recorded['seeds']))}")
+    write_atomic(output, as_yaml(found, titles, config.name, plan.profile, plan.model, origin))
+    runs = ", ".join(f"{seed} ({found.kernels[seed]})" for seed in found.seeds)
+    print(f"{output}: {len(found.scores)} cells of {len(regimes)} regimes, seeds {runs}")
 
 
 if __name__ == "__main__":

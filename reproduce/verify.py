@@ -3,8 +3,8 @@
 
     python reproduce/verify.py --table table2 --root out/paper/xlmr-base
 
-Exit status: 0 nothing failed, 1 a comparable cell is lower than reported or a run ended with an error, 2 something has
-not run.
+Exit status: 0 nothing failed, 1 a comparable cell is lower than reported, the page as a whole differs from the recorded ones
+or a run ended with an error, 2 something has not run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from xlt import languages
 from xlt.artifacts import write_atomic
 from xlt.config import Model, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
+from xlt.results.recording import load_recording
 from xlt.results.render import to_markdown
 from xlt.results.reported import load_reported
 from xlt.results.runs import Plan, load_plan, load_regime
@@ -52,6 +53,7 @@ def main() -> int:
     arguments = _arguments()
     from xlt.results.expectations import world_digest
     from xlt.results.integrity import swapped
+    from xlt.results.page_tests import page_tests
     from xlt.results.verdicts import counts, exit_code, verdicts  # scipy: slow import
     from xlt.results.verification import as_json, document, failures, problems, warnings
 
@@ -80,17 +82,19 @@ def main() -> int:
         world_digest(arguments.world) if arguments.world else None,
         root,
     )
+    recording = load_recording(configs / "reported", plan.profile, plan.model)
+    page = page_tests(found, recording, columns) if recording is not None else []
     title = tables[name].title if name in tables else name
     for suffix, text in {
-        "md": to_markdown(document(title, plan, found, columns)),
-        "json": as_json(title, plan, found),
+        "md": to_markdown(document(title, plan, found, columns, page)),
+        "json": as_json(title, plan, found, page),
     }.items():
         write_atomic(root / "tables" / f"{name}.verification.{suffix}", text)
     summary = ", ".join(f"{number} {status}" for status, number in counts(found).items())
     print(f"{name}: {summary or 'no cells'} ({root}/tables/{name}.verification.md)")
-    for line in [*problems(found), *(f"warning: {line}" for line in warnings(found))]:
+    for line in [*problems(found, page), *(f"warning: {line}" for line in warnings(found))]:
         print(line)
-    return exit_code(found)
+    return exit_code(found, any(test.differs for test in page))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, mini_data: Path, mini_enc
     train["take"] = dev["skip"] = 12
     profile |= {"rows": {**profile["rows"], "table2": ROWS}, "epochs": {"default": 1}}
     path.write_text(yaml.safe_dump(profile), encoding="utf-8")
-    (folder / "configs" / "reported" / "tiny.yaml").unlink()  # what the real generated world scores
+    (folder / "configs" / "reported" / "tiny.yaml").unlink(missing_ok=True)  # what the real generated world scores
     shutil.copytree(mini_data, folder / "out" / "tiny" / "data")
     (folder / "out" / "tiny" / "data" / "babel.stamp.json").touch()  # newer than its generator: make leaves it alone
     shutil.copytree(mini_encoder, folder / "out" / "cache" / "babel")

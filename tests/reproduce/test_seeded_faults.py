@@ -24,8 +24,9 @@ from xlt.evaluation import evaluate
 
 REGIMES = ("full", "adapter", "full-gradual")
 LABELS = ("entailment", "neutral", "contradiction")
-NEW = 4
-"""The seed of the run that is verified; those before it are recorded."""
+NEW = 1
+"""The seed of the run that is verified; those of ``RECORDED`` are recorded."""
+RECORDED = (2, 3, 4)
 
 
 def script(name: str, *arguments: str | Path) -> int:
@@ -87,7 +88,7 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> Bench:
-    """Expectations of three regimes, recorded from seeds 1 to 3, and honest runs of seed 4; copy it before changing it."""
+    """Expectations of three regimes, recorded from three seeds, and honest runs of another; copy it before changing it."""
     bench = Bench(tmp_path_factory.mktemp("bench"), mini_encoder)
     world = mini_world()
     world["sizes"]["test"] = 60
@@ -101,13 +102,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> Be
     (bench.configs / "tables" / "faults.yaml").write_text(yaml.safe_dump(table), encoding="utf-8")
     profile = bench.configs / "profiles" / "mini.yaml"
     profile.write_text(profile.read_text(encoding="utf-8").replace("test: 4", "test: 60"), encoding="utf-8")
-    seeds = [1, 2, 3, NEW]
+    seeds = [*RECORDED, NEW]
     bench.plan(*seeds)
     for regime in REGIMES:
         for seed in seeds:
             assert bench.run(regime, seed) == 0
             bench.skilled(regime, seed)
-    bench.plan(1, 2, 3)
+    bench.plan(*RECORDED)
     where = ("--table", "faults", "--root", bench.root, "--configs", bench.configs)
     assert script("expectations", *where, "--world", bench.data, "--encoder", mini_encoder) == 0
     bench.plan(NEW)
@@ -128,7 +129,7 @@ def test_the_honest_runs_are_green(bench: Bench) -> None:
     assert sum(map(len, found.values())) == len(REGIMES) * (3 + 1)  # en, qaa, qag and their average
 
 
-def test_a_flipped_label_map_is_lower(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flipped_label_map_differs(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     flipped = {"entailment": "contradiction", "contradiction": "entailment", "neutral": "neutral"}
     for path in (bench.of("adapter") / "predictions" / "xnli").glob("*.tsv"):
         given = path.read_text(encoding="utf-8").split()
@@ -136,8 +137,9 @@ def test_a_flipped_label_map_is_lower(bench: Bench, capsys: pytest.CaptureFixtur
     bench.again("adapter")
     code, found = bench.verify()
     assert code == 1
-    assert found["lower"] == {("adapter", code) for code in ("en", "qaa", "qag", "avg")}
-    assert "lower: adapter, xnli, accuracy, qag: " in capsys.readouterr().out
+    outside = {cell for status in ("near", "lower") for cell in found.get(status, ())}
+    assert outside >= {("adapter", code) for code in ("en", "qaa", "qag", "avg")}
+    assert "differs: average, adapter, xnli: " in capsys.readouterr().out
 
 
 def test_a_scorer_that_drops_a_language_is_not_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

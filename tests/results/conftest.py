@@ -110,6 +110,7 @@ class Folders:
             "git_commit": "0123456789abcdef",
             "git_dirty": False,
             "device": "cpu",
+            "cpu_kernel": "AVX2",
             "encoder": "hub: the encoder",
             "code_hash": "00",
         }

@@ -106,7 +106,9 @@ def run(**changes: Any) -> RunConfig:
         "model": {"name": "m", "title": "m", "pooling": "mean", "retrieval_prefix": "", "retrieval_layer": 8},
         "profile": {"name": "paper", "title": "p"},
         "seed": 1,
-        "stages": [{"recipe": {"name": "squad", "epochs": 3, "batch_size": 32, "checkpoint": "best"}, "learning_rate": 3e-5}],
+        "stages": [
+            {"recipe": {"name": "squad", "epochs": 3, "batch_size": 32, "checkpoint": "best"}, "learning_rate": 3e-5}
+        ],
         "evaluations": [{"task": {"name": "xquad", "normalization": None}}],
         "languages": {},
     }

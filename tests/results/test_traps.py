@@ -64,7 +64,9 @@ def test_another_layer_on_tatoeba(compared: Any) -> None:
     assert average.reason is not None and average.difference is None
 
 
-@pytest.mark.parametrize(("own", "reason"), [("reference", None), ("mean-in-batch", "dual encoder reference, here mean-in-batch")])
+@pytest.mark.parametrize(
+    ("own", "reason"), [("reference", None), ("mean-in-batch", "dual encoder reference, here mean-in-batch")]
+)
 def test_a_dual_encoder_made_in_another_way(compared: Any, own: str, reason: str | None) -> None:
     line = of(compared("mbert", "full", "mewslix", "map@20", ["de", "ja"], dual_encoder=own), "ja")
     assert line.reported is not None and line.reported.value == 48.63

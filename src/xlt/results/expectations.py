@@ -1,62 +1,42 @@
-"""The artifact's own expectations of a profile: recorded from finished runs of several seeds, verified against ever after.
-
-A cell's value is the mean over the runs. How much another run may differ from it is not read off the cell's own few runs
-alone: their standard deviation is drawn towards that of cells like it (``statistics.moderated``), each relative to the error
-of its test set. Alike are all languages and regimes of a task's metric; and all averages over languages.
-"""
+"""The artifact's own expectations of a profile: recorded from finished runs of several seeds, verified against ever after."""
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from xlt.artifacts import digest, read_json, sha256_file
-from xlt.config import Task
+from xlt.config import Task, parse
 from xlt.errors import InputError
 from xlt.results.aggregate import TaskResult, task_result
-from xlt.results.reported import AVERAGE
+from xlt.results.recording import Key, Recording
 from xlt.results.runs import Regime, load_plan, load_regime
-from xlt.results.statistics import moderated
 
 STAMP = "babel.stamp.json"
-DECIMALS = 4
+DECIMALS = 2
+UNKNOWN = "unknown"
 HEADER = """\
-# What runs of the {profile} profile score, for `make verify`. Written by `make expectations` from finished runs; not edited
-# by hand. docs/verification.md says when to record it again.
+# What every recorded run of the {profile} profile scored, for `make verify`: by language a score of each of `runs`, in that
+# order. Written by `make expectations` from finished runs, not edited by hand. docs/verification.md: when to record again.
 """
 
 
 @dataclass
-class Cell:
-    """A language of a task in a regime, or the average over ``languages``; ``values`` by seed, in percent.
+class Collected:
+    """What runs below several roots score: ``scores[cell][seed]`` in percent, test examples by task and language."""
 
-    ``unit``: standard error of a score like this on its test set, in points.
-    """
-
-    values: dict[int, float]
-    languages: tuple[str, ...]
-    unit: float
-    spread: float = math.nan
+    kernels: dict[int, str] = field(default_factory=dict)
+    scores: dict[Key, dict[int, float]] = field(default_factory=dict)
+    examples: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
-    def mean(self) -> float:
-        """The mean over the runs."""
-        return statistics.fmean(self.values.values())
-
-    @property
-    def std(self) -> float:
-        """The sample standard deviation over the runs."""
-        return statistics.stdev(self.values.values())
-
-
-Row = tuple[str, str, str]
-"""(regime, task, metric)"""
+    def seeds(self) -> list[int]:
+        """The seeds, ascending."""
+        return sorted(self.kernels)
 
 
 def world_digest(folder: Path) -> str:
@@ -73,23 +53,35 @@ def world_digest(folder: Path) -> str:
     return digest({"config": stamp["config"], "files": files})
 
 
-def collect(roots: Sequence[Path], regimes: Sequence[str], tasks: Mapping[str, Task]) -> dict[Row, dict[str, Cell]]:
-    """The cells of every regime, task and metric by language, from the runs below several roots together.
+def collect(
+    roots: Sequence[Path], regimes: Sequence[str], tasks: Mapping[str, Task], verified: Sequence[int] = ()
+) -> Collected:
+    """The scores of every regime, task, metric and language, from the runs below several roots together.
+
+    ``verified``: the seeds that are verified against what is recorded here, and hence must not be among it.
 
     Raises:
-        InputError: a run is not finished, a seed is there twice, there is only one, or the roots differ in languages.
+        InputError: a run is not finished, a seed is verified or is there twice, there are fewer than three, seeds or
+            kernels differ from run to run, or languages or examples from root to root.
     """
-    found: dict[Row, dict[str, Cell]] = {}
+    found = Collected()
     for name in regimes:
         parts = [_planned(root, name) for root in roots]
         for task in tasks.values():
             if not any(task.name in part.tasks for part in parts):
                 continue
             results = [task_result(part, task) for part in parts]
-            _check(name, task.name, results, roots)
+            _check(name, task.name, results, roots, verified)
+            _note_kernels(found, name, task.name, parts, roots)
+            first = results[0]
+            if found.examples.setdefault(task.name, dict(first.n)) != first.n:
+                raise InputError(f"{name}, {task.name}: expected the same examples in every regime", roots[0])
             for metric in task.metrics:
-                found[name, task.name, metric] = _cells(results, metric)
-    if not found:
+                for code in first.languages:
+                    found.scores[name, task.name, metric, code] = {
+                        seed: value for result in results for seed, value in result.values[metric][code].items()
+                    }
+    if not found.scores:
         raise InputError("expected runs of this table in the plan; run make plan", roots[0])
     return found
 
@@ -99,107 +91,64 @@ def _planned(root: Path, name: str) -> Regime:
     return load_regime(root, plan, name) if name in plan.regimes else Regime(name, name, [])
 
 
-def _check(name: str, task: str, results: Sequence[TaskResult], roots: Sequence[Path]) -> None:
+def _check(name: str, task: str, results: Sequence[TaskResult], roots: Sequence[Path], verified: Sequence[int]) -> None:
     for result, root in zip(results, roots, strict=True):
         if result.status != "ok" or result.seeds != result.planned_seeds:
             raise InputError(f"expected finished runs of {name} on {task}; make the table first", root)
+        if own := sorted(set(verified) & set(result.seeds)):
+            raise InputError(
+                f"expected other seeds than {own[0]}, which is the one that is verified: a run says nothing about itself",
+                root,
+            )
     seeds = [seed for result in results for seed in result.seeds]
-    if len(seeds) < 2 or len(set(seeds)) < len(seeds):
+    if len(seeds) < 3 or len(set(seeds)) < len(seeds):
         listed = ", ".join(str(seed) for seed in seeds)
-        raise InputError(f"{name}, {task}: expected runs with at least two seeds, each once, got {listed}", roots[0])
+        raise InputError(f"{name}, {task}: expected runs with at least three seeds, each once, got {listed}", roots[0])
     if len({(result.languages, result.split, tuple(result.n.items())) for result in results}) > 1:
         raise InputError(f"{name}, {task}: expected the same languages, split and examples in every root", roots[0])
 
 
-def _cells(results: Sequence[TaskResult], metric: str) -> dict[str, Cell]:
-    first = results[0]
-    values = {
-        code: {seed: value for result in results for seed, value in result.values[metric][code].items()}
-        for code in first.languages
-    }
-    errors = {code: _error(values[code], first.n[code]) for code in first.languages}
-    cells = {code: Cell(values[code], (code,), errors[code]) for code in first.languages}
-    averages = {seed: value for result in results for seed, value in result.average(metric).items()}
-    unit = math.sqrt(sum(error**2 for error in errors.values())) / len(errors)
-    return {**cells, AVERAGE: Cell(averages, first.languages, unit)}
-
-
-def _error(values: Mapping[int, float], n: int) -> float:
-    """Standard error, in points, of a proportion on n examples; half an example keeps it above 0 where all are right."""
-    share = (statistics.fmean(values.values()) / 100 * n + 0.5) / (n + 1)
-    return 100 * math.sqrt(share * (1 - share) / n)
-
-
-def spread(rows: Mapping[Row, Mapping[str, Cell]]) -> dict[tuple[str, str], float]:
-    """Set every cell's ``spread``; returns its degrees of freedom by (task, metric), and of averages by ("", "").
-
-    Raises:
-        InputError: no two runs differ anywhere in such a group.
-    """
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    sources: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for (regime, task, metric), by_language in rows.items():
-        for language, cell in by_language.items():
-            key = ("", "") if language == AVERAGE else (task, metric)
-            groups.setdefault(key, []).append(cell)
-            sources.setdefault(key, set()).add((regime, task))
-    freedoms = {}
-    for key, cells in groups.items():
-        if not any(cell.std for cell in cells):
-            raise InputError(f"{' '.join(key) or 'averages'}: expected runs that differ; the same run is there twice")
-        freedom = len(cells[0].values) - 1
-        found = moderated([c.std for c in cells], [c.unit for c in cells], freedom, len(sources[key]))
-        freedoms[key] = found.freedom
-        for cell, std in zip(cells, found.std, strict=True):
-            cell.spread = std
-    return freedoms
+def _note_kernels(found: Collected, name: str, task: str, parts: Sequence[Regime], roots: Sequence[Path]) -> None:
+    own = {}
+    for part, root in zip(parts, roots, strict=True):
+        for run in part.runs:
+            if task in run.planned.tasks and run.provenance is not None:
+                own[run.planned.seed] = kernel = run.provenance.cpu_kernel or UNKNOWN
+                if found.kernels.setdefault(run.planned.seed, kernel) != kernel:
+                    before = found.kernels[run.planned.seed]
+                    raise InputError(
+                        f"{run.planned.dir}: expected the CPU kernel {before} of this seed, got {kernel}", root
+                    )
+    if set(own) != set(found.kernels):
+        raise InputError(f"{name}, {task}: expected the seeds {', '.join(map(str, found.seeds))} here, too", roots[0])
 
 
 def as_yaml(
-    rows: Mapping[Row, Mapping[str, Cell]], titles: Mapping[str, str], table: str, recorded: Mapping[str, Any]
+    found: Collected, titles: Mapping[str, str], table: str, profile: str, model: str, origin: Mapping[str, Any]
 ) -> str:
-    """The file of ``configs/reported``. ``recorded``: profile, model, and what ``reported.Recorded`` says."""
-    freedoms = spread(rows)
-    profile, model = recorded["profile"], recorded["model"]
+    """The file of ``configs/reported``. ``titles``: of the regimes; ``origin``: what ``Origin`` has besides the runs."""
+    rows: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for (regime, task, metric, code), by_seed in found.scores.items():
+        values = [round(by_seed[seed], DECIMALS) for seed in found.seeds]
+        rows.setdefault((regime, task, metric), {})[code] = values
     content = {
         "paper": profile,
         "citation": f"this artifact's own runs of the {profile} profile",
         "rank": 1,
-        "recorded": {key: recorded[key] for key in ("world", "seeds", "encoders", "commits", "platforms")},
-        "tables": [
-            {
-                "table": table,
-                "source": "make expectations",
-                "confidence": "recomputed",
-                "scale": "percent",
-                "profile": profile,
-                "rows": [
-                    {"model": model, "regime": regime, "method": titles[regime], "task": task, "metric": metric}
-                    | _row(cells, freedoms[task, metric], freedoms["", ""])
-                    for (regime, task, metric), cells in rows.items()
-                ],
-            }
+        "model": model,
+        "table": table,
+        "source": "make expectations",
+        "recorded": {
+            "world": origin["world"],
+            "runs": [{"seed": seed, "kernel": found.kernels[seed]} for seed in found.seeds],
+            **{key: origin[key] for key in ("encoders", "commits", "platforms")},
+        },
+        "examples": found.examples,
+        "rows": [
+            {"regime": regime, "method": titles[regime], "task": task, "metric": metric, "scores": scores}
+            for (regime, task, metric), scores in rows.items()
         ],
     }
+    parse(Recording, content, Path(f"{profile}.yaml"))
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
     return HEADER.format(profile=profile) + text
-
-
-def _row(cells: Mapping[str, Cell], freedom: float, of_averages: float) -> dict[str, Any]:
-    own = {code: cell for code, cell in cells.items() if code != AVERAGE}
-    average = cells[AVERAGE]
-    return {
-        "seeds": len(average.values),
-        "values": {code: round(cell.mean, DECIMALS) for code, cell in own.items()},
-        "std": {code: round(cell.std, DECIMALS) for code, cell in own.items()},
-        "spread": {code: round(cell.spread, DECIMALS) for code, cell in own.items()},
-        "freedom": {"languages": round(freedom, 2), "averages": round(of_averages, 2)},
-        "averages": [
-            {
-                "value": round(average.mean, DECIMALS),
-                "std": round(average.std, DECIMALS),
-                "spread": round(average.spread, DECIMALS),
-                "over": list(average.languages),
-            }
-        ],
-    }

@@ -1,7 +1,7 @@
 """Published numbers: the files of ``configs/reported``, checked and flattened, and which one a cell is compared with.
 
 A value must say where it was seen and on what scale it is; a number known to be missing is a named gap (``null``).
-One file may be this artifact's own expectations (``recorded``), which ``make expectations`` writes from finished runs.
+One file may be this artifact's own expectations (``recording``), which ``make expectations`` writes from finished runs.
 An average says over which languages it was taken: the same task has published averages with and without English, over
 eleven and over twelve languages, and they are not the same quantity.
 """
@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from xlt.config import Strict, load_yaml, parse
 from xlt.errors import InputError
 from xlt.results.protocol_facts import Facts, Protocol, lacking, merged
+from xlt.results.recording import Recording, is_recording
 from xlt.yaml_files import line_of
 
 AVERAGE = "avg"
@@ -27,31 +28,18 @@ _TRUST = ("seen", "seen-secondhand", "recomputed", "not found")
 
 
 class Average(Strict):
-    """A printed average. ``over`` lists its languages; ``as printed`` when the source does not say which they are.
-
-    ``spread``: as in ``Row``.
-    """
+    """A printed average. ``over`` lists its languages; ``as printed`` when the source does not say which they are."""
 
     value: float | None
     std: float | None = None
-    spread: float | None = Field(default=None, gt=0)
     over: list[str] | Over
-
-
-class Freedom(Strict):
-    """Degrees of freedom of a row's ``spread``: those of its languages, and of its averages."""
-
-    languages: float = Field(gt=0)
-    averages: float = Field(gt=0)
 
 
 class Row(Strict):
     """One row of a published table: values by language, null where the row has a cell that could not be read.
 
     ``method`` is the row's name as printed; ``regime`` is the regime it stands for, null when there is none.
-    ``protocol``: facts in which it differs from its table (xlt.results.protocol_facts). ``spread``: the standard deviation
-    between runs that verification uses, for recorded values only (``statistics.moderated``); it is known with ``freedom``
-    degrees of freedom, that of averages with another number.
+    ``protocol``: facts in which it differs from its table (xlt.results.protocol_facts).
     """
 
     model: str
@@ -62,8 +50,6 @@ class Row(Strict):
     seeds: int | None = Field(default=None, ge=1)
     values: dict[str, float | None] = Field(default_factory=dict)
     std: dict[str, float] = Field(default_factory=dict)
-    spread: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    freedom: Freedom | None = None
     averages: list[Average] = Field(default_factory=list)
     protocol: Facts | None = None
     note: str | None = None
@@ -77,18 +63,15 @@ class Row(Strict):
             if number is not None and not 0.0 <= number <= 100.0:
                 raise ValueError(f"expected percentages, got {number}; convert it to the stated scale")
         given = {code for code, value in self.values.items() if value is not None}
-        for name, found in (("std", set(self.std)), ("spread", set(self.spread))):
-            if unknown := found - given:
-                raise ValueError(f"expected {name} of given values only, got one for {', '.join(sorted(unknown))}")
-        if (self.freedom is None) != (not self.spread):
-            raise ValueError("expected spread and freedom together")
+        if unknown := set(self.std) - given:
+            raise ValueError(f"expected std of given values only, got one for {', '.join(sorted(unknown))}")
         return self
 
 
 class Group(Strict):
     """A published table (or a part seen in one place). ``source`` says where the figures were read.
 
-    ``profile`` is the profile whose runs follow its protocol: ``paper``, or ``tiny`` for this artifact's own expectations.
+    ``profile`` is the profile whose runs follow its protocol.
     """
 
     table: str
@@ -109,21 +92,6 @@ class Group(Strict):
         return self
 
 
-class Recorded(Strict):
-    """What the artifact's own expectations were recorded from.
-
-    ``world``: digest of the generated world's files and dials, those of its encoder's pre-training among them. ``encoders``
-    are the SHA-256 of the weights that pre-training gave; another CPU gives other ones from the same recipe, so they are
-    not compared. ``seeds``: of the runs; ``commits``, ``platforms``: what they were made with and on.
-    """
-
-    world: str = Field(min_length=1)
-    seeds: list[int] = Field(min_length=2)
-    encoders: list[str]
-    commits: list[str]
-    platforms: list[str]
-
-
 class Paper(Strict):
     """One file. ``rank`` orders papers that report the same cell: 1 is this artifact's protocol, higher is further.
 
@@ -134,34 +102,32 @@ class Paper(Strict):
     citation: str = Field(min_length=1)
     url: list[str] = Field(default_factory=list)
     rank: int = Field(ge=1)
-    recorded: Recorded | None = None
     protocol: Protocol | None = None
     tables: list[Group]
 
     @model_validator(mode="after")
     def _has_a_place(self) -> Paper:
-        if self.recorded is None and not self.url:
+        if not self.url:
             raise ValueError("expected url, at least one: where the paper is found")
-        spreads = any(row.spread or any(a.spread for a in row.averages) for group in self.tables for row in group.rows)
-        if spreads and self.recorded is None:
-            raise ValueError("expected spread in recorded expectations only, not in a paper's numbers")
-        if self.recorded is None:
-            self._accuracy_of_tags()
         return self
 
-    def _accuracy_of_tags(self) -> None:
+    @model_validator(mode="after")
+    def _accuracy_of_tags(self) -> Paper:
         """XTREME's tables call the F1 of tagging accuracy (google-research/xtreme, issue 56), and others repeat it."""
         for group in self.tables:
             for row in group.rows:
                 if (row.task, row.metric) == ("udpos", "accuracy") and not (row.note or group.note):
                     raise ValueError("expected a note on udpos accuracy, what it is: XTREME prints F1 under that name")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
     """One published number (``value`` None: a named gap). Values and standard deviations are in percent.
 
-    ``spread`` and ``freedom``: as in ``Row``, of this cell; ``world``: the world it was recorded on. None in published ones.
+    Of this artifact's own expectations ``value`` is the mean over the recorded runs, ``spread`` their standard deviation as
+    verification uses it (``spreads``), known with ``freedom`` degrees of freedom, and ``world`` the digest of the world they
+    were recorded on. These three are None in published ones.
     """
 
     paper: str
@@ -208,15 +174,10 @@ def _flatten(paper: Paper) -> Iterable[Reported]:
     for group in paper.tables:
         for row in group.rows:
             for language, value in row.values.items():
-                freedom = row.freedom.languages if row.freedom is not None and language in row.spread else None
-                cell = _Cell(language, value, row.std.get(language), row.spread.get(language), freedom)
-                yield _entry(paper, group, row, cell)
+                yield _entry(paper, group, row, _Cell(language, value, row.std.get(language)))
             for average in row.averages:
                 over = tuple(average.over) if isinstance(average.over, list) else average.over
-                freedom = row.freedom.averages if row.freedom is not None and average.spread is not None else None
-                yield _entry(
-                    paper, group, row, _Cell(AVERAGE, average.value, average.std, average.spread, freedom, over)
-                )
+                yield _entry(paper, group, row, _Cell(AVERAGE, average.value, average.std, over))
 
 
 class _Cell(NamedTuple):
@@ -225,8 +186,6 @@ class _Cell(NamedTuple):
     language: str
     value: float | None
     std: float | None
-    spread: float | None
-    freedom: float | None
     over: tuple[str, ...] | str | None = None
 
 
@@ -239,7 +198,7 @@ def _refuse_without_facts(paper: Paper, path: Path) -> None:
     """Every published value of a task needs the facts that decide what it may be compared with; a named gap has none."""
     for number, group in enumerate(paper.tables):
         for place, row in enumerate(group.rows):
-            if row.task is None or group.confidence == "not found" or paper.recorded is not None:
+            if row.task is None or group.confidence == "not found":
                 continue
             if message := lacking(row.task, row_facts(paper, group, row)):
                 raise InputError(message, path, line_of(path, ("tables", number, "rows", place)))
@@ -268,10 +227,40 @@ def _entry(paper: Paper, group: Group, row: Row, cell: _Cell) -> Reported:
         confidence=group.confidence,
         facts=row_facts(paper, group, row),
         note=" ".join(text for text in (group.note, row.note) if text) or None,
-        spread=cell.spread,
-        freedom=cell.freedom,
-        world=None if paper.recorded is None else paper.recorded.world,
     )
+
+
+def _expected(recording: Recording) -> Iterable[Reported]:
+    """The mean of every recorded cell, and of every average over a row's languages, with its spread."""
+    from xlt.results.spreads import expected  # scipy: slow import
+
+    for cell in expected(recording):
+        yield Reported(
+            paper=recording.paper,
+            citation=recording.citation,
+            rank=recording.rank,
+            table=recording.table,
+            model=recording.model,
+            regime=cell.row.regime,
+            method=cell.row.method,
+            task=cell.row.task,
+            language=cell.language or AVERAGE,
+            average_over=tuple(cell.row.scores) if cell.language is None else None,
+            metric=cell.row.metric,
+            scale="percent",
+            value=cell.mean,
+            std=cell.std,
+            seeds=len(recording.recorded.runs),
+            split="test",
+            profile=recording.paper,
+            source=recording.source,
+            confidence="recomputed",
+            facts=Facts(),
+            note=None,
+            spread=cell.spread,
+            freedom=cell.freedom,
+            world=recording.recorded.world,
+        )
 
 
 def load_reported(folder: Path) -> list[Reported]:
@@ -283,11 +272,15 @@ def load_reported(folder: Path) -> list[Reported]:
     """
     entries: list[Reported] = []
     for path in sorted(folder.glob("*.yaml")):
-        paper = parse(Paper, load_yaml(path), path)
+        content = load_yaml(path)
+        paper = parse(Recording, content, path) if is_recording(content) else parse(Paper, content, path)
         if paper.paper != path.stem:
             raise InputError(f"paper: expected {path.stem} (the file's name), got {paper.paper}", path)
-        _refuse_without_facts(paper, path)
-        entries.extend(_flatten(paper))
+        if isinstance(paper, Recording):
+            entries.extend(_expected(paper))
+        else:
+            _refuse_without_facts(paper, path)
+            entries.extend(_flatten(paper))
     return entries
 
 

@@ -133,6 +133,8 @@ class Provenance(Loose):
     git_commit: str | None = None
     git_dirty: bool | None = None
     device: str | None = None
+    cpu_kernel: str | None = None
+    """The vector instructions that torch's CPU kernels use, e.g. AVX2."""
     encoder: str | None = None
     config_sha256: str | None = None
     """Of the ``config.yaml`` that the scores are made from."""

@@ -22,6 +22,8 @@ Status = Literal[
 INSIDE, OUTSIDE = 0.95, 0.99
 """Levels of the prediction interval of one cell, within which it is reproduced, and of all cells of a page together, within
 which it is near."""
+OF_RECORDED = 1 - 0.0001
+"""The same as ``OUTSIDE`` for this artifact's own expectations, where the page as a whole is tested, too (``page_tests``)."""
 FAILED: tuple[Status, ...] = ("lower", "error")
 INCOMPLETE: tuple[Status, ...] = ("not run",)
 PRINTED = 0.1 / math.sqrt(12)
@@ -33,7 +35,7 @@ class Verdict:
     """One cell. ``tolerance``: half of the 95 % interval, in points; ``basis``: what it was derived from.
 
     ``p``: probability of a difference at least this large by chance; ``adjusted``: the same, allowing for all cells judged
-    together (``settled``).
+    together (``settled``). ``seeds``: how many runs the score is the mean of.
     """
 
     regime: str
@@ -49,6 +51,7 @@ class Verdict:
     basis: str = ""
     reason: str = ""
     entry: Reported | None = None
+    seeds: int = 1
 
 
 ItemError = Callable[[Sequence[str], str], float | None]
@@ -78,15 +81,17 @@ def judge(
     tolerance = half_width(error, freedom, INSIDE)
     status: Status = "reproduced" if abs(gap) <= tolerance else "higher" if gap > 0 else "lower"
     p = two_sided(gap, error, freedom)
-    return Verdict(*cell, status, measured.mean, entry.value, tolerance, p, basis=basis, entry=entry)
+    return Verdict(
+        *cell, status, measured.mean, entry.value, tolerance, p, basis=basis, entry=entry, seeds=len(measured.seeds)
+    )
 
 
 def settled(found: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts with what many cells show by chance allowed for: of a hundred honest ones five are outside their interval.
 
-    A cell outside its interval is near unless its p-value, adjusted by Holm's method for all judged cells, is below 1 %.
-    The chance that any cell of an honest page is higher or lower is then about 1 %, however the cells depend on each other;
-    for recorded expectations, whose spread is itself estimated from the cells, it was 3 % in simulations.
+    A cell outside its interval is near unless its p-value, adjusted by Holm's method for all judged cells, is below 1 %, or
+    0.01 % where it is compared with recorded runs. The chance that any cell of an honest page is higher or lower is then at
+    most that, however the cells depend on each other.
     """
     judged = [number for number, verdict in enumerate(found) if verdict.p is not None]
     adjusted = dict(zip(judged, holm([found[number].p or 0.0 for number in judged]), strict=True))
@@ -97,11 +102,16 @@ def settled(found: Sequence[Verdict]) -> list[Verdict]:
             verdict,
             adjusted=adjusted[number],
             status="near"
-            if verdict.status in ("higher", "lower") and adjusted[number] >= 1 - OUTSIDE
+            if verdict.status in ("higher", "lower") and adjusted[number] >= _level(verdict)
             else verdict.status,
         )
         for number, verdict in enumerate(found)
     ]
+
+
+def _level(verdict: Verdict) -> float:
+    recorded = verdict.entry is not None and verdict.entry.world is not None
+    return 1 - (OF_RECORDED if recorded else OUTSIDE)
 
 
 def _scale(
@@ -210,11 +220,12 @@ def counts(found: Sequence[Verdict]) -> dict[str, int]:
     return {status: number for status in order if (number := sum(v.status == status for v in found))}
 
 
-def exit_code(found: Sequence[Verdict]) -> int:
+def exit_code(found: Sequence[Verdict], differs: bool = False) -> int:
     """1 when a comparable cell is lower or a run ended with an error, 2 when something did not run, else 0.
 
-    Expectations recorded on another world cannot be verified; that counts as not run, lest it passes for success.
+    ``differs``: whether a test of the page as a whole says so; that is 1, too. Expectations recorded on another world cannot
+    be verified; that counts as not run, lest it passes for success.
     """
-    if any(verdict.status in FAILED for verdict in found):
+    if differs or any(verdict.status in FAILED for verdict in found):
         return 1
     return 2 if any(v.status in INCOMPLETE or v.reason == ANOTHER_WORLD for v in found) else 0

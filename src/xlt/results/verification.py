@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from xlt.artifacts import read_json, to_json
 from xlt.config import Task
 from xlt.results import figures
 from xlt.results.compare import ANOTHER_WORLD
+from xlt.results.page_tests import LEVELS, PageTest
 from xlt.results.render import Document, Grid, Section, Text
 from xlt.results.reported import AVERAGE
 from xlt.results.runs import Plan
@@ -18,9 +20,9 @@ from xlt.results.verdicts import Verdict, counts, exit_code
 FAILURE = "failed.json"
 MEANING = {
     "reproduced": "within the 95 % prediction interval around the reported number",
-    "near": "outside that, but among so many cells chance does it: adjusted p of 1 % or more",
-    "higher": "above, adjusted p below 1 %: a warning and no success, something differs",
-    "lower": "below, adjusted p below 1 %",
+    "near": "outside that, but among so many cells chance does it",
+    "higher": "above, and not by chance: a warning and no success, something differs",
+    "lower": "below, and not by chance",
     "not reported": "no number for this model, regime, task and metric is known",
     "not comparable": "a number is known, measured in another way",
     "not run": "planned and not finished",
@@ -41,8 +43,10 @@ def failures(root: Path, plan: Plan) -> dict[str, str]:
     }
 
 
-def document(title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[str, Task]) -> Document:
-    """The verification as a page: how many cells have each verdict, then every cell that could be compared or failed."""
+def document(
+    title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[str, Task], page: Sequence[PageTest] = ()
+) -> Document:
+    """How many cells have each verdict, the tests of the page as a whole, then every cell that was judged."""
     totals = counts(found)
     summary = Grid(
         ["Verdict", "Cells", "Meaning"],
@@ -50,6 +54,9 @@ def document(title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[st
         "lrl",
     )
     sections = [Section("Verdicts", summary)]
+    if page:
+        headers = ["Family", "Of", "Here", "Recorded", "Difference", "Tolerance", "Verdict"]
+        sections.append(Section("The page as a whole", Grid(headers, [_page_row(test) for test in page], "llrrrrl")))
     shown = [verdict for status in _SHOWN for verdict in found if verdict.status == status]
     if shown:
         headers = [
@@ -66,7 +73,11 @@ def document(title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[st
         ]
         sections.append(Section("Cells", Grid(headers, [_row(each, tasks) for each in shown], "llllrrrrll")))
     reasons = sorted({f"{v.reason}" for v in found if v.status == "not comparable"})
-    header = [("Profile", plan.profile), ("Model", plan.model), ("Exit status", str(exit_code(found)))]
+    header = [
+        ("Profile", plan.profile),
+        ("Model", plan.model),
+        ("Exit status", str(exit_code(found, any(t.differs for t in page)))),
+    ]
     notes = [f"Not comparable because: {'; '.join(reasons)}."] if reasons else []
     judged = [verdict for verdict in found if verdict.p is not None]
     if judged:
@@ -75,6 +86,14 @@ def document(title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[st
     notes += [f"Warning: {line}." for line in warnings(found)]
     notes.append("How a verdict is reached: docs/verification.md.")
     return Document(f"Verification of {title}", header, sections, notes)
+
+
+def _page_row(test: PageTest) -> list[Text]:
+    gap = test.measured - test.expected
+    outside = gap > test.tolerance if test.family == "share outside" else abs(gap) > test.tolerance
+    verdict = "differs" if test.differs else "near" if outside else "reproduced"
+    numbers = [f"{test.measured:.1f}", f"{test.expected:.1f}", figures.difference(gap), f"± {test.tolerance:.1f}"]
+    return [Text(cell) for cell in (test.family, test.name, *numbers, verdict)]
 
 
 def _row(verdict: Verdict, tasks: Mapping[str, Task]) -> list[Text]:
@@ -100,9 +119,14 @@ def _language(code: str) -> str:
     return "average" if code == AVERAGE else figures.language(code) if code else ""
 
 
-def problems(found: Sequence[Verdict], most: int = 10) -> list[str]:
-    """A line for each cell that turned the verification red; what simply has not run is in the counts."""
-    lines = []
+def problems(found: Sequence[Verdict], page: Sequence[PageTest] = (), most: int = 10) -> list[str]:
+    """A line for each test of the page and each cell that turned the verification red; what has not run is in the counts."""
+    lines = [
+        f"differs: {test.family}, {test.name}: {test.measured:.1f} against {test.expected:.1f} ± {test.tolerance:.1f} "
+        f"(adjusted p {test.adjusted:.1g}, level {LEVELS[test.family]:g})"
+        for test in page
+        if test.differs
+    ]
     for verdict in found:
         where = ", ".join(part for part in (verdict.regime, verdict.task, verdict.metric, verdict.language) if part)
         if verdict.status == "lower":
@@ -126,7 +150,7 @@ def _some(names: Sequence[str], most: int = 3) -> str:
     return "; ".join(names[:most]) + more
 
 
-def as_json(title: str, plan: Plan, found: Sequence[Verdict]) -> str:
+def as_json(title: str, plan: Plan, found: Sequence[Verdict], page: Sequence[PageTest] = ()) -> str:
     """The verification as data: counts, exit status and every verdict with the source of its reported number."""
     return to_json(
         {
@@ -134,7 +158,8 @@ def as_json(title: str, plan: Plan, found: Sequence[Verdict]) -> str:
             "profile": plan.profile,
             "model": plan.model,
             "counts": counts(found),
-            "exit_status": exit_code(found),
+            "exit_status": exit_code(found, any(test.differs for test in page)),
+            "page": [{**asdict(test), "differs": test.differs} for test in page],
             "verdicts": [_plain(verdict) for verdict in found],
         }
     )
