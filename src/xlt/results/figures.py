@@ -138,6 +138,18 @@ def _caps(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[st
     return "; ".join(texts) or "none (all examples)"
 
 
+def _cut(regimes: Sequence[Regime], tasks: Mapping[str, Task]) -> str | None:
+    """Where the encoder reads less than the protocol says, for tasks and recipes of this table; None where nowhere."""
+    recipes = {run.planned.recipe for regime in regimes for run in regime.runs}
+    found: dict[int, dict[str, int | None]] = {}
+    for made in (run.provenance for regime in regimes for run in regime.finished if run.provenance is not None):
+        for name, length in made.cut.items():
+            if made.positions is not None and (name in tasks or name in recipes):
+                found.setdefault(made.positions, {})[tasks[name].title if name in tasks else name] = length
+    cut = [f"cut to {most}, the encoder's positions, instead of {_grouped(own)}" for most, own in sorted(found.items())]
+    return "; ".join(cut) or None
+
+
 def _data_notes(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> str | None:
     """Notes of the profile on data that the line on splits has not shown, for tasks and recipes of this table."""
     if config is None:
@@ -183,7 +195,7 @@ def header(
 ) -> list[tuple[str, str]]:
     """The lines above a table: what was run, on what, and how much of the benchmark."""
     config = _first_config(regimes)
-    notes = _data_notes(config, regimes, tasks)
+    notes, cut = _data_notes(config, regimes, tasks), _cut(regimes, tasks)
     return [
         ("Profile", plan.profile if config is None else config.profile.title),
         ("Model", plan.model if config is None else config.model.title),
@@ -191,6 +203,7 @@ def header(
         ("Scored split", _splits(config, results, tasks)),
         *([("Data", notes)] if notes else []),
         ("Caps on examples", _caps(config, regimes, tasks)),
+        *([("Sub-words read", cut)] if cut else []),
         ("Seeds", _seeds(plan, regimes)),
         ("Commit", _commits(regimes)),
         ("Device", _recorded(regimes, "device")),

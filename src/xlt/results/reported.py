@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from xlt.config import Strict, load_yaml, parse
 from xlt.errors import InputError
+from xlt.names import visible
 
 AVERAGE = "avg"
 Over = Literal["with-en", "without-en", "as printed"]
@@ -261,7 +262,7 @@ def load_reported(folder: Path) -> list[Reported]:
             or a file whose ``paper`` is not its name.
     """
     entries: list[Reported] = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in visible(folder, "*.yaml"):
         paper = parse(Paper, load_yaml(path), path)
         if paper.paper != path.stem:
             raise InputError(f"paper: expected {path.stem} (the file's name), got {paper.paper}", path)

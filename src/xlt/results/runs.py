@@ -134,6 +134,9 @@ class Provenance(Loose):
     encoder: str | None = None
     config_sha256: str | None = None
     """Of the ``config.yaml`` that the scores are made from."""
+    positions: int | None = None
+    cut: dict[str, int] = {}
+    """``max_length`` of the recipes and tasks that the encoder has fewer ``positions`` for, by name."""
     language_fallbacks: dict[str, str] = {}
     """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
 
