@@ -38,7 +38,7 @@ literal = $(if $(call given,$1),$(if $(findstring $$,$(value $1)),$(call refuse,
 path    = $(call literal,$1)$(if $(filter 1,$(words |$($1)|)),,$(call refuse,$1,no spaces in it))$(if \
 	$(filter -%,$($1)),$(call refuse,$1,no - before it))$(foreach character,$(UNSAFE),$(if \
 	$(findstring $(character),$($1)),$(call refuse,$1,no $(character) in it)))
-whole   = $(and $(filter 1,$(words |$($1)|)),$(if $(call without,$(DIGITS),$($1))$(filter 0%,$($1)),,1),$(if \
+whole   = $(and $($1),$(filter 1,$(words |$($1)|)),$(if $(call without,$(DIGITS),$($1))$(filter 0%,$($1)),,1),$(if \
 	$(word $2,$(call spaced,$(DIGITS),$($1))),,1))
 number  = $(call literal,$1)$(if $(call given,$1),$(if $(call whole,$1,$2),,$(call refuse,$1,a whole number above 0 \
 	of fewer than $2 digits)))

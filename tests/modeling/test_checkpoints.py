@@ -96,7 +96,7 @@ def test_what_is_no_safe_complete_checkpoint_is_refused(local: Path, tmp_path: P
 
     config = json.loads((local / "config.json").read_text())
     (local / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "code.Model"}}))
-    assert "got an architecture with its own code" in reason()
+    assert "config.json asks for code of its own (auto_map), which is never loaded" in reason()
     (local / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
     assert "expected one of the architectures bert, xlm-roberta, got gpt2" in reason()
     (local / "config.json").write_text(json.dumps(config))

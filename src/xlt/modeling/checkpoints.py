@@ -121,7 +121,7 @@ def stamp_folder(folder: Path, *, name: str, source: ModelSource, origin: str, *
 
 
 def check_stamp(folder: Path, model: Model) -> None:
-    """Refuse an encoder that was not prepared for ``model``, or from a source that ``model`` does not have.
+    """Refuse an encoder that was prepared from a source that ``model`` does not have.
 
     Raises:
         InputError: it is another one, or there is none.
@@ -129,10 +129,9 @@ def check_stamp(folder: Path, model: Model) -> None:
     if not (folder / STAMP).exists():
         raise InputError("expected a prepared encoder; run make encoder", folder)
     stamp = read_json(folder / STAMP)
-    if stamp["name"] != model.name or not any(_is_of(source, model, stamp) for source in model.sources):
-        made = f"got {stamp['name']} from {stamp['origin']}"
+    if not any(_is_of(source, model, stamp) for source in model.sources):
         raise InputError(
-            f"expected an encoder prepared from the sources of {model.name}, {made}; run make encoder", folder
+            f"expected the encoder of {model.name}, got one from {stamp['origin']}; run make encoder", folder
         )
 
 
