@@ -70,7 +70,8 @@ class TestWithoutLocksOfTheDisk:
         marker = tmp_path / ".lock.held"
         with locked(tmp_path / ".lock", "busy"):
             assert json.loads(marker.read_text())["pid"] == os.getpid()
-            with pytest.raises(InputError, match=rf"busy \(process {os.getpid()} on .*remove {marker}"):
+            held = rf"busy \(process {os.getpid()} on .*remove {marker}"
+            with pytest.raises(InputError, match=held):  # noqa: SIM117
                 with locked(tmp_path / ".lock", "busy", wait=False):
                     pytest.fail("it is held")
         assert not marker.exists()
