@@ -33,14 +33,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def stamp_as_prepared(folder: Path) -> None:
-    """Stamp a folder as if it had been prepared from itself, for MODEL=<folder>."""
-    from xlt.config import ModelSource
-    from xlt.modeling.checkpoints import stamp_folder
-    from xlt.names import model_name
+def stamp_as_prepared(folder: Path, model: str | None = None) -> None:
+    """Stamp a folder as if it had been prepared for a model of the configs, or from itself for MODEL=<folder>."""
+    from xlt.modeling.checkpoints import resolve_model, stamp_folder
 
-    source = ModelSource(local=str(folder.resolve()))
-    stamp_folder(folder, name=model_name(str(folder), CONFIGS), source=source, origin="drawn at random for the tests")
+    meant = resolve_model(model or str(folder), CONFIGS)
+    stamp_folder(folder, name=meant.name, source=meant.sources[0], origin="drawn at random for the tests")
 
 
 def write_mini_encoder(folder: Path, *, seed: int = 0) -> Path:

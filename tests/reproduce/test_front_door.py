@@ -107,3 +107,12 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> 
     (tmp_path / "out" / "tiny" / "babel").symlink_to(tmp_path / "elsewhere")
     done = make("clean", f"OUT={tmp_path}/out")
     assert done.returncode == 2 and "expected a folder below" in done.stderr and (tmp_path / "elsewhere").exists()
+
+
+def test_the_encoder_is_asked_for_at_every_call(tmp_path: Path) -> None:
+    """That its folder is there says nothing: the folder that MODEL names may hold another encoder by now."""
+    for name in (OWN, "cache/mbert/prepared.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    done = make("-n", "encoder", "MODEL=mbert", f"OUT={tmp_path}")
+    assert f"reproduce/download.py --model mbert --cache {tmp_path}/cache" in done.stdout

@@ -113,7 +113,7 @@ def prepare(model: Model, cache: Path) -> Prepared:
 
 def stamp_folder(folder: Path, *, name: str, source: ModelSource, origin: str, **more: Any) -> None:
     """Write ``prepared.json`` into a folder that holds a checkpoint, after every other file; ``more``: keys to add."""
-    sums = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    sums = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != STAMP}
     versions = {package: metadata.version(package) for package in _VERSIONS}
     described = source.model_dump(exclude_defaults=True)
     content = {"name": name, "origin": origin, "source": described, **more, "versions": versions, "sha256": sums}
