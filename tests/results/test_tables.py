@@ -367,4 +367,4 @@ def test_where_the_encoder_reads_less_than_the_protocol_is_said(folders: Any, co
         path.write_text(json.dumps(json.loads(path.read_text()) | {"positions": 126, "cut": cut}), encoding="utf-8")
     assert tabulate(folder, configs, "--table", "table2").returncode == 0
     text = (folder.root / "tables" / "table2.md").read_text(encoding="utf-8")
-    assert "- Sub-words read: cut to 126, the encoder's positions, instead of 384 (XQuAD, squad)\n" in text
+    assert "- Sub-words read: cut to 126, the encoder's positions, instead of 384 (XQuAD, training squad)\n" in text

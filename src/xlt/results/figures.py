@@ -145,7 +145,9 @@ def _cut(regimes: Sequence[Regime], tasks: Mapping[str, Task]) -> str | None:
     for made in (run.provenance for regime in regimes for run in regime.finished if run.provenance is not None):
         for name, length in made.cut.items():
             if made.positions is not None and (name in tasks or name in recipes):
-                found.setdefault(made.positions, {})[tasks[name].title if name in tasks else name] = length
+                found.setdefault(made.positions, {})[tasks[name].title if name in tasks else f"training {name}"] = (
+                    length
+                )
     cut = [f"cut to {most}, the encoder's positions, instead of {_grouped(own)}" for most, own in sorted(found.items())]
     return "; ".join(cut) or None
 
