@@ -29,6 +29,7 @@ from xlt.folders import make_own
 from xlt.languages import register
 from xlt.lexical import LexicalConfig
 from xlt.modeling.checkpoints import resolve_model
+from xlt.names import names_config
 from xlt.options import count
 from xlt.regimes import Regime
 from xlt.runs import write_run
@@ -43,9 +44,13 @@ Built = tuple[Planner, dict[str, list[str]], dict[str, Table], Rows]
 
 
 def plan_json(
-    planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table], rows: Rows
+    planner: Planner,
+    regimes: dict[str, list[str]],
+    tables: dict[str, Table],
+    rows: Rows,
+    folder: str | None = None,
 ) -> dict[str, object]:
-    """The plan as tabulate reads it."""
+    """The plan as tabulate reads it; ``folder``: what MODEL is, where it is no config."""
     listed = {}
     for name, folders in regimes.items():
         runs = [
@@ -63,6 +68,7 @@ def plan_json(
     return {
         "profile": planner.profile.name,
         "model": planner.model.name,
+        **({} if folder is None else {"folder": folder}),
         "seeds": planner.seeds,
         "regimes": listed,
         "recipes": {name: {"title": r.title, "family": r.family} for name, r in planner.recipes.items()},
@@ -278,7 +284,9 @@ def main() -> None:
     for folder, config in [*planner.runs.items(), *((folder, job.config) for folder, job in planner.jobs.items())]:
         write_run(config, root / folder / "config.yaml")
     planner.digests.save()
-    write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables, rows)))
+    given: str = arguments.model or planner.profile.model
+    checkpoint = None if names_config(given, arguments.configs) else str(Path(given).resolve())
+    write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables, rows, checkpoint)))
     write_if_changed(root / "plan.mk", make_rules(root, planner, regimes, tables, rows) + "\n")
     if arguments.show:
         from extents import Extents  # beside this script

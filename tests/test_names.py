@@ -16,6 +16,8 @@ from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.modeling.checkpoints import resolve_model
 from xlt.names import model_name, visible
+from xlt.results.report.cells import command
+from xlt.results.runs import load_plan
 
 
 def expected(folder: Path, readable: str) -> str:
@@ -46,6 +48,12 @@ def test_a_folder_does_not_shadow_a_config(tmp_path: Path, monkeypatch: pytest.M
     assert resolve_model("mbert", CONFIGS).sources[0].hub == "google-bert/bert-base-multilingual-cased"
     for way in ("./mbert", "mbert/"):
         assert model_name(way, CONFIGS) == resolve_model(way, CONFIGS).name == expected(tmp_path / "mbert", "mbert")
+
+
+def test_a_command_to_repeat_names_the_folder(planned: Path, mini_encoder: Path) -> None:
+    plan = load_plan(planned)
+    assert plan.model == model_name(str(mini_encoder), CONFIGS)
+    assert command(plan, "full") == f"make full PROFILE=mini MODEL={mini_encoder.resolve()}"
 
 
 @pytest.mark.parametrize("model", ["mbert", "src/xlt/", "./tests"])

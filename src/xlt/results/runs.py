@@ -54,10 +54,14 @@ class PlannedRecipe(Loose):
 
 
 class Plan(Loose):
-    """``plan.json``: what is expected to exist below the root; ``jobs``: folder -> the file it ends with."""
+    """``plan.json``: what is expected to exist below the root; ``jobs``: folder -> the file it ends with.
+
+    ``folder``: the checkpoint that ``model`` is the name of, where it is no config.
+    """
 
     profile: str
     model: str
+    folder: str | None = None
     seeds: list[int]
     regimes: dict[str, PlannedRegime]
     tables: dict[str, PlannedTable] = {}
