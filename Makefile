@@ -62,8 +62,9 @@ VENV   := .venv
 PYTHON := $(if $(XLT_PYTHON),$(XLT_PYTHON),$(VENV)/bin/python)
 READY  := $(if $(XLT_PYTHON),,$(VENV)/.ready)
 FOLDERS := $(or $(XLT_PYTHON),$(BASE_PYTHON)) reproduce/folders.py# needs no environment
-MODEL_NAME := $(if $(MODEL),$(shell $(FOLDERS) name $(MODEL)),$(shell sed -n 's/^model: *//p' configs/profiles/$(PROFILE).yaml))
-$(if $(MODEL_NAME),,$(error MODEL: expected Python 3.11 or 3.12 to find the folders of '$(MODEL)'; set BASE_PYTHON))
+MEANT   := $(or $(MODEL),$(shell sed -n 's/^model: *//p' configs/profiles/$(PROFILE).yaml))
+MODEL_NAME := $(if $(MODEL)$(findstring /,$(MEANT)),$(shell $(FOLDERS) name $(MEANT)),$(MEANT))
+$(if $(MEANT),$(if $(MODEL_NAME),,$(error MODEL: expected Python 3.11 or 3.12 to name the folders of '$(MEANT)'; set BASE_PYTHON)))
 OURS    := $(OUT)/.made-by-xlt
 ROOT    := $(OUT)/$(PROFILE)/$(MODEL_NAME)
 PLAN    := $(ROOT)/plan.mk
@@ -218,7 +219,7 @@ $(CACHE)/babel/prepared.json: $(WORLD) src/xlt/training/pretraining.py src/xlt/t
 
 # Asked at every call: is it still the encoder that MODEL names? prepared.json is only written when it was not.
 $(CACHE)/%/prepared.json: FORCE | $(READY) $(OURS)
-	@$(PYTHON) reproduce/download.py --model $(if $(MODEL),$(MODEL),$*) --cache $(CACHE)
+	@$(PYTHON) reproduce/download.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE)
 
 # The planner runs at every call (also under -n: it only rewrites what changed), then make carries the plan out.
 PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
