@@ -29,9 +29,9 @@ SEVERAL = [sys.executable, str(ROOT / "reproduce" / "several.py"), "--processes"
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def still(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> Path:
     """The miniature encoder without dropout."""
-    return write_still_encoder(tmp_path_factory.mktemp("encoder") / "still")
+    return write_still_encoder(tmp_path_factory.mktemp("encoder") / "still", mini_encoder)
 
 
 def copied(planned: Path, folder: Path, name: str, **changes: str) -> Path:
