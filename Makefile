@@ -20,19 +20,52 @@ TABLE   ?= table2
 ROWS    ?=
 FAST    ?= 1
 DETERMINISTIC ?= 0
-CORES   := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)  # nproc heeds OMP_NUM_THREADS, exported below
-GPUS    := $(shell nvidia-smi -L 2>/dev/null | grep -c ^GPU)
-SLOTS   := $(shell if [ $(GPUS) -gt 0 ]; then echo $$(( $(GPUS) * $(PER_GPU) )); else echo $$(( $(CORES) < 4 ? $(CORES) : 4 )); fi)
 JOBS    ?= $(shell echo $$(( $(SLOTS) / $(PROCESSES) > 0 ? $(SLOTS) / $(PROCESSES) : 1 )))
 THREADS ?= $(shell echo $$(( $(CORES) / $(JOBS) / $(PROCESSES) > 0 ? $(CORES) / $(JOBS) / $(PROCESSES) : 1 )))# of each process
 CHECKPOINT ?= 300# least seconds between two checkpoints of a training
+
+# What make or the shell cannot carry is refused here, before any of it stands in a command.
+EMPTY  :=
+COMMA  := ,
+HASH   := \#
+UNSAFE := ' " ` $$ \$(EMPTY) $(HASH) ; & | < > ( ) * ? [ ] { } ! % : = ~ ^
+DIGITS := 0 1 2 3 4 5 6 7 8 9
+refuse  = $(error $1: expected $2, got '$(strip $(value $1))')
+given   = $(filter-out file undefined,$(origin $1))
+without = $(if $1,$(call without,$(wordlist 2,99,$1),$(subst $(firstword $1),,$2)),$2)
+spaced  = $(if $1,$(call spaced,$(wordlist 2,99,$1),$(subst $(firstword $1),$(firstword $1) ,$2)),$2)
+literal = $(if $(call given,$1),$(if $(findstring $$,$(value $1)),$(call refuse,$1,no $$ in it)))
+path    = $(call literal,$1)$(if $(filter 1,$(words |$($1)|)),,$(call refuse,$1,no spaces in it))$(if \
+	$(filter -%,$($1)),$(call refuse,$1,no - before it))$(foreach character,$(UNSAFE),$(if \
+	$(findstring $(character),$($1)),$(call refuse,$1,no $(character) in it)))
+whole   = $(and $($1),$(filter 1,$(words |$($1)|)),$(if $(call without,$(DIGITS),$($1))$(filter 0%,$($1)),,1),$(if \
+	$(word $2,$(call spaced,$(DIGITS),$($1))),,1))
+number  = $(call literal,$1)$(if $(call given,$1),$(if $(call whole,$1,$2),,$(call refuse,$1,a whole number above 0 \
+	of fewer than $2 digits)))
+$(foreach name,XLT_PROFILE XLT_DATA XLT_CACHE XLT_PYTHON PROFILE OUT DATA CACHE MODEL TABLE RUN FROM,$(call path,$(name)))
+$(foreach name,PROFILE OUT DATA CACHE,$(if $($(name)),,$(call refuse,$(name),a name)))
+$(foreach name,THREADS JOBS PROCESSES PER_GPU,$(call number,$(name),4))
+$(call number,CHECKPOINT,8)
+$(call literal,SEEDS)$(if $(call without,$(DIGITS) $(COMMA),$(subst $(EMPTY) $(EMPTY),,$(SEEDS))),$(call refuse,SEEDS,whole \
+	numbers such as 1 2 3))
+$(call literal,ROWS)$(if $(filter-out all,$(ROWS)),$(call refuse,ROWS,all or nothing))
+PROFILES := $(basename $(notdir $(wildcard configs/profiles/*.yaml)))
+$(if $(filter $(PROFILE),$(PROFILES)),,$(call refuse,PROFILE,one of $(PROFILES)))
+
+CORES   := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)  # nproc heeds OMP_NUM_THREADS, exported below
+GPUS    := $(shell nvidia-smi -L 2>/dev/null | grep -c ^GPU)
+SLOTS   := $(shell if [ $(GPUS) -gt 0 ]; then echo $$(( $(GPUS) * $(PER_GPU) )); else echo $$(( $(CORES) < 4 ? $(CORES) : 4 )); fi)
 
 # Where things are. XLT_PYTHON names an interpreter that has everything installed; otherwise .venv is made from the lock.
 BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV   := .venv
 PYTHON := $(if $(XLT_PYTHON),$(XLT_PYTHON),$(VENV)/bin/python)
 READY  := $(if $(XLT_PYTHON),,$(VENV)/.ready)
-MODEL_NAME := $(if $(MODEL),$(notdir $(MODEL:%/=%)),$(shell sed -n 's/^model: *//p' configs/profiles/$(PROFILE).yaml 2>/dev/null))
+FOLDERS := $(or $(XLT_PYTHON),$(BASE_PYTHON)) reproduce/folders.py# needs no environment
+MEANT   := $(or $(MODEL),$(shell sed -n 's/^model: *//p' configs/profiles/$(PROFILE).yaml))
+MODEL_NAME := $(if $(MODEL)$(findstring /,$(MEANT)),$(shell $(FOLDERS) name $(MEANT)),$(MEANT))
+$(if $(MEANT),$(if $(MODEL_NAME),,$(error MODEL: expected Python 3.11 or 3.12 to name the folders of '$(MEANT)'; set BASE_PYTHON)))
+OURS    := $(OUT)/.made-by-xlt
 ROOT    := $(OUT)/$(PROFILE)/$(MODEL_NAME)
 PLAN    := $(ROOT)/plan.mk
 WORLD   := $(if $(filter tiny,$(PROFILE)),$(DATA),$(OUT)/tiny/data)/babel.stamp.json
@@ -40,6 +73,13 @@ ENCODER := $(CACHE)/$(MODEL_NAME)/prepared.json
 TABLES  := $(basename $(notdir $(wildcard configs/tables/*.yaml)))
 REGIMES := $(basename $(notdir $(wildcard configs/regimes/*.yaml)))
 GOALS   := $(TABLES) $(REGIMES)
+TARGETS := help fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations claims report data encoder lint docs archive clean clean-cache clean-all data-pack verify-data FORCE
+$(foreach piece,$(filter-out configs/tables/%.yaml configs/regimes/%.yaml,$(wildcard configs/tables/*.yaml configs/regimes/*.yaml)),$(error \
+	configs: expected names without spaces, got one with '$(piece)'))
+$(foreach name,$(GOALS),$(foreach character,$(UNSAFE),$(if $(findstring $(character),$(name)),$(error configs: expected \
+	names of letters, digits, . _ and -, got '$(name)'))))
+$(foreach name,$(filter $(TARGETS),$(GOALS)),$(error configs: '$(name)' is a target of make; give the table or regime another name))
+$(foreach name,$(filter $(TABLES),$(REGIMES)),$(error configs: '$(name)' is a table and a regime; give one another name))
 
 export OMP_NUM_THREADS := $(THREADS)
 export TOKENIZERS_PARALLELISM := false
@@ -49,7 +89,7 @@ export XLT_DETERMINISTIC := $(DETERMINISTIC)
 export XLT_FEATURES := $(CACHE)/features
 export PYTHONPATH := src
 
-.PHONY: help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report data encoder lint docs archive clean clean-cache clean-all $(GOALS)
+.PHONY: $(TARGETS) $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -175,34 +215,39 @@ docker-test: ## build the image on a base that is at hand and use it in four way
 	docker/test
 
 clean: ## remove the runs and tables of PROFILE and MODEL (keeps data, encoder and environment)
-	rm -rf $(ROOT)
+	@$(FOLDERS) remove '$(ROOT)' --below '$(OUT)'
 
 clean-cache: ## remove the tokenised data that runs share (in CACHE; make writes them again)
-	rm -rf $(CACHE)/features
+	@$(FOLDERS) remove '$(CACHE)/features' --below '$(CACHE)'
 
 clean-all: ## remove everything that was made, the environment too
-	rm -rf $(OUT) $(VENV)
+	@$(FOLDERS) remove '$(OUT)' --below '$(OUT)'
+	@$(FOLDERS) remove '$(VENV)' --below .
 
 # Environment: the torch pin first, so that nothing resolves another build of it.
 $(VENV)/.ready: docker/requirements.lock pyproject.toml
+	$(BASE_PYTHON) reproduce/folders.py make $(VENV)
 	$(BASE_PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' docker/requirements.lock)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r docker/requirements.lock
 	touch $@
 
+$(OURS):  # so that make clean-all knows the folder; order-only: a folder of the user's does not get it
+	+@$(FOLDERS) make $(OUT)
+
 # The generated world.
-$(WORLD): configs/babel.yaml $(wildcard src/xlt/babel/*.py) | $(READY)
+$(WORLD): configs/babel.yaml $(wildcard src/xlt/babel/*.py) | $(READY) $(OURS)
 	$(PYTHON) reproduce/babel.py --out $(@D)
 
-$(CACHE)/%/prepared.json: | $(READY)
-	$(PYTHON) reproduce/download.py --model $(if $(MODEL),$(MODEL),$*) --cache $(CACHE)
+# Asked at every call: is it still the encoder that MODEL names? prepared.json is only written when it was not.
+$(CACHE)/%/prepared.json: FORCE | $(READY) $(OURS)
+	@$(PYTHON) reproduce/download.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE)
 
 # The planner runs at every call (also under -n: it only rewrites what changed), then make carries the plan out.
 PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(filter all,$(ROWS)),--all-rows)
-.PHONY: FORCE data-pack verify-data
 FORCE:
-$(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD))
+$(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) | $(OURS)
 	+@if [ -x "$$(command -v $(PYTHON))" ]; then $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS); fi
 
 PLAN_MAKE = -f $(PLAN) LAUNCH= PYTHON=$(PYTHON) ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \

@@ -23,6 +23,7 @@ from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
 from xlt.bench.parts import MODULES, measure
 from xlt.bench.settings import Bench, load_bench_config
 from xlt.errors import InputError, exit_status
+from xlt.options import count
 
 CONFIG = SOURCE_ROOT / "configs" / "bench.yaml"
 
@@ -34,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes; promises about time are not checked")
     parser.add_argument("--candidates", type=int, help="retrieval: instead of the size's number")
     parser.add_argument("--queries", type=int, help="retrieval: instead of the size's number")
-    parser.add_argument("--threads", type=int, default=1, help="threads of every part (default: 1)")
+    parser.add_argument("--threads", type=count("--threads"), default=1, help="threads of every part (default: 1)")
     parser.add_argument("--data", type=Path, help="a data folder, with --encoder: count lengths there")
     parser.add_argument("--encoder", type=Path, help="a prepared encoder, for its tokenizer")
     parser.add_argument("--output", type=Path, help="write the figures as JSON, and beside it as Markdown")

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT / "src")  # and not this folder: its tabulate.py would hide the package tabulate
 
 from xlt.errors import InputError, exit_status
+from xlt.options import count
 
 if TYPE_CHECKING:
     from xlt.config import Profile, Recipe, Task
@@ -40,7 +41,7 @@ def arguments() -> argparse.Namespace:
     fetch.add_argument("--only", nargs="+", metavar="NAME", help="tasks and training sets (default: all)")
     fetch.add_argument("--manifests", type=Path, help="folder of the manifests (default: <configs>/data)")
     fetch.add_argument("--all", action="store_true", help="every file of the manifests, whatever the profile reads")
-    fetch.add_argument("--jobs", type=int, default=4, help="downloads at a time (default: %(default)s)")
+    fetch.add_argument("--jobs", type=count("--jobs"), default=4, help="downloads at a time (default: %(default)s)")
     fetch.add_argument("--dry-run", action="store_true", help="list what would come, with sizes")
     bring = commands.add_parser("import", parents=[shared], help="take files from a folder or a pack")
     bring.add_argument("--source", type=Path, required=True, help="folder in the owners' or XTREME's layout, or a pack")

@@ -10,6 +10,7 @@ from jobs import Job
 from xlt.config import load_all
 from xlt.errors import InputError
 from xlt.languages import XTREME_R
+from xlt.names import visible
 from xlt.regimes import MadX, Regime
 from xlt.runs import ADAPTER, FileSet, LanguageAdapterConfig, LanguageAdapterSettings, RunConfig
 
@@ -27,7 +28,7 @@ def raw_text(planner: Planner) -> dict[str, FileSet]:
     found = {}
     for code in codes:
         raw = planner.data / "raw"
-        if files := [path for path in [raw / f"{code}.txt", *sorted((raw / code).glob("*.txt"))] if path.is_file()]:
+        if files := [path for path in [raw / f"{code}.txt", *visible(raw / code, "*.txt")] if path.is_file()]:
             names = {path.relative_to(planner.data).as_posix(): planner.digests(path) for path in files}
             found[code] = FileSet(format="text", files=list(names), sha256=names)
     return found

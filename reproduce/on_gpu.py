@@ -19,6 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from xlt.errors import InputError, exit_status
+from xlt.locks import lacks_locks
+from xlt.options import count
 
 SECONDS_BETWEEN_TRIES = 0.5
 EVERYONE = 0o666
@@ -71,6 +73,12 @@ def take(folder: Path, names: list[str], each: int, wanted: int = 1) -> list[str
             except BlockingIOError:
                 os.close(lock)
                 continue
+            except OSError as error:
+                if not lacks_locks(error):
+                    raise
+                raise InputError(
+                    "no locks on this disk; set XLT_GPU_LOCKS to a folder on another one", folder
+                ) from None
             held[name] = lock
     if len(held) < wanted:
         for lock in held.values():
@@ -95,13 +103,13 @@ def lock_folder() -> Path:
 def main() -> None:
     """Wait for a GPU and become the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=1, help="runs at a time on one GPU (default: 1)")
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs of this run (default: 1)")
+    parser.add_argument("--each", type=count("--each"), default=1, help="runs at a time on one GPU (default: 1)")
+    parser.add_argument("--gpus", type=count("--gpus"), default=1, help="GPUs of this run (default: 1)")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="the command and its arguments")
     options = parser.parse_args()
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command or options.each < 1 or options.gpus < 1:
-        raise InputError("expected a command, --each and --gpus of at least 1")
+    if not command:
+        raise InputError("expected -- and a command")
     names, folder, waiting = gpus(os.environ.get("CUDA_VISIBLE_DEVICES")), lock_folder(), False
     if len(names) < options.gpus:
         raise InputError(f"expected {options.gpus} GPUs for one run, got {len(names)}; use fewer processes")

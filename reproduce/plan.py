@@ -15,33 +15,43 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(HERE.parent / "src"), *(path for path in sys.path if path != str(HERE)), str(HERE)]
 # Its own folder comes last: there tabulate.py would hide the package tabulate.
 
-from digests import Digests
 from language_adapter_plan import NO_ADAPTERS, language_adapter_jobs, settings_of
 from lexical_plan import add_lexical, job_seeds
 from planner import Planner
 from rows import Rows, planned_regimes, rows_of
+from taken import check_taken
 
 from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
 from xlt.config import Profile, Recipe, Table, Task, load, load_all
+from xlt.digests import Digests
 from xlt.errors import InputError, exit_status
 from xlt.evaluation.outputs import check_task
+from xlt.folders import make_own
 from xlt.languages import register
 from xlt.lexical import LexicalConfig
 from xlt.modeling.checkpoints import resolve_model
+from xlt.names import names_config
+from xlt.options import count
 from xlt.regimes import Regime
 from xlt.runs import write_run
 
 if TYPE_CHECKING:
     from extents import Extents
 
+LARGEST_SEED = 2**32 - 1
+"""NumPy's generators take no larger one."""
 Built = tuple[Planner, dict[str, list[str]], dict[str, Table], Rows]
 """A plan: the planner, run folders by regime, tables, and their rows."""
 
 
 def plan_json(
-    planner: Planner, regimes: dict[str, list[str]], tables: dict[str, Table], rows: Rows
+    planner: Planner,
+    regimes: dict[str, list[str]],
+    tables: dict[str, Table],
+    rows: Rows,
+    folder: str | None = None,
 ) -> dict[str, object]:
-    """The plan as tabulate reads it."""
+    """The plan as tabulate reads it; ``folder``: what MODEL is, where it is no config."""
     listed = {}
     for name, folders in regimes.items():
         runs = [
@@ -59,6 +69,7 @@ def plan_json(
     return {
         "profile": planner.profile.name,
         "model": planner.model.name,
+        **({} if folder is None else {"folder": folder}),
         "seeds": planner.seeds,
         "regimes": listed,
         "recipes": {name: {"title": r.title, "family": r.family} for name, r in planner.recipes.items()},
@@ -184,6 +195,7 @@ def build(arguments: argparse.Namespace, kind: type[Planner] = Planner) -> Built
         for task_name in table.tasks:
             if task_name not in planner.tasks:
                 raise InputError(f"tasks: no task {task_name}", configs / "tables" / f"{name}.yaml")
+    check_taken(planner.tasks, planner.recipes, tables, regimes, configs)
     check_names(planner, set(tables), configs / "profiles" / f"{profile.name}.yaml")
     rows = rows_of(tables, profile, regimes, all_rows=arguments.all_rows, path=configs / "profiles")
     for name, table in tables.items():
@@ -225,7 +237,9 @@ def seeds_of(text: str | None) -> list[int]:
     try:
         seeds = [int(part) for part in text.replace(",", " ").split()]
     except ValueError:
-        raise InputError(f"SEEDS: expected whole numbers such as 1 2 3, got {text!r}") from None
+        seeds = []
+    if not seeds or not all(0 <= seed <= LARGEST_SEED for seed in seeds):
+        raise InputError(f"SEEDS: expected whole numbers up to {LARGEST_SEED} such as 1 2 3, got {text!r}")
     if len(set(seeds)) != len(seeds):
         raise InputError(f"SEEDS: expected distinct seeds, got {text!r}")
     return seeds
@@ -253,8 +267,8 @@ def main() -> None:
     parser.add_argument(
         "--encoder", type=Path, default=Path("encoder"), help="folder of the prepared encoder (for --show)"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (for --show)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of a run (for --show)")
+    parser.add_argument("--jobs", type=count("--jobs"), default=1, help="runs at a time (for --show)")
+    parser.add_argument("--threads", type=count("--threads"), default=1, help="threads of a run (for --show)")
     parser.add_argument(
         "--gpu", default=None, help="a name of configs/gpus.yaml: hours on it by the FLOP model (for --show)"
     )
@@ -266,10 +280,13 @@ def main() -> None:
         return
     built = planner, regimes, tables, rows = build(arguments)
     root: Path = arguments.root
+    make_own(root, "plan.json")
     for folder, config in [*planner.runs.items(), *((folder, job.config) for folder, job in planner.jobs.items())]:
         write_run(config, root / folder / "config.yaml")
     planner.digests.save()
-    write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables, rows)))
+    given: str = arguments.model or planner.profile.model
+    checkpoint = None if names_config(given, arguments.configs) else str(Path(given).resolve())
+    write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables, rows, checkpoint)))
     write_if_changed(root / "plan.mk", make_rules(root, planner, regimes, tables, rows) + "\n")
     if arguments.show:
         from extents import Extents  # beside this script

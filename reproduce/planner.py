@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digests import Digests
 from evaluations import evaluation_of
 from jobs import Job
 from language_adapter_plan import raw_text, why_no_adapters, with_language_adapters
@@ -17,6 +16,7 @@ from rates import batch_size, epochs, learning_rate
 
 from xlt.config import DUAL_ENCODERS, RETRIEVAL, Caps, ForRecipe, Model, Profile, Recipe, Source, Task
 from xlt.data.sources import locate
+from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.lexical import LexicalConfig, job_dir
 from xlt.regimes import SMOOTHED, Copies, Regime, Robustness, Synonyms
@@ -155,6 +155,15 @@ class Planner:
         """The planned regime with the same axes, so that a run which serves several regimes has one folder."""
         return next((other for other in self.regimes.values() if other.axes() == regime.axes()), regime)
 
+    def plain_name(self, regime: Regime) -> str:
+        """The name of the runs that a regime goes on from, where no planned regime has them anyway."""
+        name = f"{regime.name}-plain"
+        if name in self.regimes:
+            raise InputError(
+                f"regime {name}: runs that {regime.name} goes on from are called so; rename one of the two"
+            )
+        return name
+
     def upstream(self, regime: Regime, recipe: str, seed: int) -> list[Upstream] | None:
         """The runs whose weights a regime goes on from, or None when one of them has no training files."""
         before = regime.intermediate
@@ -167,7 +176,7 @@ class Planner:
             return None if folder is None else [Upstream(recipe="several", folder=folder)]
         plain = self.twin(regime.plain())
         if plain.name == regime.name:  # no planned regime is its plain twin
-            plain = plain.model_copy(update={"name": f"{regime.name}-plain"})
+            plain = plain.model_copy(update={"name": self.plain_name(regime)})
         wanted = before.recipes
         if before.transfer == "fuse":  # the target's own adapter last
             wanted = [*(name for name in before.recipes if name != recipe), recipe]
@@ -188,7 +197,9 @@ class Planner:
         if folder in self.runs:
             return folder
         if regime.smoothing is not None:
-            plain = self.twin(regime.model_copy(update={"name": f"{regime.name}-plain", "smoothing": None}))
+            plain = self.twin(regime.model_copy(update={"smoothing": None}))
+            if plain.name == regime.name:
+                plain = plain.model_copy(update={"name": self.plain_name(regime)})
             made = self.add_evaluation(regime, plain, recipe, seed)
             self.add_separate(regime, plain, recipe, seed)
             return made

@@ -24,6 +24,7 @@ from xlt import languages
 from xlt.artifacts import write_atomic
 from xlt.config import Table, Task, load_all
 from xlt.errors import InputError, exit_status
+from xlt.names import visible
 from xlt.results.reported import Reported, load_reported
 from xlt.results.runs import Plan, Regime, load_plan, load_regime
 
@@ -62,7 +63,7 @@ class Reader:
     def goals(self) -> dict[str, str]:
         """The goal of make for each planned regime: its own, or a table that has it as a row."""
         tables = {row: name for name, table in reversed(self.plan.tables.items()) for row in table.regimes}
-        own = {path.stem for path in (self.configs / "regimes").glob("*.yaml")}
+        own = {path.stem for path in visible(self.configs / "regimes", "*.yaml")}
         return {name: name if name in own else tables.get(name, HEADLINE) for name in self.plan.regimes}
 
     def inputs(self, config: Table) -> Inputs:

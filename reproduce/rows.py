@@ -36,7 +36,7 @@ def planned_regimes(regimes: Mapping[str, Regime], tables: Mapping[str, Table], 
     """All regimes by name: the configured ones, and those that a table's grid adds.
 
     Raises:
-        InputError: a table names a regime that is not configured.
+        InputError: a table names a regime that is not configured, or adds one whose name another has.
     """
     planned = dict(regimes)
     for table in tables.values():
@@ -50,6 +50,9 @@ def planned_regimes(regimes: Mapping[str, Regime], tables: Mapping[str, Table], 
             for recipe in table.grid.intermediates if table.grid is not None else []:
                 made = crossed(regimes[base], recipe)
                 if all(other.axes() != made.axes() for other in planned.values()):
+                    if made.name in planned:
+                        message = f"a row of the grid is called {made.name}, as another regime is; rename the regime"
+                        raise InputError(message, path / f"{table.name}.yaml")
                     planned[made.name] = made
     return planned
 

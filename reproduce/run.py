@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from xlt.artifacts import to_json, write_atomic
 from xlt.errors import InputError, exit_status
+from xlt.locks import locked
+from xlt.options import count, seconds
 
 
 def arguments(description: str, example: str = "runs/full/mnli/seed-1") -> argparse.Namespace:
@@ -26,9 +28,15 @@ def arguments(description: str, example: str = "runs/full/mnli/seed-1") -> argpa
     parser.add_argument("run", type=Path, help=f"a folder that the planner wrote, e.g. out/tiny/babel/{example}")
     parser.add_argument("--data", type=Path, required=True, help="folder of data files (docs/data-layout.md)")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the prepared encoder")
-    parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: OMP_NUM_THREADS or all)")
     parser.add_argument(
-        "--checkpoint-every", type=float, default=300.0, metavar="SECONDS", help="least time between checkpoints (300)"
+        "--threads", type=count("--threads"), default=None, help="CPU threads (default: OMP_NUM_THREADS or all)"
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=seconds("--checkpoint-every"),
+        default=300.0,
+        metavar="SECONDS",
+        help="least time between checkpoints (300)",
     )
     return parser.parse_args()
 
@@ -37,24 +45,12 @@ def arguments(description: str, example: str = "runs/full/mnli/seed-1") -> argpa
 def alone(folder: Path) -> Iterator[None]:
     """Work on a run or job folder as its only process; a second one waits, and then finds what the first has done.
 
-    The system gives the lock back when a process ends, however it ends.
+    The lock is given back when a process ends, however it ends (xlt.locks).
     """
-    from filelock import FileLock, Timeout
-
     if not folder.is_dir():
         raise InputError("expected a folder that the planner wrote; run make plan first", folder)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{folder}: another process works on it; waiting for it to end", file=sys.stderr, flush=True)
-        lock.acquire()
-    except NotImplementedError:
-        print(f"{folder}: no locks on this disk; let only one process at a time work on it", file=sys.stderr)
-    try:
+    with locked(folder / ".lock", f"{folder}: another process works on it"):
         yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

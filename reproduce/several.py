@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from xlt.errors import InputError, exit_status
+from xlt.options import count
 
 GRACE = 300
 """Seconds for a large model's checkpoint when the processes are asked to stop (torchrun's own default is 30)."""
@@ -19,12 +20,14 @@ GRACE = 300
 def main() -> int:
     """Start the processes and wait for them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--processes", type=int, required=True, help="how many; on GPUs each has one of its own")
+    parser.add_argument(
+        "--processes", type=count("--processes"), required=True, help="how many; on GPUs each has one of its own"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command with its arguments")
     options = parser.parse_args()
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command or options.processes < 1:
-        raise InputError("expected a command and --processes of at least 1")
+    if not command:
+        raise InputError("expected -- and a command")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch

@@ -17,10 +17,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from due import Work, due
-from filelock import FileLock, Timeout
 from queue_state import FOLDER, Submitted, call, job_name, queue
 
 from xlt.errors import InputError, exit_status
+from xlt.locks import locked
+from xlt.options import count
 
 LARGEST_ARRAY = 1000
 """Slurm's own default limit of an array is 1001 (MaxArraySize)."""
@@ -134,19 +135,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of the plan, e.g. out/tiny/babel")
     parser.add_argument("--options", default="", help='options for sbatch, e.g. "--gres=gpu:1 --time=8:00:00"')
-    parser.add_argument("--threads", type=int, default=1, help="CPUs of each job")
+    parser.add_argument("--threads", type=count("--threads"), default=1, help="CPUs of each job")
     parser.add_argument("--dry-run", action="store_true", help="only show the arrays")
     parser.add_argument("--collect", action="store_true", help="what the last job does: write the table if all is done")
     parser.add_argument("make", nargs="+", help="arguments for make: -f <plan.mk> VARIABLE=value ... GOAL")
     options = parser.parse_args()
     if options.collect:
         return collect(options.make)
-    try:
-        with FileLock(options.root / ".slurm.lock", timeout=0):
-            own = shlex.split(options.options)
-            return submit(options.root, options.make, own, options.threads, options.dry_run)
-    except Timeout:
-        raise InputError("another submission of this plan is under way; wait for it", options.root) from None
+    with locked(
+        options.root / ".slurm.lock", f"{options.root}: another submission of this plan is under way", wait=False
+    ):
+        own = shlex.split(options.options)
+        return submit(options.root, options.make, own, options.threads, options.dry_run)
 
 
 if __name__ == "__main__":

@@ -33,14 +33,19 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def stamp_as_prepared(folder: Path, model: str | None = None) -> None:
+    """Stamp a folder as if it had been prepared for a model of the configs, or from itself for MODEL=<folder>."""
+    from xlt.modeling.checkpoints import resolve_model, stamp_folder
+
+    meant = resolve_model(model or str(folder), CONFIGS)
+    stamp_folder(folder, name=meant.name, source=meant.sources[0], origin="drawn at random for the tests")
+
+
 def write_mini_encoder(folder: Path, *, seed: int = 0) -> Path:
     """Write a prepared folder: XLM-R, 2 layers of width 16, and a byte-pair tokenizer with 200 pieces."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
     from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaTokenizerFast
-
-    from xlt.config import ModelSource
-    from xlt.modeling.checkpoints import stamp_folder
 
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     raw = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -82,9 +87,7 @@ def write_mini_encoder(folder: Path, *, seed: int = 0) -> Path:
         model.embeddings.word_embeddings.weight.mul_(30)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    stamp_folder(
-        folder, name=folder.name, source=ModelSource(local=str(folder)), origin="drawn at random for the tests"
-    )
+    stamp_as_prepared(folder)
     return folder
 
 
@@ -109,9 +112,6 @@ def mini_decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Pa
     from tokenizers import Tokenizer, processors
     from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-    from xlt.config import ModelSource
-    from xlt.modeling.checkpoints import stamp_folder
-
     folder = tmp_path_factory.mktemp("decoder") / "mini-llama"
     raw = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
@@ -126,9 +126,7 @@ def mini_decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Pa
     torch.manual_seed(0)
     LlamaModel(config).save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
-    stamp_folder(
-        folder, name=folder.name, source=ModelSource(local=str(folder)), origin="drawn at random for the tests"
-    )
+    stamp_as_prepared(folder)
     return folder
 
 
@@ -186,8 +184,8 @@ def write_mini_configs(folder: Path) -> Path:
     }
     (folder / "profiles" / "mini.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     adapters = yaml.safe_load((folder / "language_adapters" / "babel.yaml").read_text(encoding="utf-8"))
-    mini = {**adapters, "name": "mini", "steps": 3, "batch_size": 4, "learning_rate": 0.01}
-    (folder / "language_adapters" / "mini.yaml").write_text(yaml.safe_dump(mini), encoding="utf-8")
+    mini = {**adapters, "name": "default", "steps": 3, "batch_size": 4, "learning_rate": 0.01}
+    (folder / "language_adapters" / "default.yaml").write_text(yaml.safe_dump(mini), encoding="utf-8")
     return folder
 
 

@@ -29,6 +29,7 @@ sys.path.append(str(ROOT / "reproduce"))
 from xlt.artifacts import read_json  # noqa: E402
 from xlt.data import batching  # noqa: E402
 from xlt.errors import exit_status  # noqa: E402
+from xlt.names import names_config  # noqa: E402
 
 RUNS = ("full/mnli", "adapter/udpos")
 PREDICTED = ("predictions", "items", "predicted.json", "scores.json", "examples.npz", "provenance.json", "cost.json")
@@ -66,7 +67,9 @@ def plan(data: Path, encoder: Path, out: Path) -> Path:
     profile |= {"caps": {"default": {"train": 100, "dev": 20, "test": 40}}, "epochs": {"default": 2}}
     path.write_text(yaml.safe_dump(profile), encoding="utf-8")
     root = out / "first"
-    call("plan", "--profile", "tiny", "--configs", out / "configs", "--root", root, "--data", data, "--model", encoder)
+    name = read_json(encoder / "prepared.json")["name"]  # what it was prepared for: a config, or the folder itself
+    model = name if names_config(name, out / "configs") else encoder
+    call("plan", "--profile", "tiny", "--configs", out / "configs", "--root", root, "--data", data, "--model", model)
     return root
 
 

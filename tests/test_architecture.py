@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "xlt"
 BASE = {"config", "artifacts", "languages", "errors", "regimes", "runs", "lexical", "schedules", "yaml_files"}
+BASE |= {"digests", "folders", "locks", "names", "options"}
 ALLOWED = {  # package: what it may import at run time, besides itself (docs/architecture.md)
     "bench": BASE | {"training", "evaluation", "modeling", "data"},
     "training": BASE | {"evaluation", "modeling", "data"},
@@ -26,8 +27,13 @@ ALLOWED = {  # package: what it may import at run time, besides itself (docs/arc
     "lexical": {"config", "regimes", "runs"},
     "regimes": {"config", "schedules"},
     "schedules": {"config"},
-    "config": {"errors", "yaml_files"},
-    "yaml_files": {"errors"},
+    "config": {"errors", "names", "yaml_files"},
+    "yaml_files": {"errors", "names"},
+    "digests": {"artifacts"},
+    "folders": {"artifacts", "errors"},
+    "locks": {"artifacts", "errors"},
+    "options": {"errors"},
+    "names": set(),
     "artifacts": {"errors"},
     "languages": {"errors", "config", "yaml_files"},
     "errors": set(),

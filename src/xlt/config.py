@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from xlt.errors import InputError
+from xlt.names import ALLOWED, visible
 from xlt.yaml_files import line_of, load_yaml
 
 Family = Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix", "tatoeba", "bucc"]
@@ -325,7 +326,9 @@ def _message(error: ErrorDetails) -> str:
 
 
 def load(model: type[ConfigModel], path: Path) -> ConfigModel:
-    """Read and validate one config file; its ``name`` must be the file's name."""
+    """Read and validate one config file; its ``name`` must be the file's name, which paths and commands can carry."""
+    if not ALLOWED.fullmatch(path.stem):
+        raise InputError("expected a file name of letters, digits, . _ and -; rename it", path)
     config = parse(model, load_yaml(path), path)
     name = getattr(config, "name", path.stem)
     if name != path.stem:
@@ -334,5 +337,5 @@ def load(model: type[ConfigModel], path: Path) -> ConfigModel:
 
 
 def load_all(model: type[ConfigModel], folder: Path) -> dict[str, ConfigModel]:
-    """Read and validate every ``*.yaml`` of a folder, by name."""
-    return {path.stem: load(model, path) for path in sorted(folder.glob("*.yaml"))}
+    """Read and validate every config of a folder, by name."""
+    return {path.stem: load(model, path) for path in visible(folder, "*.yaml")}

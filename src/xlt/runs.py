@@ -153,6 +153,12 @@ class RunConfig(Strict):
         served = self.stages[0].recipe.language if tuning.missing == "source" and self.stages else "none"
         return {code: served for code in self.text_languages() if code not in self.language_adapters}
 
+    def longer_than(self, positions: int) -> dict[str, int]:
+        """The ``max_length`` of its recipes and tasks that an encoder of so many positions cuts, by name."""
+        lengths = {stage.recipe.name: stage.recipe.max_length for stage in self.stages}
+        lengths |= {evaluation.task.name: evaluation.task.max_length for evaluation in self.evaluations}
+        return {name: length for name, length in lengths.items() if length > positions}
+
     def needs(self) -> list[str]:
         """The folders below the root whose results this run reads."""
         others = [up.folder for up in self.upstream]

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from xlt.errors import InputError
+from xlt.names import visible
 
 LARGEST_TEXT, LARGEST_VALUE = 2**24, 2**20
 """Characters of a config file, and values in it with its aliases written out: far more than any has."""
@@ -92,7 +93,7 @@ def _refuse_twice(keys: Sequence[yaml.ScalarNode], text: str, path: Path) -> Non
 
 
 def _names(folder: Path) -> str:
-    return ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+    return ", ".join(path.stem for path in visible(folder, "*.yaml")) or "none"
 
 
 def line_of(path: Path, location: tuple[int | str, ...]) -> int | None:

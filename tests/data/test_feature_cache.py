@@ -70,7 +70,7 @@ def test_each_family_comes_back_as_it_was_made(family: str, folder: Path, tokeni
     assert cached(counted, records, tokenizer, *rest, **named) == expected
     assert cached(counted, list(records), tokenizer, *rest, **named) == expected
     assert calls == [2]
-    assert len(list(folder.iterdir())) == 1
+    assert len(list(folder.glob("*.arrow"))) == 1
 
 
 IDS = st.lists(st.integers(0, 2**31 - 1), max_size=6)
@@ -98,7 +98,7 @@ def test_any_features_come_back_equal(features: list[Feature]) -> None:
 
 def test_the_file_is_an_arrow_stream(folder: Path, tokenizer: Any) -> None:
     made = cached(pair_features, PAIRS, tokenizer, ["no", "yes"], 32)
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.arrow")
     with pyarrow.OSFile(str(path)) as file:
         table = pyarrow.ipc.open_stream(file).read_all()
     assert table["rows"].to_pylist() == [feature.rows for feature in made]
@@ -148,12 +148,12 @@ class TestKeys:
         cached(other, PAIRS, tokenizer, ["no", "yes"], 32)
         for prefix in ("", "query: "):
             cached(contrastive_features, TEXTS, tokenizer, query_length=9, answer_length=9, prefix=prefix)
-        assert len(list(folder.iterdir())) == 5
+        assert len(list(folder.glob("*.arrow"))) == 5
 
     def test_texts_that_join_to_the_same_differ(self, folder: Path, tokenizer: Any) -> None:
         one = cached(pair_features, [Pair("1", "a cat", "sat", None)], tokenizer, [], 32)
         two = cached(pair_features, [Pair("1", "a", "cat sat", None)], tokenizer, [], 32)
-        assert one != two and len(list(folder.iterdir())) == 2
+        assert one != two and len(list(folder.glob("*.arrow"))) == 2
 
     def test_the_tokenizer_counts_by_its_content(self, folder: Path, mini_encoder: Path, tmp_path: Path) -> None:
         from xlt.modeling.checkpoints import load_tokenizer
@@ -161,18 +161,18 @@ class TestKeys:
         copy = shutil.copytree(mini_encoder, tmp_path / "copy")
         for encoder in (mini_encoder, copy):
             cached(pair_features, PAIRS, load_tokenizer(encoder), ["no", "yes"], 32)
-        assert len(list(folder.iterdir())) == 1  # another folder, the same tokenizer
+        assert len(list(folder.glob("*.arrow"))) == 1  # another folder, the same tokenizer
         file = copy / "tokenizer.json"
         content = json.loads(file.read_text(encoding="utf-8"))
         ids = content["model"]["vocab"]
         ids["s"], ids["t"] = ids["t"], ids["s"]
         file.write_text(json.dumps(content), encoding="utf-8")
         cached(pair_features, PAIRS, load_tokenizer(copy), ["no", "yes"], 32)
-        assert len(list(folder.iterdir())) == 2
+        assert len(list(folder.glob("*.arrow"))) == 2
         file = copy / "tokenizer_config.json"
         file.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
         cached(pair_features, PAIRS, load_tokenizer(copy), ["no", "yes"], 32)
-        assert len(list(folder.iterdir())) == 3
+        assert len(list(folder.glob("*.arrow"))) == 3
 
 
 class TestDamage:
@@ -196,7 +196,7 @@ class TestDamage:
     ) -> None:
         counted, calls = counting(choice_features)
         expected = cached(counted, CHOICES, tokenizer, 32)
-        (path,) = folder.iterdir()
+        (path,) = folder.glob("*.arrow")
         right = path.read_bytes()
         path.write_bytes(content)
         assert cached(counted, CHOICES, tokenizer, 32) == expected
@@ -210,9 +210,9 @@ class TestDamage:
         self, folder: Path, tokenizer: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         expected = cached(choice_features, CHOICES, tokenizer, 32)
-        (path,) = folder.iterdir()
+        (path,) = folder.glob("*.arrow")
         cached(choice_features, CHOICES, tokenizer, 5)
-        (other,) = set(folder.iterdir()) - {path}
+        (other,) = set(folder.glob("*.arrow")) - {path}
         shutil.copyfile(other, path)
         assert cached(choice_features, CHOICES, tokenizer, 32) == expected
         assert [message.partition("used ")[2] for message in caplog.messages] == [
@@ -237,7 +237,7 @@ class TestDamage:
         monkeypatch.setattr("xlt.artifacts.os.fsync", full)
         made = cached(choice_features, CHOICES, tokenizer, 32)
         assert made == choice_features(CHOICES, tokenizer, 32)
-        assert list(folder.iterdir()) == []
+        assert list(folder.glob("*.arrow")) == []
         (line,) = caplog.messages
         assert line.endswith("tokenised data could not be kept ([Errno 28] No space left on device); the run goes on")
 
@@ -297,5 +297,5 @@ def test_two_processes_write_and_read_the_same_keys_at_once(tmp_path: Path) -> N
         for name in "ab"
     ]
     assert [process.communicate(timeout=60)[0] for process in both] == ["right\n", "right\n"]
-    names = [path.name for path in (tmp_path / "features").iterdir()]
+    names = [path.name for path in (tmp_path / "features").glob("*.arrow")]
     assert len(names) == 8 and all(name.endswith(".arrow") and not name.startswith(".") for name in names)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from xlt.folders import make_own
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,8 +27,9 @@ def test_runs_share_a_folder_of_the_cache() -> None:
 
 def test_clean_cache_removes_only_that(tmp_path: Path) -> None:
     kept, gone = tmp_path / "babel" / "prepared.json", tmp_path / "features" / "0123456789abcdef.arrow"
+    make_own(gone.parent)
     for path in (kept, gone):
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.touch()
     make("clean-cache", f"CACHE={tmp_path}")
     assert kept.exists() and not gone.parent.exists()

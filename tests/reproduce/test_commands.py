@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.commands import DRY, PAGES, RUN, SKIP, Way, commands, environment, goals, prepared, run, way
-from tests.conftest import ROOT
+from tests.conftest import ROOT, stamp_as_prepared
 from tests.reproduce.test_end_to_end import run_here
 
 from xlt.artifacts import read_json
@@ -53,7 +53,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, mini_data: Path, mini_enc
     shutil.copytree(mini_data, folder / "out" / "tiny" / "data")
     (folder / "out" / "tiny" / "data" / "babel.stamp.json").touch()  # newer than its generator: make leaves it alone
     shutil.copytree(mini_encoder, folder / "out" / "cache" / "babel")
-    (folder / "out" / "cache" / "babel" / "prepared.json").touch()
+    stamp_as_prepared(folder / "out" / "cache" / "babel", "babel")
     for git in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
         identity = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
         subprocess.run(["git", *identity, *git], cwd=folder, check=True)

@@ -36,8 +36,9 @@ def run_here(root: Path, name: str, data: Path, encoder: Path, script: str = "ru
 
 
 def times(folder: Path) -> dict[str, int]:
-    """Modification times of everything a run wrote."""
-    return {p.relative_to(folder).as_posix(): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    """Modification times of everything a run wrote, but for its lock."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in files}
 
 
 def rewritten(folder: Path, before: dict[str, int]) -> set[str]:

@@ -113,7 +113,7 @@ def test_the_exit_status_is_the_commands_own(machine: Path) -> None:
             ["no-such-command"],
             "error: expected a command that can be run, got no-such-command: No such file or directory\n",
         ),
-        ("0", [], "error: expected a command, --each and --gpus of at least 1\n"),
+        ("0", [], "error: expected -- and a command\n"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

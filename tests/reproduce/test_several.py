@@ -29,9 +29,9 @@ SEVERAL = [sys.executable, str(ROOT / "reproduce" / "several.py"), "--processes"
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def still(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> Path:
     """The miniature encoder without dropout."""
-    return write_still_encoder(tmp_path_factory.mktemp("encoder") / "still")
+    return write_still_encoder(tmp_path_factory.mktemp("encoder") / "still", mini_encoder)
 
 
 def copied(planned: Path, folder: Path, name: str, **changes: str) -> Path:
@@ -161,7 +161,13 @@ def test_make_starts_so_many_processes_for_each_run() -> None:
     assert "--threads 6 " in carried_out("PROCESSES=2", "LAUNCH=slurm", "THREADS=3")
 
 
-@pytest.mark.parametrize("given", [["--processes", "0", "--", "true"], ["--processes", "2"]])
-def test_what_cannot_be_started_is_one_line(given: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--processes", "0", "--", "true"], "--processes: expected a whole number from 1 to 9999, got '0'"),
+        (["--processes", "2"], "expected -- and a command"),
+    ],
+)
+def test_what_cannot_be_started_is_one_line(given: list[str], message: str) -> None:
     done = subprocess.run([*SEVERAL[:2], *given], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "error: expected a command and --processes of at least 1\n")
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")

@@ -361,3 +361,13 @@ def test_caps_of_all_runs_are_named_together(folders: Callable[..., Any], config
     text = written(folder, configs, "--regime", "full")[".md"]
     expected = "training: 9 (mnli), all (lareqa); scored, in each language: 7 (Tatoeba), all (XNLI)"
     assert f"- Caps on examples: {expected}" in text
+
+
+def test_where_the_encoder_reads_less_than_the_protocol_is_said(folders: Any, configs: Path) -> None:
+    fill(folder := folders())
+    for path in folder.root.glob("runs/*/*/seed-*/provenance.json"):
+        cut = {"xquad": 384, "squad": 384} if "/squad/" in str(path) else {"lareqa": 352}  # the table has no LAReQA
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"positions": 126, "cut": cut}), encoding="utf-8")
+    assert tabulate(folder, configs, "--table", "table2").returncode == 0
+    text = (folder.root / "tables" / "table2.md").read_text(encoding="utf-8")
+    assert "- Sub-words read: cut to 126, the encoder's positions, instead of 384 (XQuAD, training squad)\n" in text

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 import os
+import platform
 import resource
 import sys
 import threading
@@ -14,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pytest
 import torch
 from tests.conftest import ROOT
 
+from xlt import locks
 from xlt.artifacts import read_json
 from xlt.data.features import Feature
 from xlt.errors import InputError, exit_status
@@ -194,7 +195,7 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_anything_is_comp
     def refuse(*given: object, **more: object) -> None:
         raise OSError(number, os.strerror(number), str(tmp_path / ".lock"))
 
-    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(locks.os, "open", refuse)
 
     def main() -> None:
         with script.alone(tmp_path), script.noting_failure(tmp_path):
@@ -227,7 +228,10 @@ def test_a_second_process_waits_for_the_first(tmp_path: Path, capfd: Any) -> Non
         os.write(writing, b"first ")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert os.read(reading, 100) == b"first second"
-    assert capfd.readouterr().err == f"{tmp_path}: another process works on it; waiting for it to end\n"
+    said = (
+        f"{tmp_path}: another process works on it (process {os.getpid()} on {platform.node()}); waiting for it to end\n"
+    )
+    assert capfd.readouterr().err == said
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
@@ -286,3 +290,5 @@ def test_provenance_says_how_often_training_was_resumed_and_of_which_config(open
     record = read_json(context.folder / "provenance.json")
     assert record["resumed"] == 0
     assert record["config_sha256"] == hashlib.sha256((context.folder / "config.yaml").read_bytes()).hexdigest()
+    # the miniature encoder has 128 positions, two of which XLM-R does not use; part-of-speech tagging reads 128
+    assert record["positions"] == 126 and record["cut"] == {"udpos": 128}

@@ -29,9 +29,9 @@ def _steady() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def still(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> Path:
     """The miniature encoder without dropout: what it learns follows from the data alone."""
-    return two_processes.write_still_encoder(tmp_path_factory.mktemp("encoder") / "still")
+    return two_processes.write_still_encoder(tmp_path_factory.mktemp("encoder") / "still", mini_encoder)
 
 
 @pytest.fixture(scope="module")

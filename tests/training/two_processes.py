@@ -17,12 +17,11 @@ import torch
 from torch import Tensor, distributed
 
 from xlt.artifacts import read_json, to_json
-from xlt.config import ModelSource
 from xlt.data.features import IGNORED, Feature
 from xlt.errors import Interrupted, NotFinite
 from xlt.evaluation.predict import outputs_of
 from xlt.modeling import parallel
-from xlt.modeling.checkpoints import load_tokenizer, stamp_folder
+from xlt.modeling.checkpoints import load_tokenizer
 from xlt.modeling.encoding import embed
 from xlt.modeling.model import TransferModel, build_model
 from xlt.regimes import Adversarial, Bottleneck, Full, RandomPerturbation
@@ -39,14 +38,17 @@ SETTINGS = Settings(2, 7, 0.01, 0, 0.01, 1.0, 1, token_budget=40)
 Result = dict[str, Any]
 
 
-def write_still_encoder(folder: Path) -> Path:
-    """The miniature encoder without dropout: what it learns follows from the data alone."""
-    from tests.conftest import write_mini_encoder
+def write_still_encoder(folder: Path, planned_for: Path) -> Path:
+    """The miniature encoder without dropout, in the place of the one that runs were planned for.
+
+    What it learns follows from the data alone.
+    """
+    from tests.conftest import stamp_as_prepared, write_mini_encoder
 
     write_mini_encoder(folder)
     config = read_json(folder / "config.json") | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (folder / "config.json").write_text(to_json(config), encoding="utf-8")
-    stamp_folder(folder, name="still", source=ModelSource(local=str(folder)), origin="drawn at random for the tests")
+    stamp_as_prepared(folder, str(planned_for))
     return folder
 
 

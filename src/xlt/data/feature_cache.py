@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from xlt.artifacts import code_hash, digest, package_versions, sha256_file, write_atomic
 from xlt.data import batching
 from xlt.data.features import Feature
+from xlt.folders import make_own
 
 if TYPE_CHECKING:
     import pyarrow
@@ -132,6 +133,7 @@ def _keep(features: Sequence[Feature], path: Path, key: str) -> None:
         with pyarrow.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         stream = sink.getvalue()
+        make_own(path.parent)
         write_atomic(path, b"".join((stream, hashlib.sha256(stream).digest())))
     except OSError as error:
         _log.warning("%s: tokenised data could not be kept (%s); the run goes on", path, error)

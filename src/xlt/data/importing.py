@@ -19,6 +19,7 @@ from xlt.data.needed import beside, patterns
 from xlt.data.placed import DataFolder
 from xlt.data.sources import Located, read
 from xlt.errors import InputError
+from xlt.names import visible
 
 _ELSEWHERE = (  # where XTREME's script, or an owner's unpacked archive, has what lies here under the name on the left
     (r"xtreme/(.+)", r"\1"),
@@ -124,7 +125,7 @@ def import_folder(
 
 def _found(source: Path, candidate: Candidate) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     """The files of a candidate: target, path below ``source``, and both of what is there and read beside it."""
-    there = sorted(source.glob(candidate.source)) if "*" in candidate.source else [source / candidate.source]
+    there = visible(source, candidate.source) if "*" in candidate.source else [source / candidate.source]
     for path in there:
         if path.is_file():
             name = path.relative_to(source).as_posix()

@@ -12,6 +12,7 @@ import yaml
 from xlt.artifacts import write_atomic
 from xlt.config import load_yaml
 from xlt.errors import InputError
+from xlt.locks import locked
 
 _HEADER = """\
 # What the first download of each file found, where its manifest or its model's config states no hash or revision. Written
@@ -45,11 +46,10 @@ class Lock:
         Raises:
             InputError: a key is there with other values, or the file cannot be written.
         """
-        from filelock import FileLock
-
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._guard, FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            lock = self.path.with_name(f".{self.path.name}.lock")
+            with self._guard, locked(lock, f"{self.path}: another process writes it"):
                 content = self._read()
                 section_of = content.setdefault(section, {})
                 for key, values in found.items():

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from xlt.artifacts import read_json, sha256_file, to_json, write_atomic
 from xlt.errors import InputError
+from xlt.locks import locked
 
 WORK = ".xlt"
 
@@ -35,25 +35,16 @@ class DataFolder:
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
         """Hold the folder for this process; another one waits, and says so."""
-        from filelock import FileLock, Timeout
-
-        try:
-            self.work.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.work / "lock")
+        with contextlib.ExitStack() as held:
             try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                print(f"{self.path}: another process is filling this folder; waiting for it", file=sys.stderr)
-                lock.acquire()
-            # only now: the process that holds the lock empties these folders
-            self.downloads.mkdir(exist_ok=True)
-            self.incoming.mkdir(exist_ok=True)
-        except OSError as error:
-            raise InputError(f"expected a folder that can be written: {error.strerror}", self.path) from None
-        try:
+                self.work.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.work / "lock", f"{self.path}: another process is filling this folder"))
+                # only now: the process that holds the lock empties these folders
+                self.downloads.mkdir(exist_ok=True)
+                self.incoming.mkdir(exist_ok=True)
+            except OSError as error:
+                raise InputError(f"expected a folder that can be written: {error.strerror}", self.path) from None
             yield
-        finally:
-            lock.release()
 
     def record(self) -> dict[str, Any]:
         """``{"files": {path: {"size", "sha256", "from"}}, "patterns": {...}, "unfinished": [...]}``."""

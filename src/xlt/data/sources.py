@@ -13,6 +13,7 @@ from xlt.data.readers import BITEXT, COMPANIONS, FORMATS, LABELLED, MINING, READ
 from xlt.data.readers.mewslix import mewslix_candidates
 from xlt.data.records import Bitext, Choice, Entity, Mention, Mining, Pair, Passage, Question, Record, Tagged
 from xlt.errors import InputError
+from xlt.names import visible
 
 _FIELDS = frozenset({"lang", "lang3", "language_name", "split", "question_lang"})
 
@@ -78,7 +79,7 @@ def locate(
         if source.format not in FORMATS:
             raise InputError(f"source {source.path!r}: expected a format of {', '.join(sorted(FORMATS))}")
         pattern = expand(source.path, language=language, split=split, question_language=question_language)
-        found = sorted(data.glob(pattern)) if "*" in pattern else [data / pattern]
+        found = visible(data, pattern) if "*" in pattern else [data / pattern]
         files = tuple(path for path in found if path.is_file())
         if files:
             return Located(pattern, source.format, files)

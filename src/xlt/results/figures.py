@@ -161,6 +161,20 @@ def _caps(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[st
     return "; ".join(texts) or "none (all examples)"
 
 
+def _cut(regimes: Sequence[Regime], tasks: Mapping[str, Task]) -> str | None:
+    """Where the encoder reads less than the protocol says, for tasks and recipes of this table; None where nowhere."""
+    recipes = {run.planned.recipe for regime in regimes for run in regime.runs}
+    found: dict[int, dict[str, int | None]] = {}
+    for made in (run.provenance for regime in regimes for run in regime.finished if run.provenance is not None):
+        for name, length in made.cut.items():
+            if made.positions is not None and (name in tasks or name in recipes):
+                found.setdefault(made.positions, {})[tasks[name].title if name in tasks else f"training {name}"] = (
+                    length
+                )
+    cut = [f"cut to {most}, the encoder's positions, instead of {_grouped(own)}" for most, own in sorted(found.items())]
+    return "; ".join(cut) or None
+
+
 def _data_notes(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> str | None:
     """Notes of the profile and the runs on data that the line on splits has not shown, for this table's tasks and recipes."""
     if config is None:
@@ -209,7 +223,7 @@ def header(
 ) -> list[tuple[str, str]]:
     """The lines above a table: what was run, on what, and how much of the benchmark."""
     config = _first_config(regimes)
-    notes = _data_notes(config, regimes, tasks)
+    notes, cut = _data_notes(config, regimes, tasks), _cut(regimes, tasks)
     dual_encoder = None if config is None else config.profile.dual_encoder
     return [
         ("Profile", plan.profile if config is None else config.profile.title),
@@ -219,6 +233,7 @@ def header(
         *([("Data", notes)] if notes else []),
         *([("Dual encoder", dual_encoder)] if dual_encoder else []),
         ("Caps on examples", _caps(config, regimes, tasks)),
+        *([("Sub-words read", cut)] if cut else []),
         ("Seeds", _seeds(plan, regimes)),
         ("Commit", _commits(regimes)),
         ("Device", _recorded(regimes, "device")),

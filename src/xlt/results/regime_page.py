@@ -15,6 +15,7 @@ from tabulate import tabulate
 
 from xlt.artifacts import SOURCE_ROOT, write_atomic
 from xlt.config import load_all
+from xlt.names import visible
 from xlt.regimes import CONTRADICTIONS, Regime, Tuning
 
 SETTING = re.compile(r"^\s*(\w+): *(.*?) +# (.+)$")
@@ -97,7 +98,7 @@ def _plain(value: Any) -> str:
 def _settings(configs: Path) -> list[list[str]]:
     """Every line of a regime's file that carries a source: regime, setting, value, source."""
     rows = []
-    for path in sorted(configs.glob("*.yaml")):
+    for path in visible(configs, "*.yaml"):
         for line in path.read_text(encoding="utf-8").splitlines():
             match = SETTING.match(line)
             if match is not None:

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from xlt.config import Strict, load_yaml, parse
 from xlt.errors import InputError
+from xlt.names import visible
 from xlt.results.protocol_facts import Facts, Protocol, lacking, merged
 from xlt.results.recording import Recording, is_recording
 from xlt.yaml_files import line_of
@@ -271,7 +272,7 @@ def load_reported(folder: Path) -> list[Reported]:
             scale, an unknown key, or a file whose ``paper`` is not its name.
     """
     entries: list[Reported] = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in visible(folder, "*.yaml"):
         content = load_yaml(path)
         paper = parse(Recording, content, path) if is_recording(content) else parse(Paper, content, path)
         if paper.paper != path.stem:

@@ -54,10 +54,14 @@ class PlannedRecipe(Loose):
 
 
 class Plan(Loose):
-    """``plan.json``: what is expected to exist below the root; ``jobs``: folder -> the file it ends with."""
+    """``plan.json``: what is expected to exist below the root; ``jobs``: folder -> the file it ends with.
+
+    ``folder``: the checkpoint that ``model`` is the name of, where it is no config.
+    """
 
     profile: str
     model: str
+    folder: str | None = None
     seeds: list[int]
     regimes: dict[str, PlannedRegime]
     tables: dict[str, PlannedTable] = {}
@@ -138,6 +142,9 @@ class Provenance(Loose):
     encoder: str | None = None
     config_sha256: str | None = None
     """Of the ``config.yaml`` that the scores are made from."""
+    positions: int | None = None
+    cut: dict[str, int] = {}
+    """``max_length`` of the recipes and tasks that the encoder has fewer ``positions`` for, by name."""
     language_fallbacks: dict[str, str] = {}
     """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
 

@@ -14,8 +14,8 @@ from torch import nn
 
 from xlt.artifacts import digest, provenance, read_json, sha256_file, to_json, write_atomic
 from xlt.config import load_yaml, parse
-from xlt.errors import InputError, NotFinite
-from xlt.modeling.checkpoints import load_encoder, load_tokenizer
+from xlt.errors import NotFinite
+from xlt.modeling.checkpoints import check_stamp, load_encoder, load_tokenizer
 from xlt.modeling.hub_adapters import fetch_language_adapter
 from xlt.modeling.language_adapters import (
     ADAPTER_CONFIG,
@@ -48,9 +48,8 @@ class Job:
 def make_job(folder: Path, data: Path, encoder: Path) -> Job:
     """Read a job's ``config.yaml``."""
     path = folder / "config.yaml"
-    if not (encoder / "prepared.json").exists():
-        raise InputError("expected a prepared encoder; run reproduce/download.py or reproduce/pretrain.py", encoder)
     config = parse(LanguageAdapterConfig, load_yaml(path), path)
+    check_stamp(encoder, config.model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Job(config, folder, data, encoder, device)
 

@@ -36,7 +36,7 @@ from xlt.data.lexicon import WordPair, read_lexicon, split_pairs, translations
 from xlt.errors import InputError, NotFinite
 from xlt.evaluation.words import SPLITS, Pairs, measure
 from xlt.lexical import ADAPTER, ENCODER, RESULT, LexicalRun, read_job
-from xlt.modeling.checkpoints import CONFIG, STAMP, WEIGHTS, load_encoder, load_tokenizer, stamp_folder
+from xlt.modeling.checkpoints import CONFIG, STAMP, WEIGHTS, check_stamp, load_encoder, load_tokenizer, stamp_folder
 from xlt.modeling.composition import TASK
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
 from xlt.modeling.tuning import attach, merged
@@ -61,12 +61,12 @@ def make_job(folder: Path, data: Path, encoder: Path) -> Job:
     """Read a job's config.
 
     Raises:
-        InputError: the config is damaged, or there is no prepared model.
+        InputError: the config is damaged, or no model is prepared for it.
     """
-    if not (encoder / STAMP).exists():
-        raise InputError("expected a prepared encoder; run reproduce/download.py or reproduce/pretrain.py", encoder)
+    config = read_job(folder)
+    check_stamp(encoder, config.model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Job(read_job(folder), folder, data, encoder, device)
+    return Job(config, folder, data, encoder, device)
 
 
 def load_model(job: Job) -> tuple[Any, Any, int]:
@@ -330,7 +330,8 @@ def save_merged(job: Job, model: Any, layer: int) -> dict[str, str]:
         method = job.config.lexical
         what = f"lexical injection {method.name} ({method.label()}, {layer} layers), seed {job.config.seed}"
         origin = f"{stamp['origin']}; {what}"
-        stamp_folder(new, name=stamp["name"], source=ModelSource.model_validate(stamp["source"]), origin=origin)
+        source, tokenizer_from = ModelSource.model_validate(stamp["source"]), stamp.get("tokenizer_from")
+        stamp_folder(new, name=stamp["name"], source=source, origin=origin, tokenizer_from=tokenizer_from)
     path = job.folder / ENCODER / WEIGHTS
     return {"path": f"{ENCODER}/{WEIGHTS}", "sha256": sha256_file(path)}
 

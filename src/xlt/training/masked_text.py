@@ -51,6 +51,8 @@ class MaskedText:
         *,
         held_out: float = 0.0,
     ) -> None:
+        if tokenizer.mask_token_id is None:
+            raise InputError("expected a tokenizer with a mask token for masked text, got none; choose another MODEL")
         self.tokenizer, self.mask, self.seed = tokenizer, mask, seed
         special = set(tokenizer.all_special_ids)
         self.ordinary = np.array([i for i in range(len(tokenizer)) if i not in special])

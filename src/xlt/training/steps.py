@@ -14,14 +14,14 @@ import torch
 
 from xlt.artifacts import peak_memory_bytes, provenance, read_json, to_json, write_atomic
 from xlt.data import batching
-from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.evaluate import PREDICTED, is_predicted, predict, score
 from xlt.evaluation.examples import write_examples
 from xlt.modeling import parallel
 from xlt.modeling.arithmetic import name_of
-from xlt.modeling.checkpoints import TOKENIZER, load_tokenizer
+from xlt.modeling.checkpoints import TOKENIZER, check_stamp, load_tokenizer
 from xlt.modeling.model import TransferModel
+from xlt.modeling.tokenizer import positions_of
 from xlt.modeling.tuning import merged
 from xlt.runs import config_text, read_run
 from xlt.training.checkpoint import CHECKPOINT, EVERY, Keeper, checkpoint_key
@@ -55,8 +55,7 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
     root = folder.resolve().parents[3]
     if config.encoder_from is not None:
         encoder = root / config.encoder_from / "encoder"
-    if not (encoder / "prepared.json").exists():
-        raise InputError("expected a prepared encoder; run reproduce/download.py or reproduce/pretrain.py", encoder)
+    check_stamp(encoder, config.model)
     return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=parallel.device())
 
 
@@ -101,6 +100,7 @@ def score_step(context: Context) -> dict[str, Any]:
     trained = read_json(context.folder / TRAINED)
     dev = {name: stage["dev_scores"] for name, stage in trained["stages"].items()}
     cost = read_json(context.folder / COST) if (context.folder / COST).exists() else {}
+    positions = positions_of(context.encoder)
     record = {
         **provenance(),
         "device": torch.cuda.get_device_name() if context.device.type == "cuda" else "cpu",
@@ -112,6 +112,8 @@ def score_step(context: Context) -> dict[str, Any]:
         "config_sha256": hashlib.sha256(config_text(context.config).encode()).hexdigest(),
         "encoder": read_json(context.encoder / "prepared.json")["origin"],
         "tokenizer_sha256": read_json(context.encoder / "prepared.json")["sha256"].get(TOKENIZER),
+        "positions": positions,
+        "cut": context.config.longer_than(positions),
         **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
         "weights_sha256": trained["weights_sha256"],
         "trainable_parameters": trained["trainable_parameters"],

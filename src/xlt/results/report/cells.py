@@ -127,7 +127,7 @@ class Appendix:
 
 def command(plan: Plan, goal: str, seeds: Iterable[int] = ()) -> str:
     """The call of make that makes something of this profile and model."""
-    words = ["make", goal, f"PROFILE={plan.profile}", f"MODEL={plan.model}"]
+    words = ["make", goal, f"PROFILE={plan.profile}", f"MODEL={plan.folder or plan.model}"]
     chosen = " ".join(str(seed) for seed in seeds)
     return shlex.join([*words, *([f"SEEDS={chosen}"] if chosen else [])])
 

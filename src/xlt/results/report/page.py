@@ -234,7 +234,7 @@ def build(material: Material) -> tuple[str, dict[str, bytes]]:
         ],
         "appendix": appendix,
         "report_command": command(plan, "report"),
-        "verify_command": f"make verify TABLE={table.config.name} PROFILE={plan.profile} MODEL={plan.model}",
+        "verify_command": f"make verify TABLE={table.config.name} PROFILE={plan.profile} MODEL={plan.folder or plan.model}",
     }
     return _render(context), _files(cost, distance, curves, [scores for scores, _ in heats])
 

@@ -1,0 +1,72 @@
+"""The fast tokenizer of a folder, also of one that a later transformers saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xlt.artifacts import read_json
+from xlt.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+SETTINGS = ("special_tokens_map.json", "tokenizer_config.json")
+SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+def fast_tokenizer(path: Path) -> PreTrainedTokenizerFast:
+    """A tokenizer of the class that the folder names, or of the plain class where this transformers does not know it.
+
+    The plain class reads ``tokenizer.json`` and the special tokens; the encoder's config says whether it reads segments.
+
+    Raises:
+        InputError: the class has no fast version.
+    """
+    from transformers import AutoTokenizer
+
+    settings: dict[str, Any] = {}
+    for name in SETTINGS:
+        settings |= read_json(path / name) if (path / name).exists() else {}
+    if _is_of_a_later_library(settings):
+        return _plain(path, settings)
+    # transformers 4.57 warns of Mistral's regex for any large tokenizer of a local folder, unless told.
+    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(
+        path, use_fast=True, local_files_only=True, fix_mistral_regex=False
+    )
+    if not tokenizer.is_fast:
+        raise InputError(f"expected a fast tokenizer, got {type(tokenizer).__name__}", path / TOKENIZER)
+    return tokenizer
+
+
+def positions_of(path: Path) -> int:
+    """Sub-words that the encoder of a folder reads at a time, special tokens included."""
+    config = read_json(path / CONFIG)
+    positions = int(config["max_position_embeddings"])
+    if config["model_type"] != "bert":  # RoBERTa counts positions from the padding id + 1
+        positions -= config["pad_token_id"] + 1
+    return positions
+
+
+def _is_of_a_later_library(settings: dict[str, Any]) -> bool:
+    """Whether transformers 5 wrote it: its generic class, or a list where version 4 has a mapping."""
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
+    name = settings.get("tokenizer_class")
+    known = name is None or tokenizer_class_from_name(f"{name.removesuffix('Fast')}Fast") is not None
+    return not known or isinstance(settings.get("extra_special_tokens"), list)
+
+
+def _plain(path: Path, settings: dict[str, Any]) -> PreTrainedTokenizerFast:
+    from transformers import PreTrainedTokenizerFast
+
+    found = {name: settings[name] for name in SPECIAL if settings.get(name) is not None}
+    tokens = {name: token["content"] if isinstance(token, dict) else token for name, token in found.items()}
+    segments = ["token_type_ids"] if read_json(path / CONFIG).get("type_vocab_size", 1) > 1 else []
+    return PreTrainedTokenizerFast(
+        tokenizer_file=str(path / TOKENIZER),
+        name_or_path=str(path),
+        model_input_names=["input_ids", *segments, "attention_mask"],
+        **tokens,
+    )
