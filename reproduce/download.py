@@ -22,7 +22,7 @@ from xlt.errors import InputError, exit_status
 
 if TYPE_CHECKING:
     from xlt.config import Source
-    from xlt.modeling.checkpoints import Prepared
+    from xlt.modeling.model_sources import Prepared
 
 
 def arguments() -> argparse.Namespace:
@@ -96,7 +96,8 @@ def hold_to_first_use(prepared: Prepared, lock: Path) -> None:
         InputError: they have changed under the same commit; the prepared folder is removed.
     """
     from xlt.data.locking import Lock
-    from xlt.modeling.checkpoints import TOKENIZER, weight_files
+    from xlt.modeling.model_sources import weight_files
+    from xlt.modeling.tokenizer import TOKENIZER
 
     source, _, other = prepared.origin.partition(", tokenizer of ")
     if not source.startswith("hub "):

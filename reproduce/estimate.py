@@ -17,7 +17,7 @@ from xlt.artifacts import read_json
 from xlt.config import Model, Table
 from xlt.errors import InputError
 from xlt.lexical import LexicalRun
-from xlt.modeling.checkpoints import PACKAGE
+from xlt.modeling.model_sources import PACKAGE
 from xlt.runs import LanguageAdapterConfig, RunConfig
 
 BYTES = 4.0

@@ -189,13 +189,13 @@ def build(arguments: argparse.Namespace, kind: type[Planner] = Planner) -> Built
         lexical=load_all(LexicalConfig, configs / "lexical"),
         language_adapters=settings_of(configs, model.name),
     )
+    check_taken(planner.tasks, planner.recipes, tables, regimes, configs)
     for task in planner.tasks.values():
         check_task(task, planner.recipes, configs / "tasks" / f"{task.name}.yaml")
     for name, table in tables.items():
         for task_name in table.tasks:
             if task_name not in planner.tasks:
                 raise InputError(f"tasks: no task {task_name}", configs / "tables" / f"{name}.yaml")
-    check_taken(planner.tasks, planner.recipes, tables, regimes, configs)
     check_names(planner, set(tables), configs / "profiles" / f"{profile.name}.yaml")
     rows = rows_of(tables, profile, regimes, all_rows=arguments.all_rows, path=configs / "profiles")
     for name, table in tables.items():

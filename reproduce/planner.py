@@ -12,9 +12,9 @@ from jobs import Job
 from language_adapter_plan import raw_text, why_no_adapters, with_language_adapters
 from lexical_plan import add_lexical
 from mixture_plan import add_mixture
-from rates import batch_size, epochs, learning_rate
+from rates import batch_size, epochs, learning_rate, micro_batch_size
 
-from xlt.config import DUAL_ENCODERS, RETRIEVAL, Caps, ForRecipe, Model, Profile, Recipe, Source, Task
+from xlt.config import DUAL_ENCODERS, RETRIEVAL, Caps, Model, Profile, Recipe, Source, Task
 from xlt.data.sources import locate
 from xlt.digests import Digests
 from xlt.errors import InputError
@@ -107,13 +107,11 @@ class Planner:
         if train is None or (isinstance(regime.robustness, Copies) and augmentation is None):
             return None
         dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
-        own = self.model.recipes.get(recipe.name, ForRecipe())
-        whole = recipe.family in DUAL_ENCODERS and self.profile.dual_encoder == "mean-in-batch"  # negatives: the batch
         resolved = recipe.model_copy(
             update={
                 "epochs": epochs(recipe, regime, self.profile),
                 "batch_size": batch_size(recipe, regime, self.model),
-                "micro_batch_size": None if whole else own.micro_batch_size or recipe.micro_batch_size,
+                "micro_batch_size": micro_batch_size(recipe, self.profile, self.model),
             }
         )
         return Stage(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xlt.config import ForRecipe, Model, Profile, Recipe
+from xlt.config import DUAL_ENCODERS, ForRecipe, Model, Profile, Recipe
 from xlt.errors import InputError
 from xlt.regimes import Copies, Regime, learning_rate_key
 from xlt.schedules import Training
@@ -54,3 +54,13 @@ def batch_size(recipe: Recipe, regime: Regime, model: Model) -> int:
     """Examples of an optimizer step: the model's for this recipe, the model's own, the regime's, or the recipe's."""
     own = model.recipes.get(recipe.name, ForRecipe()).batch_size or model.batch_size
     return own or regime.training.get(recipe.name, Training()).batch_size or recipe.batch_size
+
+
+def micro_batch_size(recipe: Recipe, profile: Profile, model: Model) -> int | None:
+    """Examples whose mean loss a step adds up: the model's for this recipe, or the recipe's; None for the whole batch.
+
+    A dual encoder that learns from all negatives of the batch takes it whole.
+    """
+    if recipe.family in DUAL_ENCODERS and profile.dual_encoder == "mean-in-batch":
+        return None
+    return model.recipes.get(recipe.name, ForRecipe()).micro_batch_size or recipe.micro_batch_size

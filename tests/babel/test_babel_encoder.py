@@ -13,7 +13,7 @@ from tests.babel.conftest import CONFIG
 from xlt.babel import BabelConfig, corpus_key, load
 from xlt.babel.config import EncoderConfig
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import PACKAGE
+from xlt.modeling.model_sources import PACKAGE
 from xlt.training import pretraining
 from xlt.training.raw_text import Corpus
 

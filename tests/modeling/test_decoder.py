@@ -11,8 +11,9 @@ import torch
 
 from xlt.config import Decoder, Model, ModelSource, load
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import prepare, weight_files
+from xlt.modeling.checkpoints import prepare
 from xlt.modeling.decoder import check_4bit, load_decoder, load_decoder_tokenizer
+from xlt.modeling.model_sources import weight_files
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xlt.babel.config import BabelConfig, load
-from xlt.babel.writer import STAMP, corpus_key, write_corpus, write_world
+from xlt.babel.corpus_files import corpus_key, write_corpus
+from xlt.babel.writer import STAMP, write_world
 
 __all__ = ["STAMP", "BabelConfig", "corpus_key", "load", "write_corpus", "write_world"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from xlt.artifacts import atomic_folder, digest, sha256_file, to_json, write_atomic
+from xlt.artifacts import atomic_folder, digest, to_json, write_atomic
 from xlt.babel import choices, corpus, pairs, questions, retrieval, tagging, wordlists
 from xlt.babel.config import BabelConfig
 from xlt.babel.context import SPLITS, Babel
@@ -41,27 +40,6 @@ def write_world(out: Path, config: BabelConfig | Mapping[str, Any]) -> None:
         writer.all()
         stamp = {"config": digest(settings.model_dump(mode="json")), "files": sorted(writer.written)}
         write_atomic(new / STAMP, to_json(stamp))
-
-
-def write_corpus(out: Path, config: BabelConfig) -> None:
-    """Write the text that the world's encoder is pre-trained on as ``out/raw``, a function of the config alone."""
-    writer = Writer(out, Babel(config))
-    writer.raw()
-    writer.mixed()
-
-
-def corpus_key(config: BabelConfig) -> str:
-    """A hash of what an encoder is pre-trained on and how: all dials, and the beginning of each kind of text.
-
-    The text is a function of dials and code; its beginning shows a change of either, and takes a second to write.
-    """
-    begun = {"documents": 20, "mixed_documents": 50, "pairs": 500, "parallel": 200}
-    short = config.model_copy(update={"corpus": config.corpus.model_copy(update=begun)})
-    with tempfile.TemporaryDirectory() as folder:
-        write_corpus(Path(folder), short)
-        texts = {path.name: sha256_file(path) for path in sorted((Path(folder) / "raw").iterdir())}
-    dials = config.model_dump(mode="json", include={"seed", "languages", "world", "corpus", "encoder"})
-    return digest({"dials": dials, "texts": texts})
 
 
 def _lines(rows: Iterable[Any]) -> str:
@@ -347,10 +325,3 @@ class Writer:
         for code, language in self.babel.languages.items():
             count = round(settings.documents * language.settings.text)
             self.put(f"raw/{code}.txt", corpus.documents(self.babel, code, count))
-
-    def mixed(self) -> None:
-        """Code-switched and paired text, which only pre-training reads."""
-        settings = self.config.corpus
-        self.put("raw/mixed.txt", corpus.mixed_documents(self.babel, settings.mixed_documents))
-        self.put("raw/parallel.tsv", corpus.parallel(self.babel, settings.parallel))
-        self.put("raw/pairs.tsv", "".join(pair.row() for pair in corpus.pairs(self.babel, settings.pairs)))

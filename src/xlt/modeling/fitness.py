@@ -8,9 +8,10 @@ from typing import Any
 from xlt.artifacts import read_json
 from xlt.config import Model
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import CONFIG, TOKENIZER, load_encoder, load_tokenizer, weight_files
+from xlt.modeling.checkpoints import load_encoder, load_tokenizer
 from xlt.modeling.decoder import load_decoder_tokenizer
-from xlt.modeling.tokenizer import SETTINGS
+from xlt.modeling.model_sources import weight_files
+from xlt.modeling.tokenizer import CONFIG, SETTINGS, TOKENIZER
 
 ARCHITECTURES = ("bert", "xlm-roberta")
 DECODERS = ("llama",)

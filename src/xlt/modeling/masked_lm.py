@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from xlt.artifacts import read_json
 from xlt.modeling.arithmetic import arithmetic
-from xlt.modeling.checkpoints import MLM_HEAD, WEIGHTS
+from xlt.modeling.model_sources import MLM_HEAD, WEIGHTS
 from xlt.modeling.rows import Rows
 
 IGNORE = -100

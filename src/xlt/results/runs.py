@@ -9,17 +9,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from xlt.artifacts import read_json, sha256_file
 from xlt.config import DualEncoder, load_yaml, parse
 from xlt.errors import InputError
+from xlt.results.run_provenance import LOOSE, Provenance
 
 
 class Loose(BaseModel):
-    """A file another stage wrote: the keys used here are checked, the others are its own business."""
+    """A file another stage wrote."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = LOOSE
 
 
 class PlannedRun(Loose):
@@ -118,35 +119,6 @@ class Scores(Loose):
     """``scores.json``."""
 
     tasks: dict[str, TaskScores]
-
-
-class Seconds(Loose):
-    """Measured wall time, in seconds; None for a step that was not taken (or not timed)."""
-
-    train: float | None = Field(default=None, ge=0)
-    predict: float | None = Field(default=None, ge=0)
-
-
-class Provenance(Loose):
-    """The part of ``provenance.json`` that tables show."""
-
-    trainable_parameters: int = Field(ge=0)
-    total_parameters: int = Field(gt=0)
-    wall_seconds: Seconds
-    peak_memory_bytes: int | None = None
-    git_commit: str | None = None
-    git_dirty: bool | None = None
-    device: str | None = None
-    cpu_kernel: str | None = None
-    """The vector instructions that torch's CPU kernels use, e.g. AVX2."""
-    encoder: str | None = None
-    config_sha256: str | None = None
-    """Of the ``config.yaml`` that the scores are made from."""
-    positions: int | None = None
-    cut: dict[str, int] = {}
-    """``max_length`` of the recipes and tasks that the encoder has fewer ``positions`` for, by name."""
-    language_fallbacks: dict[str, str] = {}
-    """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
 
 
 class RunProfile(Loose):

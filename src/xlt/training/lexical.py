@@ -36,9 +36,11 @@ from xlt.data.lexicon import WordPair, read_lexicon, split_pairs, translations
 from xlt.errors import InputError, NotFinite
 from xlt.evaluation.words import SPLITS, Pairs, measure
 from xlt.lexical import ADAPTER, ENCODER, RESULT, LexicalRun, read_job
-from xlt.modeling.checkpoints import CONFIG, STAMP, WEIGHTS, check_stamp, load_encoder, load_tokenizer, stamp_folder
+from xlt.modeling.checkpoints import check_stamp, load_encoder, load_tokenizer, stamp_folder
 from xlt.modeling.composition import TASK
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
+from xlt.modeling.model_sources import STAMP, WEIGHTS
+from xlt.modeling.tokenizer import CONFIG
 from xlt.modeling.tuning import attach, merged
 from xlt.modeling.word_vectors import embed_words, layer_count, pad_words, tokenize, vectors_up_to
 from xlt.training.checkpoint import CHECKPOINT, EVERY, Keeper, checkpoint_key

