@@ -123,8 +123,9 @@ tiny-all: ## every row of every table on the generated world: CPU, under an hour
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data ROWS=all $(TABLES)
 
 test: XLT_FEATURES :=
-test: $(READY) ## the tests
-	$(PYTHON) -m pytest -q
+test: OMP_NUM_THREADS := 1
+test: $(READY) ## the tests, on up to four cores
+	$(PYTHON) -m pytest -q -n $(shell echo $$(( $(CORES) < 4 ? $(CORES) : 4 ))) --dist loadscope --no-loadscope-reorder
 
 plan: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## what TABLE (or a regime) would run and cost, what is done; nothing is trained (GPU=a100: hours on one)
 	@$(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS) --show $(TABLE) \

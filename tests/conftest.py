@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,14 @@ def stamp_as_prepared(folder: Path, model: str | None = None) -> None:
 
     meant = resolve_model(model or str(folder), CONFIGS)
     stamp_folder(folder, name=meant.name, source=meant.sources[0], origin="drawn at random for the tests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """The tests need not survive a power cut, and a plan writes hundreds of files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 def write_mini_encoder(folder: Path, *, seed: int = 0) -> Path:
@@ -140,7 +148,7 @@ def mini_world() -> dict[str, Any]:
     }
     sizes = settings["sizes"]
     sizes.update(train=dict.fromkeys(sizes["train"], 18), dev=9, test=9, passages=4)
-    settings["corpus"].update(documents=2, mixed_documents=2, pairs=4)
+    settings["corpus"].update(documents=2, mixed_documents=2, pairs=4, parallel=4)
     return dict(settings)
 
 

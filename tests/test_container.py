@@ -154,3 +154,79 @@ def test_the_image_gets_the_sources_and_nothing_else() -> None:
     taken = {rule[1:] for rule in rules if rule.startswith("!")}
     assert {"Makefile", "configs", "docker", "reproduce", "src", "tests", "LICENSE"} <= taken
     assert not taken & {"out", "data", ".venv", ".git"}
+
+
+STAND_IN = """#!/bin/sh
+case "$1 $2" in
+info*) ;;
+"image inspect") echo 1000000 ;;
+"run "*) $RUN ;;
+"build "*) case "$*" in *" -") $TRIAL ;; *) $BUILD ;; esac ;;
+esac
+"""
+"""A stand-in for docker: its engine answers and has every image; what else it does is in the environment."""
+
+
+def executable(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "said"),
+    [
+        ({"RUN": "exit 125"}, 3, "NEITHER BUILT NOR TESTED: the engine cannot run a container"),
+        ({"TRIAL": "exit 1"}, 3, "NEITHER BUILT NOR TESTED: the engine cannot run a container"),
+        ({"BUILD": "exit 1"}, 1, "docker-test: the build failed"),
+        ({}, 1, "adapter/tydiqa/seed-1 got other scores"),  # its containers leave nothing
+    ],
+)
+def test_an_engine_that_cannot_run_is_told_from_an_image_that_fails(
+    tmp_path: Path, does: dict[str, str], status: int, said: str
+) -> None:
+    executable(tmp_path / "bin" / "docker", STAND_IN)
+    clean = {
+        "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+        "BASE_IMAGE": "base",
+        "SEED": "none",
+        "TMPDIR": str(tmp_path),
+    }
+    clean |= {"WORK": str(tmp_path / "work"), **dict.fromkeys(("RUN", "TRIAL", "BUILD"), "true")}
+    done = subprocess.run([DOCKER / "test"], env=clean | does, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert said in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("image", "status", "said"),
+    [
+        (0, 0, "the image took"),
+        (3, 0, "THE IMAGE WAS NOT TESTED"),
+        (1, 1, "failed (status 1)"),
+        (124, 1, "(status 124)"),
+    ],
+)
+def test_ci_is_red_when_the_image_fails_and_says_when_no_engine_can_run(
+    tmp_path: Path, image: int, status: int, said: str
+) -> None:
+    executable(tmp_path / ".ci" / "run", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    executable(tmp_path / "docker" / "test", f"#!/bin/sh\nexit {image}\n")
+    executable(tmp_path / "bin" / "make", "#!/bin/sh\necho make $*\n")
+    clean = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    done = subprocess.run([tmp_path / ".ci" / "run"], env=clean, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, "")
+    calls = [line for line in done.stdout.splitlines() if line.startswith("make ")]
+    assert calls[:3] == ["make test", "make smoke", "make smoke"]
+    assert re.fullmatch("make kernel-(avx2|default)", calls[3]) and calls[4].endswith(" verify")
+    assert said in done.stdout.splitlines()[-1]
+    assert len(re.findall(r"^ci: .* took \d+ s$", done.stdout, re.MULTILINE)) == 5 + (image == 0)
+
+
+def test_ci_ends_with_the_first_part_that_fails(tmp_path: Path) -> None:
+    executable(tmp_path / ".ci" / "run", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    executable(tmp_path / "bin" / "make", "#!/bin/sh\necho make $*\n[ $1 != smoke ] || exit 2\n")
+    clean = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    done = subprocess.run([tmp_path / ".ci" / "run"], env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[-1] == "make smoke"

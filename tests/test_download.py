@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.scripts import call
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def report(*options: str) -> tuple[int, list[str], str]:
-    command = [sys.executable, str(ROOT / "reproduce" / "download.py"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = call("download", *options)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scripts import call
 
 from xlt.config import Profile, Recipe, Task, load, load_all
 from xlt.data.locking import Lock
@@ -146,9 +145,8 @@ def test_mewslix_is_checked_against_its_candidates(
 
 
 def test_the_script_writes_both_reports(mini_data: Path, mini_configs: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "reproduce" / "datafiles.py"), "verify", "--profile", "mini"]
-    command += ["--data", str(mini_data), "--configs", str(mini_configs), "--output", str(tmp_path / "report")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    given = ["--data", mini_data, "--configs", mini_configs, "--output", tmp_path / "report"]
+    done = call("datafiles", "verify", "--profile", "mini", *given)
     assert done.returncode == 1, done.stderr  # the miniature world is smaller than the sizes of configs/babel.yaml
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["status"] == 1 and all(file["verdict"] == "unknown" for file in report["files"])

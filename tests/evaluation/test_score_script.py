@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.evaluation.conftest import squad
+from tests.scripts import call
 
 ROOT = Path(__file__).resolve().parents[2]
 Edit = Callable[[Path, Path], object]
@@ -20,10 +19,7 @@ Write = Callable[..., tuple[Path, Path]]
 def run(predictions: Path, labels: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the script; the report goes beside the predictions."""
     report = predictions.parent / "report.json"
-    command = [sys.executable, str(ROOT / "reproduce" / "score.py"), "--predictions", str(predictions)]
-    command += ["--labels", str(labels), "--output", str(report), *options]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return call("score", "--predictions", predictions, "--labels", labels, "--output", report, *options)
 
 
 def test_a_folder_with_every_task(submission: tuple[Path, Path]) -> None:

@@ -221,6 +221,7 @@ def test_make_runs_what_is_due_and_bad_data_stops_one_run_only(
     due = make(root, data, mini_encoder, "-n", "lora").stdout
     assert "runs/lora/udpos/seed-1" in due
     assert f"run.py {finished} " not in due
+    assert run_here(root, "lora/udpos/seed-1", data, mini_encoder) == 0
     done = make(root, data, mini_encoder, "lora")
     assert done.returncode == 0, done.stderr
     assert times(finished) == kept

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.scripts import call
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = sorted(path.stem for path in (ROOT / "configs" / "tables").glob("*.yaml"))
@@ -16,10 +15,9 @@ TABLES = sorted(path.stem for path in (ROOT / "configs" / "tables").glob("*.yaml
 def test_a_table_of_the_project_is_written_before_any_run(
     planned: Path, mini_data: Path, tmp_path: Path, table: str
 ) -> None:
-    command = [sys.executable, str(ROOT / "reproduce" / "tabulate.py"), "--table", table, "--root", str(planned)]
-    options = ["--configs", str(ROOT / "configs"), "--output", str(tmp_path), "--data", str(mini_data)]
-    options += ["--languages", str(mini_data / "languages.yaml")]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    where = ["--configs", ROOT / "configs", "--output", tmp_path, "--data", mini_data]
+    where += ["--languages", mini_data / "languages.yaml"]
+    done = call("tabulate", "--table", table, "--root", planned, *where)
     assert (done.returncode, done.stderr) == (0, "")
     text = (tmp_path / f"{table}.md").read_text(encoding="utf-8")
     assert text.startswith("# Table")

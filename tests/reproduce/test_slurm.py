@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
+from tests.scripts import call
 
 FAKE = """#!{python}
 import json, os, sys
@@ -83,8 +84,7 @@ def finish(place: Path, *names: str) -> None:
 def script(place: Path, name: str, *options: str, goal: str = "table2") -> subprocess.CompletedProcess[str]:
     """reproduce/slurm.py or status.py in ``place``, with the arguments for make that the Makefile gives."""
     make = ["-f", "root/plan.mk", "PYTHON=python", "ENCODER=prepared.json", "RUN=--data data --threads 1", goal]
-    command = [sys.executable, str(ROOT / "reproduce" / f"{name}.py"), "--root", "root", *options, "--", *make]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    return call(name, "--root", "root", *options, "--", *make, at=place)
 
 
 def calls(place: Path, name: str) -> list[tuple[list[str], str]]:

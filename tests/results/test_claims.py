@@ -4,8 +4,6 @@ import csv
 import io
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from tests.results.conftest import keep_examples
+from tests.scripts import call
 
 from xlt.config import Task, load, load_all, parse
 from xlt.errors import InputError
@@ -205,8 +204,7 @@ def test_the_project_s_claims_name_regimes_tasks_and_papers_that_exist() -> None
 
 def test_the_script_prints_every_claim(ran: Any) -> None:
     root, _ = ran({"full": {"de": 0.5}, "adapter": {"de": 0.8}})
-    command = [sys.executable, str(ROOT / "reproduce" / "claims.py"), "--root", str(root), "--configs", str(CONFIGS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = call("claims", "--root", root, "--configs", CONFIGS)
     assert (done.returncode, done.stderr) == (0, "")
     claims = load_all(Claim, CONFIGS / "claims")
     written = json.loads((root / "tables" / "claims.json").read_text(encoding="utf-8"))["claims"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.scripts import call
 
 from xlt.artifacts import to_json
 from xlt.config import Task, load
@@ -249,15 +248,15 @@ def test_the_script_writes_the_file_or_one_line(runs: Any, tmp_path: Path) -> No
     encoder = tmp_path / "encoder"
     encoder.mkdir()
     (encoder / "prepared.json").write_text(to_json({"sha256": {"model.safetensors": "abcd"}}), encoding="utf-8")
-    command = [sys.executable, str(ROOT / "reproduce" / "expectations.py"), "--world", str(write_world(tmp_path / "w"))]
-    command += ["--encoder", str(encoder), "--configs", str(ROOT / "configs"), "--output", str(tmp_path / "tiny.yaml")]
-    done = subprocess.run([*command, "--root", str(root)], capture_output=True, text=True, check=False)
+    given = ["--world", write_world(tmp_path / "w"), "--encoder", encoder, "--configs", ROOT / "configs"]
+    given += ["--output", tmp_path / "tiny.yaml"]
+    done = call("expectations", *given, "--root", root)
     assert (done.returncode, done.stderr) == (0, "")
     runs_of = ", ".join(f"{seed} (AVX2)" for seed in SEEDS)
     assert done.stdout == f"{tmp_path}/tiny.yaml: 30 cells of 3 regimes, seeds {runs_of}\n"
     written = yaml.safe_load((tmp_path / "tiny.yaml").read_text(encoding="utf-8"))["recorded"]
     assert (written["encoders"], written["world"]) == (["abcd"], world_digest(tmp_path / "w"))
-    bad = subprocess.run([*command, "--root", str(runs("one", [1]))], capture_output=True, text=True, check=False)
+    bad = call("expectations", *given, "--root", runs("one", [1]))
     assert bad.returncode == 2
     assert bad.stderr.count("\n") == 1
     assert "expected other seeds than 1" in bad.stderr

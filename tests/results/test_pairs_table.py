@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.scripts import call
 
 from xlt.config import Table, Task, load
 from xlt.languages import XTREME_R
@@ -163,8 +163,7 @@ def test_the_script_writes_the_same_bytes_and_removes_older_figures(
     older = folder.root / "tables" / "table4" / "xnli-pairs.older.svg"
     older.parent.mkdir(parents=True)
     older.write_text("of another config", encoding="utf-8")
-    script = [sys.executable, str(ROOT / "reproduce" / "tabulate.py"), "--root", str(folder.root), "--table", "table4"]
-    done = subprocess.run([*script, "--configs", str(configs)], capture_output=True, text=True, check=False)
+    done = call("tabulate", "--root", folder.root, "--table", "table4", "--configs", configs)
     assert done.returncode == 0, done.stderr
     assert {path.name: path.read_bytes() for path in older.parent.iterdir()} == made.files
 

@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.scripts import call
 
 from xlt.results.report import svg
 from xlt.results.report.cells import MARKS
@@ -141,8 +141,7 @@ def fill(folder: Any) -> None:
 
 
 def report(root: Path, configs: Path, output: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    script = [sys.executable, str(ROOT / "reproduce" / "report.py"), "--root", str(root), "--configs", str(configs)]
-    return subprocess.run([*script, "--output", str(output), *more], capture_output=True, text=True, check=False)
+    return call("report", "--root", root, "--configs", configs, "--output", output, *more)
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import json
 import math
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.scripts import call
 
 ROOT = Path(__file__).parents[2]
 REGIMES = {"full": "Full fine-tuning", "adapter": "Adapter", "lora": "LoRA", "full-itt": "Full + MNLI"}
@@ -70,8 +70,7 @@ def fill(folder: Any) -> None:
 
 
 def tabulate(folder: Any, configs: Path, *what: str) -> subprocess.CompletedProcess[str]:
-    script = [sys.executable, str(ROOT / "reproduce" / "tabulate.py"), "--root", str(folder.root)]
-    return subprocess.run([*script, "--configs", str(configs), *what], capture_output=True, text=True, check=False)
+    return call("tabulate", "--root", folder.root, "--configs", configs, *what)
 
 
 def written(folder: Any, configs: Path, what: str, name: str) -> dict[str, str]:

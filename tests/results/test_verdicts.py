@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from tests.results.conftest import keep_examples
+from tests.scripts import call
 
 from xlt.config import Task, load
 from xlt.results.reported import load_reported
@@ -179,8 +178,7 @@ def test_the_script_writes_both_files_and_exits_with_the_verdict(tmp_path: Path,
     write_report(configs / "reported", value=70.0, std=None, seeds=None)
     for folder in ("tasks", "tables", "models"):
         (configs / folder).symlink_to(ROOT / "configs" / folder)
-    command = [sys.executable, str(ROOT / "reproduce" / "verify.py"), "--table", "full", "--root", str(made.root)]
-    done = subprocess.run([*command, "--configs", str(configs)], capture_output=True, text=True, check=False)
+    done = call("verify", "--table", "full", "--root", made.root, "--configs", configs)
     assert (done.returncode, done.stderr) == (1, "")
     assert "1 lower" in done.stdout
     written = json.loads((made.root / "tables" / "full.verification.json").read_text(encoding="utf-8"))
