@@ -49,7 +49,7 @@ export XLT_DETERMINISTIC := $(DETERMINISTIC)
 export XLT_FEATURES := $(CACHE)/features
 export PYTHONPATH := src
 
-.PHONY: help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report data encoder lint docs archive clean clean-cache clean-all $(GOALS)
+.PHONY: help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report record data encoder lint docs archive clean clean-cache clean-all $(GOALS)
 
 help: ## this list
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -157,7 +157,10 @@ lint: $(READY) ## ruff, mypy
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-docs: $(READY) ## write docs/regimes.md, REPRODUCE.md and the tables of docs/verification.md again, from configs and recorded files
+record: $(PLAN) ## developers: minutes of the tables and effects of the claims, from the finished runs of PROFILE=tiny; then make docs
+	@$(PYTHON) reproduce/record.py --root $(ROOT) --data $(DATA)
+
+docs: $(READY) ## write docs/regimes.md, REPRODUCE.md and the recorded figures in README.md and docs again, from configs and recorded files
 	$(PYTHON) -m xlt.results.regime_page
 	$(PYTHON) reproduce/docs.py
 	$(PYTHON) -m tests.verification_page
