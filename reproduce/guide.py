@@ -152,11 +152,13 @@ def claims_table(claims: Mapping[str, Claim], recorded: Recorded) -> str:
     for name, claim in claims.items():
         unit = " %" if claim.words is not None else ""
         expected = "above 0" if claim.claimed is None else f"{difference(claim.claimed)}{unit}"
-        rows.append([f"`{name}`", claim.claim, f"`{claim.command}`", expected, _said(recorded.claims.get(name), unit)])
+        rows.append(
+            [f"`{name}`", claim.claim, f"`{claim.command}`", expected, found_said(recorded.claims.get(name), unit)]
+        )
     return _table(["Name", "Claim", "Command", "Expected", "Generated world"], rows)
 
 
-def _said(found: Found | None, unit: str) -> str:
+def found_said(found: Found | None, unit: str) -> str:
     """What was found on a claim: "supported: +1.2 (+0.3 to +2.1), 3 seeds"."""
     if found is None:
         return "not run"

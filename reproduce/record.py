@@ -36,13 +36,15 @@ def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
 
     from xlt.results.claims import Claim
 
-    profile, model = load_plan(root).profile, load_plan(root).model
+    planned = load_plan(root)
+    given = {"configs": configs, "profile": planned.profile, "model": planned.model, "data": data, "root": root}
+    plans = {
+        every: listed_plan(root, build(argparse.Namespace(**given, seeds=None, all_rows=every)))
+        for every in (False, True)
+    }
     found = {}
     for table, every in asked(load_all(Claim, configs / "claims")):
-        arguments = argparse.Namespace(
-            configs=configs, profile=profile, model=model, data=data, root=root, seeds=None, all_rows=every
-        )
-        plan = listed_plan(root, build(arguments))
+        plan = plans[every]
         seconds = plan.spent(table)
         if seconds is not None:
             runs = sum(folder in plan.runs for folder in plan.needed(table))

@@ -20,6 +20,7 @@ from xlt.results.claims import Claim
 from xlt.runs import FileSet
 
 sys.path.append(str(ROOT / "reproduce"))
+import docs
 import guide
 import published
 import speed
@@ -36,8 +37,9 @@ def text_of(page: str) -> str:
 MAKE = sorted({command for page in PAGES for command in commands(page) if command.startswith("make ")})
 
 
-def test_reproduce_md_is_what_the_configs_say() -> None:
-    assert text_of("REPRODUCE.md") == guide.page(ROOT), "stale: run make docs"
+@pytest.mark.parametrize("page", ["REPRODUCE.md", *docs.PAGES])
+def test_a_page_is_what_the_configs_and_recorded_runs_say(page: str) -> None:
+    assert text_of(page) == docs.pages(ROOT)[page], "stale: run make docs"
 
 
 def test_every_claim_is_in_it() -> None:
@@ -134,8 +136,10 @@ def test_published_sizes_stand_in_for_files() -> None:
 def test_recorded_claims_are_claims() -> None:
     recorded = load(guide.Recorded, ROOT / "configs" / "recorded.yaml")
     claims = load_all(Claim, ROOT / "configs" / "claims")
-    assert set(recorded.claims) == {name for name, claim in claims.items() if claim.not_covered is None}
-    assert all(found.low <= found.found <= found.high for found in recorded.claims.values())
+    assert set(recorded.claims) <= {name for name, claim in claims.items() if claim.not_covered is None}
+    effects = [found.effect for found in recorded.claims.values() if found.effect is not None]
+    assert all(effect.low <= effect.found <= effect.high for effect in effects)
+    assert set(recorded.tiny) <= {guide.key(table, every) for table, every in guide.asked(claims)}
 
 
 def test_citation_has_what_cff_asks_for() -> None:

@@ -148,9 +148,9 @@ def by_kernel(recording: Recording, tasks: Mapping[str, Task]) -> str:
         for where, stds, bound in (("", overall, LARGEST_AVERAGE), (" in English", english, LARGEST_ENGLISH)):
             large = {title: std for title, std in stds.items() if std > bound}
             beyond += [f"{std:.1f} for {tasks[task].title}{where}, {title}" for title, std in large.items()]
-    headers = ["task", *(f"{kernel}, {_count(np.sum(kernels == kernel))} runs" for kernel in names)]
+    headers = ["task", *(f"{kernel} ({np.sum(kernels == kernel)})" for kernel in names)]
     lines = [
-        f"Means over the {_count(len(titles))} regimes under each kernel, which has seeds of its own, and the largest "
+        f"Means over the {_count(len(titles))} regimes under each kernel (with the number of its runs), and the largest "
         f"standard deviation, over {_runs(recording)}, of a regime's average and of its English score.",
         "",
         *_grid([*headers, "deviation of an average", "of English"], rows),
