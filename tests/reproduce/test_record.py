@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +67,12 @@ def claim(configs: Path, name: str, second: str) -> None:
     (configs / "claims" / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
-def test_claims_have_their_effect_and_those_not_run_no_entry(
-    folders: Callable[..., Folders], mini_configs: Path
-) -> None:
+def test_claims_have_their_effect_and_those_not_run_no_entry(mini_configs: Path, tmp_path: Path) -> None:
     for path in (mini_configs / "claims").glob("*.yaml"):
         path.unlink()
     claim(mini_configs, "helps", "full")
     claim(mini_configs, "waits", "lora")
-    made = folders(profile="tiny", model="babel")
+    made = Folders(tmp_path / "root", profile="tiny", model="babel")
     for regime, right in (("full", 120), ("adapter", 160)):  # of 200: 60 and 80 %
         made.regime(regime)
         scores = {"xnli": {"accuracy": {"de": right / 2}}}
@@ -120,8 +117,8 @@ def test_the_guide_says_what_was_found_and_what_was_not_run() -> None:
     assert guide.found_said(None, "") == "not run"
 
 
-def test_only_the_generated_world_is_recorded(folders: Callable[..., Folders], monkeypatch: pytest.MonkeyPatch) -> None:
-    made = folders(profile="pilot")
+def test_only_the_generated_world_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Folders(tmp_path / "root")
     made.write_plan()
     monkeypatch.setattr(sys, "argv", ["record.py", "--root", str(made.root), "--data", "data"])
     with pytest.raises(InputError, match="expected runs of the profile tiny, got those of pilot"):
