@@ -67,7 +67,9 @@ def claim(configs: Path, name: str, second: str) -> None:
     (configs / "claims" / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
-def test_claims_have_their_effect_and_those_not_run_no_entry(mini_configs: Path, tmp_path: Path) -> None:
+def test_claims_have_their_effect_and_those_not_run_no_entry(
+    mini_configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for path in (mini_configs / "claims").glob("*.yaml"):
         path.unlink()
     claim(mini_configs, "helps", "full")
@@ -83,6 +85,12 @@ def test_claims_have_their_effect_and_those_not_run_no_entry(mini_configs: Path,
     assert (found["helps"]["status"], found["helps"]["seeds"]) == ("too few seeds", 1)
     effect = found["helps"]["effect"]
     assert effect["found"] == 20.0 and effect["low"] < 20 < effect["high"]
+    monkeypatch.setattr(record, "tables", lambda *given: {})
+    given = ["--root", str(made.root), "--data", "data", "--configs", str(mini_configs)]
+    monkeypatch.setattr(sys, "argv", ["record.py", *given])
+    record.main()
+    written = load(guide.Recorded, mini_configs / "recorded.yaml")
+    assert written.claims == {"helps": guide.Found.model_validate(found["helps"])}
 
 
 def test_what_was_measured_by_hand_stays(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_by_kernel_and_whether_it_has_settled() -> None:
     text = tables.by_kernel(THREE, pages.TASKS)
     assert "| task | AVX2 (2) | DEFAULT (1) | deviation of an average | of English |" in text
     assert "| XNLI | 61.7 | 63.7 | 2.0 (Adapter) | 5.0 (Adapter) |" in text
-    assert "2 points for an average and 3 for English, are not kept: 5.0 for XNLI in English, Adapter." in text
+    assert "2 points for an average and 3 for English, are not kept: 5.00 for XNLI in English, Adapter." in text
     settled = recording({"full": (XNLI, F1, EXACT), "adapter": (XNLI, F1, EXACT)})
     assert tables.by_kernel(settled, pages.TASKS).endswith("3 for English, are kept everywhere.")
 

@@ -147,7 +147,7 @@ def by_kernel(recording: Recording, tasks: Mapping[str, Task]) -> str:
         rows.append([tasks[task].title, *(f"{mean:.1f}" for mean in means), _largest(overall), _largest(english)])
         for where, stds, bound in (("", overall, LARGEST_AVERAGE), (" in English", english, LARGEST_ENGLISH)):
             large = {title: std for title, std in stds.items() if std > bound}
-            beyond += [f"{std:.1f} for {tasks[task].title}{where}, {title}" for title, std in large.items()]
+            beyond += [f"{std:.2f} for {tasks[task].title}{where}, {title}" for title, std in large.items()]
     headers = ["task", *(f"{kernel} ({np.sum(kernels == kernel)})" for kernel in names)]
     lines = [
         f"Means over the {_count(len(titles))} regimes under each kernel (with the number of its runs), and the largest "
