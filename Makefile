@@ -73,7 +73,7 @@ ENCODER := $(CACHE)/$(MODEL_NAME)/prepared.json
 TABLES  := $(basename $(notdir $(wildcard configs/tables/*.yaml)))
 REGIMES := $(basename $(notdir $(wildcard configs/regimes/*.yaml)))
 GOALS   := $(TABLES) $(REGIMES)
-TARGETS := help fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations claims report data encoder lint docs archive clean clean-cache clean-all data-pack verify-data FORCE
+TARGETS := help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report record data encoder lint docs archive clean clean-cache clean-all data-pack verify-data FORCE
 $(foreach piece,$(filter-out configs/tables/%.yaml configs/regimes/%.yaml,$(wildcard configs/tables/*.yaml configs/regimes/*.yaml)),$(error \
 	configs: expected names without spaces, got one with '$(piece)'))
 $(foreach name,$(GOALS),$(foreach character,$(UNSAFE),$(if $(findstring $(character),$(name)),$(error configs: expected \
@@ -100,7 +100,7 @@ help: ## this list
 	@echo
 	@echo "now: PROFILE=$(PROFILE) MODEL=$(MODEL_NAME) DATA=$(DATA) OUT=$(OUT) JOBS=$(JOBS) THREADS=$(THREADS) LAUNCH='$(LAUNCH)'"
 
-smoke: ## everything on the generated world: CPU, no download, under 15 minutes
+smoke: ## everything on the generated world: CPU, no download, minutes
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data table2
 	@echo && cat $(OUT)/tiny/babel/tables/table2.md && echo
 	+@$(MAKE) PROFILE=tiny MODEL= DATA=$(OUT)/tiny/data TABLE=table2 verify
@@ -198,7 +198,10 @@ lint: $(READY) ## ruff, mypy
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-docs: $(READY) ## write docs/regimes.md, REPRODUCE.md and the tables of docs/verification.md again, from configs and recorded files
+record: $(PLAN) ## developers: minutes of the tables and effects of the claims, from the finished runs of PROFILE=tiny; then make docs
+	@$(PYTHON) reproduce/record.py --root $(ROOT) --data $(DATA)
+
+docs: $(READY) ## write docs/regimes.md, REPRODUCE.md and the recorded figures in README.md and docs again, from configs and recorded files
 	$(PYTHON) -m xlt.results.regime_page
 	$(PYTHON) reproduce/docs.py
 	$(PYTHON) -m tests.verification_page

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write REPRODUCE.md again, from its template, the configs and the planner's FLOP model (``make docs``)."""
+"""Write REPRODUCE.md, and the recorded figures in README.md and docs, again from configs and the planner's FLOP model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,32 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 from xlt.artifacts import SOURCE_ROOT, write_atomic
 from xlt.errors import exit_status
+from xlt.results.blocks import with_blocks
+
+PAGES = ("README.md", "docs/babel.md", "docs/findings.md")
+"""The pages with blocks of recorded figures."""
+
+
+def pages(root: Path) -> dict[str, str]:
+    """The text of every page that is written here, by its path below ``root``.
+
+    Raises:
+        InputError: a config is damaged, or a page lacks a mark.
+    """
+    from guide import page  # beside this script; scipy: slow import
+
+    from xlt.results.recorded_tables import blocks
+
+    recorded = blocks(root / "configs")
+    texts = {name: (root / name).read_text(encoding="utf-8") for name in PAGES}
+    return {"REPRODUCE.md": page(root)} | {n: with_blocks(text, recorded, root / n) for n, text in texts.items()}
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the pages."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    from guide import page  # beside this script; scipy: slow import
-
-    write_atomic(SOURCE_ROOT / "REPRODUCE.md", page(SOURCE_ROOT))
+    for name, text in pages(SOURCE_ROOT).items():
+        write_atomic(SOURCE_ROOT / name, text)
 
 
 if __name__ == "__main__":

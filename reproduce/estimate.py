@@ -99,6 +99,11 @@ class Plan:
         seconds = read_json(self.result(folder)).get("wall_seconds")
         return None if seconds is None else float(seconds)
 
+    def spent(self, target: str) -> float | None:
+        """Seconds of a finished table or regime, start-up of every run and job included; None where one is not recorded."""
+        seconds = [self.recorded(folder) for folder in self.needed(target)]
+        return sum(START_SECONDS + each for each in seconds if each is not None) if None not in seconds else None
+
 
 def shape_said(model: Model) -> Shape:
     """The shape of a model that is not there yet, from what its config says: "278 M (...); 12 layers, width 768, ...".

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from xlt.config import Model, Strict, load, load_all
 from xlt.errors import InputError
 from xlt.results import runs as run_folders
-from xlt.results.claims import Claim
+from xlt.results.claims import Claim, Status
 from xlt.results.figures import difference
 from xlt.results.protocol_facts import facts_of_run, reason_against
 from xlt.results.reported import AVERAGE, Reported, load_reported
@@ -43,17 +43,24 @@ class Made(Strict):
     minutes: int = Field(ge=1)
 
 
-class Found(Strict):
-    """An effect with its 95 % interval."""
+class Effect(Strict):
+    """An effect in points (of word pairs: in per cent) with its 95 % interval."""
 
     found: float
     low: float
     high: float
+
+
+class Found(Strict):
+    """What ``make claims`` found on a claim, with the fewest seeds of a row; one seed of word pairs has no interval."""
+
+    status: Status
     seeds: int = Field(ge=1)
+    effect: Effect | None = None
 
 
 class Recorded(Strict):
-    """``configs/recorded.yaml``: what was measured so far. ``tiny``: by table, ``all`` behind it with every row."""
+    """``configs/recorded.yaml``: what was measured so far. ``tiny``: by command of ``asked``, where it has finished."""
 
     machine: str
     smoke: Wall
@@ -85,8 +92,7 @@ def fields(configs: Path) -> dict[str, str]:
     claims = load_all(Claim, configs / "claims")
     recorded = load(Recorded, configs / "recorded.yaml")
     gpu = load_gpu(GPU, configs / "gpus.yaml")
-    tables = list(dict.fromkeys(_made_by(claim.command) for claim in claims.values() if claim.command is not None))
-    costs = gpu_hours(configs, MODEL, gpu, tables)
+    costs = gpu_hours(configs, MODEL, gpu, asked(claims))
     shapes = {name: shape_said(load(Model, configs / "models" / f"{name}.yaml")) for name in (MODEL, PILOT)}
     entries = [each for each in load_reported(configs / "reported") if each.model == MODEL and each.value is not None]
     tested = {name: claim for name, claim in claims.items() if claim.not_covered is None}
@@ -108,6 +114,16 @@ def fields(configs: Path) -> dict[str, str]:
     }
 
 
+def asked(claims: Mapping[str, Claim]) -> list[tuple[str, bool]]:
+    """The tables that the claims rest on, and whether with every row."""
+    return list(dict.fromkeys(_made_by(claim.command) for claim in claims.values() if claim.command is not None))
+
+
+def key(table: str, every: bool) -> str:
+    """The name of a table in ``Recorded.tiny``."""
+    return f"{table} all" if every else table
+
+
 def _made_by(command: str) -> tuple[str, bool]:
     """The table that a claim's command makes, and whether with every row."""
     found = re.fullmatch(r"make (table\w+)( ROWS=all)?", command)
@@ -120,11 +136,12 @@ def experiments(costs: Mapping[tuple[str, bool], Cost], recorded: Recorded, gpu:
     """What each command costs on the generated world, measured, and with the papers' settings, estimated."""
     rows = []
     for (name, every), cost in costs.items():
-        made = recorded.tiny.get(f"{name} all" if every else name) or recorded.tiny[name]
+        made = recorded.tiny.get(key(name, every))
+        tiny = ["not run", ""] if made is None else [str(made.runs), str(made.minutes)]
         low, high = (duration(3600 * hours) for hours in (cost.hours / cost.factor, cost.hours * cost.factor))
         command = f"`make {name}{' ROWS=all' if every else ''}`"
         estimate = f"{duration(3600 * cost.hours)} ({low} to {high})"
-        rows.append([command, str(made.runs), f"{made.minutes}", str(cost.runs), estimate, amount(cost.disk)])
+        rows.append([command, *tiny, str(cost.runs), estimate, amount(cost.disk)])
     headers = ["Command", "Runs, tiny", "Minutes, tiny", "Runs, paper", f"{gpu}, paper", "Disk, paper"]
     return _table(headers, rows)
 
@@ -135,14 +152,21 @@ def claims_table(claims: Mapping[str, Claim], recorded: Recorded) -> str:
     for name, claim in claims.items():
         unit = " %" if claim.words is not None else ""
         expected = "above 0" if claim.claimed is None else f"{difference(claim.claimed)}{unit}"
-        found = recorded.claims.get(name)
-        world = "not run" if found is None else f"{difference(found.found)}{unit} ({_range(found)})"
-        rows.append([f"`{name}`", claim.claim, f"`{claim.command}`", expected, world])
+        rows.append(
+            [f"`{name}`", claim.claim, f"`{claim.command}`", expected, found_said(recorded.claims.get(name), unit)]
+        )
     return _table(["Name", "Claim", "Command", "Expected", "Generated world"], rows)
 
 
-def _range(found: Found) -> str:
-    return f"{difference(found.low)} to {difference(found.high)}"
+def found_said(found: Found | None, unit: str) -> str:
+    """What was found on a claim: "supported: +1.2 (+0.3 to +2.1), 3 seeds"."""
+    if found is None:
+        return "not run"
+    seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    if found.effect is None:
+        return f"{found.status}: {seeds}"
+    value, low, high = (difference(each) for each in (found.effect.found, found.effect.low, found.effect.high))
+    return f"{found.status}: {value}{unit} ({low} to {high}), {seeds}"
 
 
 def reported(entries: Sequence[Reported], runs: Sequence[RunConfig]) -> str:

@@ -36,6 +36,7 @@ from xlt.regimes import Regime
 from xlt.runs import write_run
 
 if TYPE_CHECKING:
+    from estimate import Plan
     from extents import Extents
 
 LARGEST_SEED = 2**32 - 1
@@ -302,13 +303,11 @@ def lacks_data(arguments: argparse.Namespace) -> bool:
 
 def show(arguments: argparse.Namespace, built: Built, extents: Extents) -> None:
     """Print what a table or regime would run, what that costs, and what is done."""
-    from estimate import Plan, report, without_files  # beside this script; scipy: slow import
+    from estimate import report, without_files  # beside this script; scipy: slow import
     from speed import load_gpu
 
-    planner, regimes, tables, rows = built
-    shown = {name: own_runs(planner, folders) for name, folders in regimes.items()}
-    listed = {**shown, **{name: folders_behind(planner, t, regimes, rows, name) for name, t in tables.items()}}
-    plan = Plan(arguments.root, planner.runs, planner.jobs, listed, tables)
+    planner, _, _, rows = built
+    plan = listed_plan(arguments.root, built)
     gpu = None if arguments.gpu is None else load_gpu(arguments.gpu, arguments.configs / "gpus.yaml")
     target, workers, threads = arguments.show, arguments.jobs, arguments.threads
     print(report(target, plan, planner.model, extents, arguments.encoder, workers=workers, threads=threads, gpu=gpu))
@@ -316,6 +315,16 @@ def show(arguments: argparse.Namespace, built: Built, extents: Extents) -> None:
     for regime in rows.shown.get(target, [target]):
         if regime in planner.without_runs:
             print(f"no runs: {regime}: {planner.without_runs[regime]}")
+
+
+def listed_plan(root: Path, built: Built) -> Plan:
+    """A plan with the folders behind every table and regime."""
+    from estimate import Plan  # beside this script; scipy: slow import
+
+    planner, regimes, tables, rows = built
+    shown = {name: own_runs(planner, folders) for name, folders in regimes.items()}
+    listed = {**shown, **{name: folders_behind(planner, t, regimes, rows, name) for name, t in tables.items()}}
+    return Plan(root, planner.runs, planner.jobs, listed, tables)
 
 
 def folders_behind(planner: Planner, table: Table, regimes: dict[str, list[str]], rows: Rows, name: str) -> list[str]:

@@ -15,13 +15,13 @@ from tests.honest_pages import FIGURES
 from tests.results.pages import TASKS, Outcome, outcome
 
 from xlt.artifacts import SOURCE_ROOT, write_atomic
-from xlt.errors import InputError, exit_status
+from xlt.errors import exit_status
+from xlt.results.blocks import with_blocks
 from xlt.results.page_tests import LEVELS
 
 PAGE = SOURCE_ROOT / "docs" / "verification.md"
 REPORTED = SOURCE_ROOT / "configs" / "reported"
 RECORDING = REPORTED / "tiny.yaml"
-BEGIN, END = "<!-- measured: written by make docs -->\n", "<!-- end of what is measured -->\n"
 NOTHING = "Not measured yet: `make expectations`, `make faults`, `make docs`.\n"
 WORDS = {"lower": "cells", "not run": "missing scores", "not reported": "cells without an expectation"}
 
@@ -74,11 +74,7 @@ def with_block(text: str, new: str) -> str:
     Raises:
         InputError: a mark is not there.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"expected the lines {BEGIN.strip()} and {END.strip()}", PAGE)
-    return f"{before}{begin}\n{new}\n{end}{after}"
+    return with_blocks(text, {"verification": new}, PAGE)
 
 
 def measured() -> str:

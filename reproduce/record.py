@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Record what the finished runs of the tiny profile took and show, in configs/recorded.yaml (``make record``).
+
+    python reproduce/record.py --root out/tiny/babel --data out/tiny/data
+
+Tables that have not finished and claims whose runs have not finished get no entry. What was measured by hand stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate; the folder goes to the end.
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
+sys.path.append(str(Path(__file__).resolve().parent))
+
+import yaml
+
+from xlt.artifacts import SOURCE_ROOT, write_atomic
+from xlt.config import Task, load_all
+from xlt.errors import InputError, exit_status
+from xlt.results.runs import load_plan, load_regime
+
+MARK = "# From here on written by `make record`"
+UNFINISHED = ("not run", "no data", "not covered")
+
+
+def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
+    """Runs and minutes of one core of every table that a claim rests on and that has finished with the profile's seeds."""
+    from guide import asked, key  # beside this script; scipy: slow import
+    from plan import build, listed_plan
+
+    from xlt.results.claims import Claim
+
+    planned = load_plan(root)
+    given = {"configs": configs, "profile": planned.profile, "model": planned.model, "data": data, "root": root}
+    plans = {
+        every: listed_plan(root, build(argparse.Namespace(**given, seeds=None, all_rows=every)))
+        for every in (False, True)
+    }
+    found = {}
+    for table, every in asked(load_all(Claim, configs / "claims")):
+        plan = plans[every]
+        seconds = plan.spent(table)
+        if seconds is not None:
+            runs = sum(folder in plan.runs for folder in plan.needed(table))
+            found[key(table, every)] = {"runs": runs, "minutes": max(1, round(seconds / 60))}
+    return found
+
+
+def claims(root: Path, configs: Path) -> dict[str, dict[str, Any]]:
+    """What the finished runs show of every claim, with the fewest seeds of a row."""
+    from xlt.results.claims import Claim, assess  # scipy: slow import
+
+    plan, tasks = load_plan(root), load_all(Task, configs / "tasks")
+    regimes = {name: load_regime(root, plan, name) for name in plan.regimes}
+    found: dict[str, dict[str, Any]] = {}
+    for name, claim in load_all(Claim, configs / "claims").items():
+        finding = assess(claim, root, plan, regimes, tasks)
+        if finding.status in UNFINISHED:
+            continue
+        found[name] = {"status": finding.status, "seeds": finding.fewest}
+        if (effect := finding.effect) is not None:
+            values = {"found": effect.estimate, "low": effect.low, "high": effect.high}
+            found[name]["effect"] = {key: round(value, 1) for key, value in values.items()}
+    return found
+
+
+def written(text: str, made: Mapping[str, Mapping[str, Any]], path: Path) -> str:
+    """The file with other content below the mark; what stands above it, and the mark's comment, stay.
+
+    Raises:
+        InputError: there is no mark.
+    """
+    above, mark, below = text.partition(MARK)
+    if not mark:
+        raise InputError(f"expected the line {MARK} ... above what this script writes", path)
+    lines = [line for line in (mark + below).splitlines() if line.startswith("#")]
+    for name, entries in made.items():
+        lines.append(f"{name}:" if entries else f"{name}: {{}}")
+        lines += [
+            f"  {entry}: {yaml.safe_dump(values, default_flow_style=True, sort_keys=False, width=1000).strip()}"
+            for entry, values in entries.items()
+        ]
+    return above + "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Read the runs and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="folder of the tiny profile's runs, with plan.json")
+    parser.add_argument("--data", type=Path, required=True, help="the generated world")
+    parser.add_argument("--configs", type=Path, default=SOURCE_ROOT / "configs")
+    arguments = parser.parse_args()
+    root, configs = arguments.root, arguments.configs
+    if (profile := load_plan(root).profile) != "tiny":
+        raise InputError(f"expected runs of the profile tiny, got those of {profile}; give PROFILE=tiny", root)
+    path = configs / "recorded.yaml"
+    made = {"tiny": tables(root, arguments.data, configs), "claims": claims(root, configs)}
+    write_atomic(path, written(path.read_text(encoding="utf-8"), made, path))
+    print(f"{path}: {len(made['tiny'])} tables, {len(made['claims'])} claims; make docs writes them into REPRODUCE.md")
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_status(main))
