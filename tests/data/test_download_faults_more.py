@@ -108,7 +108,7 @@ def test_two_processes(hub: Loopback, tmp_path: Path) -> None:
     command += ["--data", str(tmp_path / "data"), "--manifests", str(tmp_path / "manifests")]
     command += ["--lock", str(tmp_path / "lock.yaml")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=60) for process in both]
+    said = [process.communicate(timeout=200) for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(error for _, error in said)
     for name, content in hub.files.items():
         assert (tmp_path / "data/a" / name[1:]).read_bytes() == content

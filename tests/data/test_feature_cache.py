@@ -296,6 +296,6 @@ def test_two_processes_write_and_read_the_same_keys_at_once(tmp_path: Path) -> N
         )
         for name in "ab"
     ]
-    assert [process.communicate(timeout=60)[0] for process in both] == ["right\n", "right\n"]
+    assert [process.communicate(timeout=200)[0] for process in both] == ["right\n", "right\n"]
     names = [path.name for path in (tmp_path / "features").glob("*.arrow")]
     assert len(names) == 8 and all(name.endswith(".arrow") and not name.startswith(".") for name in names)

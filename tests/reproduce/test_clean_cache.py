@@ -1,4 +1,4 @@
-"""make tells every run where the shared tokenised data lie, and removes them."""
+"""make tells every run where the shared tokenised data lie, and removes them; the tests get none, and a thread each."""
 
 from __future__ import annotations
 
@@ -34,3 +34,9 @@ def test_clean_cache_removes_only_that(tmp_path: Path) -> None:
     make("clean-cache", f"CACHE={tmp_path}")
     assert kept.exists() and not gone.parent.exists()
     make("clean-cache", f"CACHE={tmp_path}")  # nothing there: no error
+
+
+def test_the_tests_have_a_worker_of_one_thread_for_each_of_up_to_four_cores() -> None:
+    for cores, workers in ((1, 1), (2, 2), (16, 4)):
+        told = make("-s", "test", f"CORES={cores}", "PYTHON=echo $$OMP_NUM_THREADS,$$XLT_FEATURES")
+        assert told.startswith(f"1, -m pytest -q -n {workers} ")

@@ -39,7 +39,7 @@ def way_here(command: str) -> Way:
 def checkout(tmp_path_factory: pytest.TempPathFactory, mini_data: Path, mini_encoder: Path) -> Path:
     """A copy of the project in git whose table 2 has one row and whose generated world is the miniature one."""
     folder = tmp_path_factory.mktemp("checkout") / "xlt"
-    unwanted = shutil.ignore_patterns("__pycache__", ".*_cache", ".git", ".venv", "out", "data.tar")
+    unwanted = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis", ".git", ".venv", "out", "data.tar")
     shutil.copytree(
         ROOT, folder, ignore=lambda at, names: unwanted(at, names) | ({"data"} if at == str(ROOT) else set())
     )

@@ -72,8 +72,13 @@ FIVE = ("full", "adapter", "lora", "full-itt", "adapter-itt")
 
 def training_on(root: Path, recipe: str) -> set[str]:
     """The configs of all runs that train on a recipe, or evaluate weights that were, by reading every config."""
-    configs = {path.relative_to(root).as_posix(): read_run(path.parent) for path in root.glob("runs/*/*/*/config.yaml")}
-    return {name for name, config in configs.items() if recipe in [stage.recipe.name for stage in config.stages]}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # there are hundreds
+    configs = {path: yaml.load(path.read_bytes(), loader) for path in root.glob("runs/*/*/*/config.yaml")}
+    return {
+        path.relative_to(root).as_posix()
+        for path, config in configs.items()
+        if recipe in [stage["recipe"]["name"] for stage in config["stages"]]
+    }
 
 
 def test_planning_twice_rewrites_nothing(plan: Plan) -> None:
