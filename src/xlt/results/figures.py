@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -246,6 +247,21 @@ def fallbacks(regimes: Iterable[Regime]) -> list[str]:
         for by, codes in sorted(served.items()):
             instead = "read without one" if by == "none" else f"read with that of {by}"
             notes.append(f"{regime.title}: no language adapter of {', '.join(sorted(codes))}; {instead}.")
+    return notes
+
+
+def unscored(regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> list[str]:
+    """A note for each task of which rows without a true label are not scored: how many, and in which languages."""
+    finished = [run.scores.tasks for regime in regimes for run in regime.runs if run.scores is not None]
+    notes = []
+    for name, task in tasks.items():
+        most: Counter[str] = Counter()
+        for scores in finished:
+            most |= Counter(scores[name].unlabelled if name in scores else {})
+        if most:
+            by_language = ", ".join(f"{code} {count(number)}" for code, number in sorted(most.items()))
+            pairs = "pair with an untranslated sentence is" if most.total() == 1 else "pairs with an untranslated sentence are"
+            notes.append(f"{task.title}: {count(most.total())} {pairs} not scored ({by_language}).")
     return notes
 
 
