@@ -66,7 +66,9 @@ def test_pages_count_the_rows_that_are_not_scored(folders: Callable[..., Any]) -
     config = Table(name="table2", title="A table", regimes=["full"], tasks=["pawsx"])
     tables = [
         benchmark_table.document(benchmark_table.build(config, plan, tasks, regimes)),
-        regime_table.document(regime_table.build(plan, regimes["full"], regimes, tasks, [], Explanations(threshold=1.0))),
+        regime_table.document(
+            regime_table.build(plan, regimes["full"], regimes, tasks, [], Explanations(threshold=1.0))
+        ),
     ]
     for table in tables:
         assert "PAWS-X: 10 pairs with an untranslated sentence are not scored (de 5, fr 5)." in table.notes

@@ -260,8 +260,8 @@ def unscored(regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> list[str]:
             most |= Counter(scores[name].unlabelled if name in scores else {})
         if most:
             by_language = ", ".join(f"{code} {count(number)}" for code, number in sorted(most.items()))
-            pairs = "pair with an untranslated sentence is" if most.total() == 1 else "pairs with an untranslated sentence are"
-            notes.append(f"{task.title}: {count(most.total())} {pairs} not scored ({by_language}).")
+            left_out = f"{count(most.total())} pair{'s' if most.total() > 1 else ''} with an untranslated sentence"
+            notes.append(f"{task.title}: {left_out} {'are' if most.total() > 1 else 'is'} not scored ({by_language}).")
     return notes
 
 
