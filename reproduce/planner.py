@@ -81,8 +81,15 @@ class Planner:
                     sha256={p.relative_to(self.data).as_posix(): self.digests(p) for p in located.inputs},
                     skip=source.skip,
                     take=source.take,
+                    apart={} if source.apart_from is None else self.scored(source.apart_from),
                 )
         return None
+
+    def scored(self, name: str) -> dict[str, list[FileSet]]:
+        """By language, the files that a task is scored on."""
+        if name not in self.tasks:
+            raise InputError(f"sources: apart_from: expected one of {', '.join(self.tasks)}, got {name}")
+        return {code: [files] for code, files in self.evaluation(self.tasks[name]).files.items()}
 
     def languages(self, task: Task) -> list[str]:
         """The languages a task is evaluated on: the official list, or the generated world's.
@@ -107,6 +114,9 @@ class Planner:
         if train is None or (isinstance(regime.robustness, Copies) and augmentation is None):
             return None
         dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
+        if train.apart and dev is not None:
+            beside = [*train.apart.get(recipe.language, []), dev.model_copy(update={"apart": {}})]
+            train = train.model_copy(update={"apart": train.apart | {recipe.language: beside}})
         own = self.model.recipes.get(recipe.name, ForRecipe())
         whole = recipe.family in DUAL_ENCODERS and self.profile.dual_encoder == "mean-in-batch"  # negatives: the batch
         resolved = recipe.model_copy(

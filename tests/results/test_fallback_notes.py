@@ -50,6 +50,17 @@ def test_the_header_has_the_notes_of_the_runs_and_the_dual_encoder(folders: Call
     assert "Mewsli-X: no sentence spans in the files of de; cut here" in lines["Data"]
 
 
+def test_the_header_counts_training_examples_that_were_left_out(folders: Callable[..., Any]) -> None:
+    made = folders()
+    made.regime("full")
+    path: Path = made.run("full", "pawsx", 1, {"pawsx": {"accuracy": {"en": 80.0}}}) / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "left_out": {"pawsx": 1234}}))
+    plan = load_plan(made.root)
+    tasks = {"pawsx": load(Task, CONFIGS / "tasks" / "pawsx.yaml")}
+    said = "pawsx: 1,234 training examples left out, which share a sentence with what is scored or chooses the epoch"
+    assert said in dict(header(plan, [load_regime(made.root, plan, "full")], [], tasks))["Data"]
+
+
 def test_pages_count_the_rows_that_are_not_scored(folders: Callable[..., Any]) -> None:
     """The second run has one more French row (an earlier cap, say); no row is counted twice because two runs left it out."""
     made = folders()

@@ -175,6 +175,12 @@ def _data_notes(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapp
     finished = [run.scores.tasks for regime in regimes for run in regime.runs if run.scores is not None]
     found = {name: scores[name].notes for scores in finished for name in tasks if name in scores}
     shown += [f"{tasks[name].title}: {note}" for name, notes in found.items() for note in notes]
+    provenances = [run.provenance for regime in regimes for run in regime.finished]
+    left_out = {name: n for each in provenances if each is not None for name, n in each.left_out.items()}
+    shown += [
+        f"{name}: {count(number)} training examples left out, which share a sentence with what is scored or chooses the epoch"
+        for name, number in left_out.items()
+    ]
     return "; ".join(shown) or None
 
 

@@ -142,6 +142,8 @@ class Provenance(Loose):
     """Of the ``config.yaml`` that the scores are made from."""
     language_fallbacks: dict[str, str] = {}
     """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
+    left_out: dict[str, int] = {}
+    """By recipe, the training examples that share a sentence with what is scored and were left out."""
 
 
 class RunProfile(Loose):
