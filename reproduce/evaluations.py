@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xlt.config import Source, Task
 from xlt.data.pairing import pairs_of, split_pair
+from xlt.errors import InputError
 from xlt.runs import Evaluation, FileSet
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ def evaluation_of(planner: Planner, task: Task) -> Evaluation:
     """One task with its files in every language (or pair of languages) that has some."""
     split = planner.profile.splits.get(task.name, "test")
     sources = planner.sources(task.name, split, task.sources)
+    if any(source.apart_from is not None for source in sources):
+        raise InputError(
+            f"sources.{task.name}.{split}: expected apart_from in what trains, not in what is scored; remove it"
+        )
     listed = planner.languages(task)
     found = {code: planner.find(sources, code, split) for code in listed}
     present = {code: files for code, files in found.items() if files is not None}
@@ -50,3 +55,9 @@ def pair_files(planner: Planner, sources: Sequence[Source], pairs: Sequence[str]
         if files is not None:
             found[code] = files
     return found
+
+
+def apart_too(train: FileSet, dev: FileSet, language: str) -> FileSet:
+    """The training files with those of development among what their examples must share no sentence with."""
+    beside = [*train.apart.get(language, []), dev.model_copy(update={"apart": {}})]
+    return train.model_copy(update={"apart": train.apart | {language: beside}})

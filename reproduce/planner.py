@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluations import evaluation_of
+from evaluations import apart_too, evaluation_of
 from jobs import Job
 from language_adapter_plan import raw_text, why_no_adapters, with_language_adapters
 from lexical_plan import add_lexical
 from mixture_plan import add_mixture
-from rates import batch_size, epochs, learning_rate, micro_batch_size
+from rates import learning_rate, resolved
 
 from xlt.config import DUAL_ENCODERS, RETRIEVAL, Caps, Model, Profile, Recipe, Source, Task
 from xlt.data.sources import locate
@@ -81,8 +81,15 @@ class Planner:
                     sha256={p.relative_to(self.data).as_posix(): self.digests(p) for p in located.inputs},
                     skip=source.skip,
                     take=source.take,
+                    apart={} if source.apart_from is None else self.scored(source.apart_from),
                 )
         return None
+
+    def scored(self, name: str) -> dict[str, list[FileSet]]:
+        """By language, the files that a task is scored on."""
+        if name not in self.tasks:
+            raise InputError(f"sources: apart_from: expected one of {', '.join(self.tasks)}, got {name}")
+        return {code: [files] for code, files in self.evaluation(self.tasks[name]).files.items()}
 
     def languages(self, task: Task) -> list[str]:
         """The languages a task is evaluated on: the official list, or the generated world's.
@@ -107,15 +114,10 @@ class Planner:
         if train is None or (isinstance(regime.robustness, Copies) and augmentation is None):
             return None
         dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
-        resolved = recipe.model_copy(
-            update={
-                "epochs": epochs(recipe, regime, self.profile),
-                "batch_size": batch_size(recipe, regime, self.model),
-                "micro_batch_size": micro_batch_size(recipe, self.profile, self.model),
-            }
-        )
+        if train.apart and dev is not None:
+            train = apart_too(train, dev, recipe.language)
         return Stage(
-            recipe=resolved,
+            recipe=resolved(recipe, regime, self.profile, self.model),
             learning_rate=learning_rate(recipe, regime, self.model),
             caps=self.profile.cap(recipe.name),
             train=train,

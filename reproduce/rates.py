@@ -64,3 +64,14 @@ def micro_batch_size(recipe: Recipe, profile: Profile, model: Model) -> int | No
     if recipe.family in DUAL_ENCODERS and profile.dual_encoder == "mean-in-batch":
         return None
     return model.recipes.get(recipe.name, ForRecipe()).micro_batch_size or recipe.micro_batch_size
+
+
+def resolved(recipe: Recipe, regime: Regime, profile: Profile, model: Model) -> Recipe:
+    """The recipe with the epochs and batches of a run."""
+    return recipe.model_copy(
+        update={
+            "epochs": epochs(recipe, regime, profile),
+            "batch_size": batch_size(recipe, regime, model),
+            "micro_batch_size": micro_batch_size(recipe, profile, model),
+        }
+    )

@@ -35,7 +35,8 @@ class Source(Strict):
     """One way a split may lie in the data folder: a path pattern and the name of the reader for its format.
 
     ``languages`` limits it to some languages; ``skip`` and ``take`` cut one file into disjoint parts where an owner
-    publishes a single split.
+    publishes a single split. ``apart_from``: records of what trains are left out where they share a sentence with what this
+    task is scored on or, in a training set, with its development set.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Source(Strict):
     languages: list[str] | None = None
     skip: int = Field(default=0, ge=0)
     take: int | None = Field(default=None, ge=1)
+    apart_from: str | None = None
 
 
 class Input(Strict):

@@ -7,9 +7,10 @@ is in it (settings, the files with their hashes, the run it goes on from), excep
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from xlt.artifacts import write_atomic
 from xlt.config import Caps, DualEncoder, Model, Recipe, Strict, Task, load_yaml, parse
@@ -27,6 +28,7 @@ class FileSet(Strict):
     """The files of one split in one language, as paths below the data folder, and how to read them.
 
     ``sha256`` has every file that reading touches (the English side of Tatoeba, say), ``files`` those a reader is given.
+    ``apart``: by language, the files with which its records may share no sentence.
     """
 
     format: str
@@ -34,6 +36,12 @@ class FileSet(Strict):
     sha256: dict[str, str]
     skip: int = 0
     take: int | None = None
+    apart: dict[str, list[FileSet]] = Field(default={})
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without an empty ``apart``, so that configs which have none stay as they are."""
+        return {key: value for key, value in serialize(self).items() if key != "apart" or value}
 
 
 class Augmentation(Strict):

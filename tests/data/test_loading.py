@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlt.data.loading import first, labelled, load_entities, load_split, sample
+from xlt.data.loading import first, labelled, left_out, load_entities, load_split, sample
 from xlt.data.records import Answer, Bitext, Mining, Pair, Question
 from xlt.runs import FileSet
 
@@ -67,6 +67,23 @@ def test_skip_and_take_cut_one_file_into_disjoint_parts(tmp_path: Path, write: C
     assert texts(skip=4) == ["a4", "a5"]
     assert texts(skip=1, take=2) == ["a1", "a2"]
     assert texts(skip=9) == []
+
+
+def test_what_trains_shares_no_sentence_with_what_is_scored(tmp_path: Path, write: Callable[[Path, str], Path]) -> None:
+    """Rows 1 to 3 may train: row 1 has a sentence of the scored row 4 (in other case), row 2 one of a German file."""
+    write(tmp_path / "en.tsv", "A b.\tB a.\t1\nC d.\tDas da.\t1\nE f.\tF e.\t0\nG h.\ta  B.\t0\nNS\tE f.\t0\n")
+    write(tmp_path / "de.tsv", "Das da.\tDa das.\t1\nNS\tE f.\t0\n")
+
+    def files(path: str, **more: object) -> FileSet:
+        return FileSet.model_validate({"format": "pair-tsv", "files": [path], "sha256": {}, **more})
+
+    scored = {"en": [files("en.tsv", skip=3)], "de": [files("de.tsv")]}
+    train = files("en.tsv", take=3, apart=scored)
+    kept = load_split(tmp_path, train, "en", ["0", "1"])
+    assert [record.text_a for record in kept] == ["E f."]  # the rows "NS" are not scored
+    assert left_out(tmp_path, train, "en", ["0", "1"]) == 2
+    assert left_out(tmp_path, files("en.tsv"), "en", ["0", "1"]) == 0
+    assert "apart" not in files("en.tsv").model_dump() and FileSet(**train.model_dump()) == train
 
 
 def files_of(data: Path, path: str, form: str) -> FileSet:

@@ -358,3 +358,25 @@ def test_dual_encoders_are_made_as_the_profile_says(
         None,
         None,
     ]  # another way is no news to the others
+
+
+def test_what_trains_is_kept_apart_from_what_is_scored_and_from_what_chooses_the_epoch(
+    plan: Plan, mini_configs: Path
+) -> None:
+    path, kind = "x-final/en/dev_2k.tsv", "pawsx-tsv"
+    train = {"path": path, "format": kind, "take": 10, "apart_from": "pawsx"}
+    dev = {**train, "skip": 10}
+    edit_profile(mini_configs, sources={"pawsx": {"train": [train], "dev": [dev]}})
+    run = read_run(plan() / "runs" / "full" / "pawsx" / "seed-1")
+    (evaluation,), (stage,) = run.evaluations, run.stages
+    scored = {code: [files] for code, files in evaluation.files.items()}
+    assert stage.dev is not None and stage.dev.apart == scored
+    chooses = stage.dev.model_copy(update={"apart": {}})
+    assert (chooses.skip, chooses.take) == (10, 10)
+    assert stage.train.apart == {**scored, "en": [*scored["en"], chooses]}
+    edit_profile(mini_configs, sources={"pawsx": {"train": [{**train, "apart_from": "paws"}]}})
+    with pytest.raises(InputError, match=r"apart_from: expected one of .*, got paws"):
+        plan()
+    edit_profile(mini_configs, sources={"pawsx": {"test": [dev]}})
+    with pytest.raises(InputError, match=r"sources\.pawsx\.test: expected apart_from in what trains"):
+        plan()

@@ -1,4 +1,4 @@
-"""What a table says of the languages without an adapter, of odd data, and of its dual encoder."""
+"""What a table says of the languages without an adapter, of odd data, of rows left out, and of its dual encoder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xlt.config import Task, load
+from xlt.config import Table, Task, load
+from xlt.results import benchmark_table, regime_table
 from xlt.results.figures import fallbacks, header
+from xlt.results.regime_table import Explanations
 from xlt.results.runs import load_plan, load_regime
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -46,3 +48,38 @@ def test_the_header_has_the_notes_of_the_runs_and_the_dual_encoder(folders: Call
     lines = dict(header(plan, [load_regime(made.root, plan, "full")], [], tasks))
     assert lines["Dual encoder"] == "reference"
     assert "Mewsli-X: no sentence spans in the files of de; cut here" in lines["Data"]
+
+
+def test_the_header_counts_training_examples_that_were_left_out(folders: Callable[..., Any]) -> None:
+    made = folders()
+    made.regime("full")
+    path: Path = made.run("full", "pawsx", 1, {"pawsx": {"accuracy": {"en": 80.0}}}) / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "left_out": {"pawsx": 1234}}))
+    plan = load_plan(made.root)
+    tasks = {"pawsx": load(Task, CONFIGS / "tasks" / "pawsx.yaml")}
+    said = "pawsx: 1,234 training examples left out, which share a sentence with what is scored or chooses the epoch"
+    assert said in dict(header(plan, [load_regime(made.root, plan, "full")], [], tasks))["Data"]
+
+
+def test_pages_count_the_rows_that_are_not_scored(folders: Callable[..., Any]) -> None:
+    """The second run has one more French row (an earlier cap, say); no row is counted twice because two runs left it out."""
+    made = folders()
+    made.regime("full")
+    for seed, left_out in enumerate(({"fr": 4, "de": 5}, {"fr": 5, "de": 5}), start=1):
+        values = {"accuracy": {"de": 60.0, "en": 70.0, "fr": 60.0}}
+        path: Path = made.run("full", "pawsx", seed, {"pawsx": values}) / "scores.json"
+        scores = json.loads(path.read_text())
+        scores["tasks"]["pawsx"]["unlabelled"] = left_out
+        path.write_text(json.dumps(scores))
+    plan = load_plan(made.root)
+    regimes = {"full": load_regime(made.root, plan, "full")}
+    tasks = {"pawsx": load(Task, CONFIGS / "tasks" / "pawsx.yaml")}
+    config = Table(name="table2", title="A table", regimes=["full"], tasks=["pawsx"])
+    tables = [
+        benchmark_table.document(benchmark_table.build(config, plan, tasks, regimes)),
+        regime_table.document(
+            regime_table.build(plan, regimes["full"], regimes, tasks, [], Explanations(threshold=1.0))
+        ),
+    ]
+    for table in tables:
+        assert "PAWS-X: 10 pairs with an untranslated sentence are not scored (de 5, fr 5)." in table.notes

@@ -27,6 +27,7 @@ from xlt.training.run import (
     is_trained,
     load_trained,
     make_model,
+    size_of,
     train,
     training_key,
     training_records,
@@ -217,6 +218,24 @@ def test_every_recipe_has_features(open_run: Callable[[str], Context], recipe: s
     assert len(examples) == cap
     rows = {"copa": 2, "lareqa": 2, "mewslix": 2}
     assert {len(feature.rows) for feature in features} == {rows.get(recipe, 1)}
+
+
+def test_a_training_set_says_how_much_of_it_was_left_out(
+    open_run: Callable[[str], Context], starts: list[State]
+) -> None:
+    context = open_run("adapter/mnli/seed-1")
+    (stage,) = context.config.stages
+    everything = stage.model_copy(update={"caps": stage.caps.model_copy(update={"train": None})})
+    records = training_records(everything, context.data)
+    scored = {text for record in records[:2] for text in (record.text_a, record.text_b)}
+    expected = sum(not scored.isdisjoint((record.text_a, record.text_b)) for record in records)
+    apart = {"en": [stage.train.model_copy(update={"take": 2})]}
+    kept_apart = everything.model_copy(update={"train": stage.train.model_copy(update={"apart": apart})})
+    kept = training_records(kept_apart, context.data)
+    assert expected >= 2 and len(kept) == len(records) - expected
+    assert size_of(kept_apart, kept, [], context.data) == {"examples": len(kept), "tokens": 0, "left_out": expected}
+    train(replace(context, config=context.config.model_copy(update={"stages": [kept_apart]})))
+    assert read_json(context.folder / TRAINED)["stages"]["mnli"]["left_out"] == expected
 
 
 def test_too_few_development_examples_are_an_input_error(

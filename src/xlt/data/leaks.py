@@ -5,18 +5,17 @@ A development set trains as well, since it chooses the epoch. What is compared i
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from xlt.config import Profile, Recipe, Source, Task
-from xlt.data.loading import truly_labelled
 from xlt.data.needed import languages_of
-from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.overlap import examples_of, normalised
 from xlt.data.sources import locate, read
 from xlt.errors import InputError
 
@@ -43,38 +42,6 @@ class Leak:
     own: bool
 
 
-def normalised(text: str) -> str:
-    """What is compared: compatibility forms made one (NFKC), without case, white space as one space."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def examples_of(records: Any) -> Iterator[tuple[str, ...]]:
-    """The texts of each example: both sentences, prompt and options, the words, question and passage, both translations."""
-    if isinstance(records, Bitext):
-        yield from ((text, records.target[place]) for text, place in zip(records.source, records.gold, strict=True))
-    elif isinstance(records, Mining):
-        yield from ((text,) for side in (records.source, records.target) for text in side.values())
-    else:
-        for record in truly_labelled(records):
-            yield from _texts(record)
-
-
-def _texts(record: Any) -> Iterator[tuple[str, ...]]:
-    match record:
-        case Pair():
-            yield record.text_a, record.text_b
-        case Choice():
-            yield record.prompt, *record.options
-        case Tagged():
-            yield (" ".join(record.words),)
-        case Question():
-            yield record.question, record.context
-        case Passage():
-            yield from ((question, record.context) for _, question, _ in record.questions)
-        case Mention():
-            yield (record.text,)
-
-
 def hashed(examples: Iterable[tuple[str, ...]]) -> list[Texts]:
     """Examples as hashes of their normalised texts; an empty text is none."""
     found = (tuple(hash(own) for text in texts if (own := normalised(text))) for texts in examples)
@@ -86,8 +53,17 @@ def shared(examples: Sequence[Texts], trained: frozenset[int]) -> int:
     return sum(not trained.isdisjoint(texts) for texts in examples)
 
 
-def read_examples(data: Path, sources: Sequence[Source], language: str, split: str) -> list[Texts]:
-    """The examples of the first source that is there, as the planner takes it; none of a file that cannot be read."""
+def read_examples(
+    data: Path,
+    sources: Sequence[Source],
+    language: str,
+    split: str,
+    apart_from: Callable[[str], frozenset[int]] = lambda _: frozenset(),
+) -> list[Texts]:
+    """The examples of the first source that is there, as the planner takes it; none of a file that cannot be read.
+
+    ``apart_from``: by task, the texts that examples of a source with that ``apart_from`` may not have.
+    """
     for source in sources:
         if source.languages is not None and language not in source.languages:
             continue
@@ -100,7 +76,9 @@ def read_examples(data: Path, sources: Sequence[Source], language: str, split: s
             return []
         if isinstance(records, list):
             records = records[source.skip : None if source.take is None else source.skip + source.take]
-        return hashed(examples_of(records))
+        examples = hashed(examples_of(records))
+        left_out = apart_from(source.apart_from) if source.apart_from else frozenset()
+        return [texts for texts in examples if left_out.isdisjoint(texts)]
     return []
 
 
@@ -118,26 +96,41 @@ def find_leaks(
     """
     found: list[Leak] = []
     trained: dict[tuple[str, str], frozenset[int]] = {}
+
+    def scored(name: str) -> dict[str, list[Texts]]:
+        """By language, the examples that a task is scored on."""
+        if name not in tasks:
+            raise InputError(f"sources: apart_from: expected one of {', '.join(tasks)}, got {name}")
+        split, task = profile.splits.get(name, "test"), tasks[name]
+        sources = _sources(profile, name, split, task.sources)
+        return {code: read_examples(data, sources, code, split) for code in world or languages_of(task, profile)}
+
+    def left_out(name: str, dev: Sequence[Texts]) -> frozenset[int]:
+        return _all({**scored(name), "dev": dev})
+
     for name, recipe in recipes.items():
-        for part in ("train", "dev"):
-            examples = read_examples(data, _sources(profile, name, part, recipe.sources), recipe.language, part)
-            if part == "dev" and (number := shared(examples, trained[name, "train"])):
-                found.append(
-                    Leak(f"training {name}", part, recipe.language, len(examples), name, "train", number, own=True)
-                )
-            trained[name, part] = frozenset(text for texts in examples for text in texts)
+        own = {part: _sources(profile, name, part, recipe.sources) for part in ("train", "dev")}
+        dev = read_examples(data, own["dev"], recipe.language, "dev", partial(left_out, dev=()))
+        train = read_examples(data, own["train"], recipe.language, "train", partial(left_out, dev=dev))
+        trained[name, "train"], trained[name, "dev"] = _all({"": train}), _all({"": dev})
+        if number := shared(dev, trained[name, "train"]):
+            found.append(Leak(f"training {name}", "dev", recipe.language, len(dev), name, "train", number, own=True))
     for name, task in tasks.items():
         if task.pairs:
             continue
         split, before = profile.splits.get(name, "test"), chain(task.recipe, recipes)
-        for language in world or languages_of(task, profile):
-            examples = read_examples(data, _sources(profile, name, split, task.sources), language, split)
+        for language, examples in scored(name).items():
             found += [
                 Leak(name, split, language, len(examples), recipe_name, part, number, recipe_name in before)
                 for (recipe_name, part), texts in trained.items()
                 if (number := shared(examples, texts))
             ]
     return found
+
+
+def _all(examples: Mapping[str, Sequence[Texts]]) -> frozenset[int]:
+    """Every text of examples by language."""
+    return frozenset(text for own in examples.values() for texts in own for text in texts)
 
 
 def chain(name: str, recipes: Mapping[str, Recipe]) -> list[str]:

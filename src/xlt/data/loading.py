@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from xlt.data.overlap import texts_of
 from xlt.data.records import Bitext, Mining, Pair, Question
 from xlt.data.sources import Located, has_gold, read, read_candidates
 from xlt.runs import FileSet
@@ -20,12 +21,25 @@ def located(data: Path, files: FileSet) -> Located:
 
 
 def load_split(data: Path, files: FileSet, language: str, labels: Sequence[str] | None) -> Any:
-    """All records of a planned split (or its Bitext or Mining), without those the config skips."""
+    """All records of a planned split (or its Bitext or Mining), without those the config skips or keeps apart from others."""
     records = read(located(data, files), language, labels)
     if isinstance(records, Bitext | Mining):
         return records
     end = None if files.take is None else files.skip + files.take
-    return records[files.skip : end]
+    records = records[files.skip : end]
+    if not files.apart:
+        return records
+    others = [load_split(data, other, code, None) for code, found in files.apart.items() for other in found]
+    left_out = frozenset[str]().union(*map(texts_of, others))
+    return [record for record in records if left_out.isdisjoint(texts_of([record]))]
+
+
+def left_out(data: Path, files: FileSet, language: str, labels: Sequence[str] | None) -> int:
+    """How many records of a planned split are left out because they share a sentence with what they are kept apart from."""
+    if not files.apart:
+        return 0
+    every = load_split(data, files.model_copy(update={"apart": {}}), language, labels)
+    return len(every) - len(load_split(data, files, language, labels))
 
 
 def load_entities(data: Path, files: FileSet) -> list[Any]:

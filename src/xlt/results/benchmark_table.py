@@ -222,6 +222,7 @@ def document(table: BenchmarkTable) -> Document:
         *figures.interval_note(table.intervals.values()),
         *figures.too_few_seeds(results),
         *figures.fallbacks(table.regimes.values()),
+        *figures.unscored(table.regimes.values(), table.tasks),
         "Bold: best of the column; underlined: second best; figures that print alike are tied.",
         "Trained parameters are those of the largest run, head included; times are summed over the tasks of one seed.",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -188,6 +189,12 @@ def _data_notes(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapp
     finished = [run.scores.tasks for regime in regimes for run in regime.runs if run.scores is not None]
     found = {name: scores[name].notes for scores in finished for name in tasks if name in scores}
     shown += [f"{tasks[name].title}: {note}" for name, notes in found.items() for note in notes]
+    provenances = [run.provenance for regime in regimes for run in regime.finished]
+    left_out = {name: n for each in provenances if each is not None for name, n in each.left_out.items()}
+    shown += [
+        f"{name}: {count(number)} training examples left out, which share a sentence with what is scored or chooses the epoch"
+        for name, number in left_out.items()
+    ]
     return "; ".join(shown) or None
 
 
@@ -261,6 +268,21 @@ def fallbacks(regimes: Iterable[Regime]) -> list[str]:
         for by, codes in sorted(served.items()):
             instead = "read without one" if by == "none" else f"read with that of {by}"
             notes.append(f"{regime.title}: no language adapter of {', '.join(sorted(codes))}; {instead}.")
+    return notes
+
+
+def unscored(regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> list[str]:
+    """A note for each task of which rows without a true label are not scored: how many, and in which languages."""
+    finished = [run.scores.tasks for regime in regimes for run in regime.runs if run.scores is not None]
+    notes = []
+    for name, task in tasks.items():
+        most: Counter[str] = Counter()
+        for scores in finished:
+            most |= Counter(scores[name].unlabelled if name in scores else {})
+        if most:
+            by_language = ", ".join(f"{code} {count(number)}" for code, number in sorted(most.items()))
+            left_out = f"{count(most.total())} pair{'s' if most.total() > 1 else ''} with an untranslated sentence"
+            notes.append(f"{task.title}: {left_out} {'are' if most.total() > 1 else 'is'} not scored ({by_language}).")
     return notes
 
 

@@ -242,6 +242,7 @@ def document(table: GridTable) -> Document:
         "Scores: average over the languages with data, percent; question answering: the mean of F1 and exact match. "
         "Differences in points, seed by seed, over the languages that both rows have.",
         *figures.too_few_seeds(results),
+        *figures.unscored(table.regimes.values(), table.tasks),
         "Families: rows with several intermediate tasks, with masked text, stacked or fused adapters are not counted.",
         "Bold: best of the column; underlined: second best; figures that print alike are tied.",
     ]

@@ -243,6 +243,7 @@ def document(table: GroupsTable) -> Document:
         "Low, middle, high: thirds of the languages. In brackets: 95 % bootstrap interval, languages resampled; with fewer "
         "than 5 languages there is none. Languages of one family are not independent of each other.",
         *figures.too_few_seeds(r for found in table.results.values() for r in found.values()),
+        *figures.unscored(table.regimes.values(), table.tasks),
         f"Scatter plots: {table.config.name}/*.svg and .pdf.",
         *figures.left_out(table.left_out),
         *table.config.notes,

@@ -285,6 +285,7 @@ def document(table: LanguageTable) -> Document:
             *general,
             *_interval_notes(table),
             *figures.too_few_seeds(results),
+            *figures.unscored(table.regimes.values(), table.tasks),
             *_certificate_notes(table),
             *figures.left_out(table.left_out),
             *table.config.notes,

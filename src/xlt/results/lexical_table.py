@@ -249,6 +249,7 @@ def document(table: LexicalTable) -> Document:
         "P@1: the nearest word among all of the language's words is a translation. Candidates: into / from en.",
         "vs. plain: difference to the same regime without lexical injection, mean over the seeds that both have.",
         *figures.too_few_seeds(results),
+        *figures.unscored(table.regimes.values(), table.tasks),
     ]
     return Document(
         title=table.config.title,

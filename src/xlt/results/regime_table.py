@@ -205,6 +205,7 @@ def document(table: RegimeTable) -> Document:
     for task, result in table.results.items():
         if result.status == "ok":
             sections.extend(_detail(table, task, metric, sources) for metric in table.tasks[task].metrics)
-    notes = ["Difference: measured minus reported, in points.", *_cost_note(table), *sources.lines()]
+    unscored = figures.unscored([table.regime], table.tasks)
+    notes = ["Difference: measured minus reported, in points.", *unscored, *_cost_note(table), *sources.lines()]
     header = figures.header(table.plan, [table.regime], list(table.results.values()), table.tasks)
     return Document(f"Regime {table.regime.name}: {table.regime.title}", header, sections, notes)

@@ -39,3 +39,5 @@ class Provenance(BaseModel):
     """``max_length`` of the recipes and tasks that the encoder has fewer ``positions`` for, by name."""
     language_fallbacks: dict[str, str] = {}
     """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
+    left_out: dict[str, int] = {}
+    """By recipe, the training examples that share a sentence with what is scored and were left out."""

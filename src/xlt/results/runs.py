@@ -74,7 +74,8 @@ class TaskScores(Loose):
     """One task's scores in ``scores.json``: percentages by metric and language, and example counts by language.
 
     ``no_data`` are the expected languages without a score; those also in ``withheld`` have files without gold labels.
-    ``unpaired``: by language pair, how many examples only one of the two languages has.
+    ``unpaired``: by language pair, how many examples only one of the two languages has. ``unlabelled``: by language, how many
+    rows without a true label are not scored (PAWS-X's untranslated ones).
     """
 
     split: Literal["dev", "test"]
@@ -83,6 +84,7 @@ class TaskScores(Loose):
     no_data: list[str] = []
     withheld: list[str] = []
     unpaired: dict[str, int] = {}
+    unlabelled: dict[str, int] = {}
     notes: list[str] = []
     """What is to be said of the data it was scored on."""
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from xlt.artifacts import digest, read_json, sha256_file, to_json, write_atomic
 from xlt.data.feature_cache import cached
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
-from xlt.data.loading import load_split, sample, truly_labelled
+from xlt.data.loading import left_out, load_split, sample, truly_labelled
 from xlt.data.records import Passage
 from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
@@ -66,6 +66,13 @@ def training_records(stage: Stage, data: Path) -> list[Any]:
         return records
     neighbours = {} if noise.neighbours is None else load_neighbours(data / noise.neighbours.files[0])
     return augment(records, neighbours, noise.copies, noise.seed)
+
+
+def size_of(stage: Stage, records: Sequence[Any], features: Sequence[Feature], data: Path) -> dict[str, int]:
+    """What ``trained.json`` says of a training set: its examples, their sub-words, and what was left out if anything was."""
+    tokens = sum(len(row) for feature in features for row in feature.rows)
+    missing = left_out(data, stage.train, stage.recipe.language, stage.recipe.labels)
+    return {"examples": len(records), "tokens": tokens, **({"left_out": missing} if missing else {})}
 
 
 def _clean_records(stage: Stage, data: Path) -> list[Any]:
@@ -170,8 +177,7 @@ def train(context: Context, keeper: Keeper | None = None) -> TransferModel:
             schedule=make_schedule(config.regime, stage.recipe.training_set or stage.recipe.name, config.seed),
             keeper=keeper,
         )
-        tokens = sum(len(row) for feature in features for row in feature.rows)
-        histories[stage.recipe.name] = {"examples": len(records), "tokens": tokens, **history.as_json()}
+        histories[stage.recipe.name] = {**size_of(stage, records, features, context.data), **history.as_json()}
     finish(context, model.trained_state(), model.parameter_counts(), histories)
     return model
 
@@ -181,11 +187,12 @@ def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) ->
     config = context.config
     tokenizer = load_tokenizer(context.encoder)
     base = make_model(context, config.stages[0])
-    parts = []
+    parts, sizes = [], {}
     for number, stage in enumerate(config.stages):
         model = base if number == 0 else beside(base, stage, context)
         records = training_records(stage, context.data)
         features = features_of(stage, records, tokenizer, config.model.retrieval_prefix)
+        sizes[stage.recipe.name] = size_of(stage, records, features, context.data)
         score = development(stage, model, tokenizer, context)
         parts.append(Part(stage.recipe.name, model, features, len(records), settings_of(stage, context), score))
     masked = masked_part(context, mixture, tokenizer)
@@ -199,8 +206,6 @@ def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) ->
         schedule=make_schedule(config.regime, "default", config.seed),
         keeper=keeper,
     )
-    tokens = {part.name: sum(len(row) for feature in part.features for row in feature.rows) for part in parts}
-    sizes = {part.name: {"examples": part.examples, "tokens": tokens[part.name]} for part in parts}
     summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}
     finish(context, together.shared(), together.parameter_counts(), summaries)
     return base

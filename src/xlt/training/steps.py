@@ -98,6 +98,7 @@ def score_step(context: Context) -> dict[str, Any]:
     predicted = read_json(context.folder / PREDICTED)
     write_examples(context.folder, {task: predicted[task]["languages"] for task in tasks})
     trained = read_json(context.folder / TRAINED)
+    missing = {name: stage["left_out"] for name, stage in trained["stages"].items() if "left_out" in stage}
     dev = {name: stage["dev_scores"] for name, stage in trained["stages"].items()}
     cost = read_json(context.folder / COST) if (context.folder / COST).exists() else {}
     positions = positions_of(context.encoder)
@@ -115,6 +116,7 @@ def score_step(context: Context) -> dict[str, Any]:
         "positions": positions,
         "cut": context.config.longer_than(positions),
         **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
+        **({"left_out": missing} if missing else {}),
         "weights_sha256": trained["weights_sha256"],
         "trainable_parameters": trained["trainable_parameters"],
         "total_parameters": trained["total_parameters"],
