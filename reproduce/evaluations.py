@@ -57,7 +57,9 @@ def pair_files(planner: Planner, sources: Sequence[Source], pairs: Sequence[str]
     return found
 
 
-def apart_too(train: FileSet, dev: FileSet, language: str) -> FileSet:
-    """The training files with those of development among what their examples must share no sentence with."""
+def apart_too(train: FileSet, dev: FileSet | None, language: str) -> FileSet:
+    """Training files that are kept apart from scored ones, with those of development among them; others as they are."""
+    if not train.apart or dev is None:
+        return train
     beside = [*train.apart.get(language, []), dev.model_copy(update={"apart": {}})]
     return train.model_copy(update={"apart": train.apart | {language: beside}})

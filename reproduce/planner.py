@@ -114,8 +114,7 @@ class Planner:
         if train is None or (isinstance(regime.robustness, Copies) and augmentation is None):
             return None
         dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
-        if train.apart and dev is not None:
-            train = apart_too(train, dev, recipe.language)
+        train = apart_too(train, dev, recipe.language)
         return Stage(
             recipe=resolved(recipe, regime, self.profile, self.model),
             learning_rate=learning_rate(recipe, regime, self.model),
