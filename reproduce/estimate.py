@@ -199,9 +199,8 @@ def report(
     costed = cost(plan, folders, extents, shape, speed)
     extents.save()
     lines = [f"  {c.state:6s} {c.seconds / 60:7.1f} min  {c.folder:38s} {c.what}" for c in costed]
-    return "\n".join(
-        [*lines, "", *summary(target, plan, costed, speed, workers), *needs(plan, costed, shape, known is None)]
-    )
+    fetched = known is None and not any(source.packaged for source in model.sources)
+    return "\n".join([*lines, "", *summary(target, plan, costed, speed, workers), *needs(plan, costed, shape, fetched)])
 
 
 def summary(target: str, plan: Plan, costed: list[Costed], speed: Speed, workers: int) -> list[str]:
@@ -225,11 +224,11 @@ def summary(target: str, plan: Plan, costed: list[Costed], speed: Speed, workers
     return lines
 
 
-def needs(plan: Plan, costed: list[Costed], shape: Shape, encoder_is_absent: bool) -> list[str]:
+def needs(plan: Plan, costed: list[Costed], shape: Shape, fetched: bool) -> list[str]:
     """Disk, memory and downloads, and the data that is not there."""
     folders = [c.folder for c in costed]
     disk = sum(c.size for c in costed if c.state != "done")
-    download = f"the encoder, about {amount(BYTES * shape.total)}" if encoder_is_absent else "nothing"
+    download = f"the encoder, about {amount(BYTES * shape.total)}" if fetched else "nothing"
     lines = [
         f"disk: about {amount(disk)} of weights; download: {download}; "
         f"memory: {amount(memory_of(plan, folders, shape))} a run and what a batch needs"
