@@ -220,7 +220,9 @@ def test_every_recipe_has_features(open_run: Callable[[str], Context], recipe: s
     assert {len(feature.rows) for feature in features} == {rows.get(recipe, 1)}
 
 
-def test_a_training_set_says_how_much_of_it_was_left_out(open_run: Callable[[str], Context], starts: list[State]) -> None:
+def test_a_training_set_says_how_much_of_it_was_left_out(
+    open_run: Callable[[str], Context], starts: list[State]
+) -> None:
     context = open_run("adapter/mnli/seed-1")
     (stage,) = context.config.stages
     everything = stage.model_copy(update={"caps": stage.caps.model_copy(update={"train": None})})
