@@ -51,6 +51,11 @@ def test_squad_is_cut_into_sentences(tmp_path: Path) -> None:
         ('He said "no." She left.', ['He said "no."', "She left."]),
         ("It cost 3.5 dollars. 40 were sold.", ["It cost 3.5 dollars.", "40 were sold."]),
         ("The end. (Or not.) and so on. \nNext line", ["The end.", "(Or not.) and so on.", "Next line"]),
+        (
+            "By 1920.[44] Bo ran.[3][n 4] It rained.[citation needed]",
+            ["By 1920.[44]", "Bo ran.[3][n 4]", "It rained.[citation needed]"],
+        ),
+        ("Bo et al.[3] ran [1] home.[2] and so on.", ["Bo et al.[3] ran [1] home.[2] and so on."]),
         ("one sentence without an end", ["one sentence without an end"]),
         ("  ", []),
     ],

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 _CLOSERS = "\"'\u201d\u2019)\\]\u00bb\u300d\u300f\uff09\u300b"
 _OPENERS = "\"'\u201c\u2018(\\[\u00ab\u201e\u00bf\u00a1"
-# An end mark (Latin, Arabic, Urdu, Devanagari), closing quotes or brackets, then white space and something that can begin a
-# sentence: no lower-case letter, which is told apart below.
-_END = re.compile(rf"[.!?\u061f\u06d4\u0964\u0965]+[{_CLOSERS}]*(?=\s+[{_OPENERS}]*([^\W_]))")
+# An end mark (Latin, Arabic, Urdu, Devanagari), closing quotes or brackets, Wikipedia's note marks ("[1]", "[citation
+# needed]"), then white space and something that can begin a sentence: no lower-case letter, which is told apart below.
+_END = re.compile(rf"[.!?\u061f\u06d4\u0964\u0965]+[{_CLOSERS}]*(?:\[[\w ?]+\])*(?=\s+[{_OPENERS}]*([^\W_]))")
 _FULL_WIDTH = re.compile(rf"[\u3002\uff01\uff1f\uff61]+[{_CLOSERS}]*")  # no white space follows in Chinese and Japanese
 _QUOTED = ("と", "って", "という")
 """What goes on with a sentence after a Japanese quotation."""
@@ -43,10 +43,10 @@ _INITIALS = re.compile(r"[^\W\d_](\.[^\W\d_])*")
 def sentence_breaks(text: str, language: str = "en") -> list[tuple[int, int]]:
     """Spans (start, end) of the sentences of a text, in characters, without the white space between them.
 
-    A sentence ends at ".", "!", "?" or the like (with closing quotes or brackets) before white space and no lower-case
-    letter; not after an initial ("J."), an abbreviation of the language, or, where ordinals are written so, a number of up to
-    two digits ("am 3. Mai"). Chinese and Japanese marks need no white space. Thai has no marks; there a space between two
-    Thai letters ends a sentence (it may be a clause). Line ends always end one.
+    A sentence ends at ".", "!", "?" or the like (with closing quotes or brackets, and note marks such as "[1]") before white
+    space and no lower-case letter; not after an initial ("J."), an abbreviation of the language, or, where ordinals are
+    written so, a number of up to two digits ("am 3. Mai"). Chinese and Japanese marks need no white space. Thai has no marks;
+    there a space between two Thai letters ends a sentence (it may be a clause). Line ends always end one.
     """
     breaks: list[tuple[int, int]] = []
     for line in re.finditer(r"[^\n]+", text):
