@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from xlt.data.convert import convert
+from xlt.data.loading import truly_labelled
 from xlt.data.records import Choice, Pair, Question, Tagged
 from xlt.data.sources import Located, read
 from xlt.errors import InputError
@@ -108,7 +109,7 @@ def test_sentence_pairs(converted: Converted) -> None:
         {"id": 7, "sentence1": "a", "sentence2": "b", "label": 1},
         {"id": 8, "sentence1": "", "sentence2": "b", "label": 0},
     ]
-    assert converted("pawsx", pawsx, "pawsx-tsv") == [Pair("7", "a", "b", "1")]
+    assert truly_labelled(converted("pawsx", pawsx, "pawsx-tsv")) == [Pair("7", "a", "b", "1")]
     assert [r.label for r in converted("pawsx-pairs", pawsx, "pair-tsv")] == ["1", "0"]
     qqp = [{"question1": "a\nb", "question2": "c", "label": 0, "idx": 5}]
     assert converted("qqp", qqp, "glue-tsv") == [Pair("5", "a b", "c", "0")]
