@@ -130,7 +130,7 @@ def _labels(runs: Runs, regime: str, task: str, relabel: Callable[[list[str]], l
     """Replace the predicted labels of a task by what ``relabel`` makes of them; returns the run."""
     folder = runs.folder(regime, task)
     for path in sorted((folder / "predictions" / task).iterdir()):
-        labels = relabel(path.read_text(encoding="utf-8").split())
+        labels = relabel(path.read_text(encoding="utf-8").splitlines())
         path.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     return runs.of([regime], [task])
 
@@ -144,7 +144,8 @@ def flip(runs: Runs) -> Sequence[PlannedRun]:
 def chance(runs: Runs, regimes: Sequence[str]) -> Sequence[PlannedRun]:
     """XCOPA is answered by drawing lots."""
     draw = random.Random(1)
-    made = [_labels(runs, name, "xcopa", lambda labels: [draw.choice("01") for _ in labels]) for name in regimes]
+    options = ('{"label": 0}', '{"label": 1}')
+    made = [_labels(runs, name, "xcopa", lambda labels: [draw.choice(options) for _ in labels]) for name in regimes]
     return [run for part in made for run in part]
 
 
