@@ -75,7 +75,7 @@ def test_a_part_that_breaks_is_an_error_after_the_others(
     ("given", "message"),
     [
         (("--queries", "0"), "--queries: expected at least 1, got 0"),
-        (("--threads", "0"), "--threads: expected at least 1, got 0"),
+        (("--threads", "0"), "--threads: expected a whole number from 1 to 9999, got '0'"),
         (("--data", "x"), "expected both --data and --encoder, or neither"),
         (("--data", "x", "--encoder", "y"), "y: expected a prepared encoder; run reproduce/download.py"),
     ],
