@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.conftest import ROOT
 from tests.training import two_processes
 
 from xlt.modeling import parallel
@@ -43,7 +45,10 @@ def two(
     root = shutil.copytree(planned, folder / "root")
     paths = [str(path) for path in (folder, still, mini_encoder, root, mini_data)]
     command = [sys.executable, two_processes.__file__]
-    processes = [subprocess.Popen([*command, str(number), *paths], stderr=subprocess.PIPE) for number in (0, 1)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    processes = [
+        subprocess.Popen([*command, str(number), *paths], stderr=subprocess.PIPE, env=environment) for number in (0, 1)
+    ]
     try:
         said = [process.communicate(timeout=LIMIT)[1].decode() for process in processes]
     finally:
