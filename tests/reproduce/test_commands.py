@@ -97,7 +97,7 @@ def test_it_runs_as_written(command: str, finished: Path) -> None:
 
 def test_a_plan_before_there_are_data_counts_all_official_files_and_writes_nothing(checkout: Path) -> None:
     page = (ROOT / "REPRODUCE.md").read_text(encoding="utf-8")
-    expected = re.search(r"^\| `make table2` +\| \d+ +\| \d+ +\| (\d+) +\|", page, re.MULTILINE)
+    expected = re.search(r"^\| `make table2` +\|[^|]+\|[^|]+\| (\d+) +\|", page, re.MULTILINE)
     assert expected is not None
     outcome = run("make plan PROFILE=paper MODEL=xlmr-base DATA=nowhere OUT=fresh", Way(RUN), checkout, here(), None)
     assert f", {expected[1]} to do" in outcome.output

@@ -27,7 +27,7 @@ from xlt.results.statistics import half_width, holm
 from xlt.results.verdicts import Verdict
 
 Family = Literal["average", "task", "regime", "share outside"]
-LEVELS: dict[Family, float] = {"average": 0.0001, "task": 0.0002, "regime": 0.0002, "share outside": 0.0001}
+LEVELS: dict[Family, float] = {"average": 0.00003, "task": 0.00005, "regime": 0.00002, "share outside": 0.00002}
 """With ``verdicts.OF_RECORDED``, that of cells, their sum is below one in a thousand."""
 INSIDE = 0.95
 """Level of the interval that cells are counted outside of, and that is printed beside an average."""
