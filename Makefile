@@ -61,7 +61,7 @@ BASE_PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command
 VENV   := .venv
 PYTHON := $(if $(XLT_PYTHON),$(XLT_PYTHON),$(VENV)/bin/python)
 READY  := $(if $(XLT_PYTHON),,$(VENV)/.ready)
-FOLDERS := $(or $(XLT_PYTHON),$(BASE_PYTHON)) reproduce/folders.py# needs no environment
+FOLDERS := PYTHONPATH=src $(or $(XLT_PYTHON),$(BASE_PYTHON)) -m xlt.folders# needs no environment
 MEANT   := $(or $(MODEL),$(shell sed -n 's/^model: *//p' configs/profiles/$(PROFILE).yaml))
 MODEL_NAME := $(if $(MODEL)$(findstring /,$(MEANT)),$(shell $(FOLDERS) name $(MEANT)),$(MEANT))
 $(if $(MEANT),$(if $(MODEL_NAME),,$(error MODEL: expected Python 3.11 or 3.12 to name the folders of '$(MEANT)'; set BASE_PYTHON)))
@@ -133,17 +133,17 @@ plan: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## what TABLE (or a regi
 
 data: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## fetch what PROFILE reads (DRY=1: only list it); FROM=folder or pack: import it (LINK=1: hard links)
 ifdef FROM
-	$(PYTHON) reproduce/datafiles.py import --source $(FROM) --data $(DATA) --cache $(CACHE) $(if $(LINK),--link)
+	$(PYTHON) reproduce/data.py import --source $(FROM) --data $(DATA) --cache $(CACHE) $(if $(LINK),--link)
 else
-	$(if $(filter tiny,$(PROFILE)),,$(PYTHON) reproduce/datafiles.py fetch --profile $(PROFILE) --data $(DATA) $(if $(DRY),--dry-run))
-	$(if $(DRY),,$(PYTHON) reproduce/download.py --data $(DATA))
+	$(if $(filter tiny,$(PROFILE)),,$(PYTHON) reproduce/data.py fetch --profile $(PROFILE) --data $(DATA) $(if $(DRY),--dry-run))
+	$(if $(DRY),,$(PYTHON) reproduce/prepare_model.py --data $(DATA))
 endif
 
 data-pack: $(READY) ## one archive of DATA and of MODEL's encoder, if it is prepared, for a machine without network: $(OUT)/data.tar
-	$(PYTHON) reproduce/datafiles.py pack --data $(DATA) --output $(OUT)/data.tar --model $(patsubst %/prepared.json,%,$(wildcard $(ENCODER)))
+	$(PYTHON) reproduce/data.py pack --data $(DATA) --output $(OUT)/data.tar --model $(patsubst %/prepared.json,%,$(wildcard $(ENCODER)))
 
 verify-data: $(READY) ## hashes, sizes against published ones, labels, duplicate ids, overlap; exit status 0, 1 (wrong), 2 (missing)
-	$(PYTHON) reproduce/datafiles.py verify --profile $(PROFILE) --data $(DATA) --output $(OUT)/$(PROFILE)/data-report
+	$(PYTHON) reproduce/data.py verify --profile $(PROFILE) --data $(DATA) --output $(OUT)/$(PROFILE)/data-report
 
 ifdef REBUILD
 encoder: $(READY) ## prepare MODEL: from this package, the hub, an index or a folder (REBUILD=1: pre-train the generated world's again)
@@ -230,10 +230,11 @@ clean-all: ## remove everything that was made, the environment too
 
 # Environment: the torch pin first, so that nothing resolves another build of it.
 $(VENV)/.ready: docker/requirements.lock pyproject.toml
-	$(BASE_PYTHON) reproduce/folders.py make $(VENV)
+	PYTHONPATH=src $(BASE_PYTHON) -m xlt.folders make $(VENV)
 	$(BASE_PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' docker/requirements.lock)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r docker/requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(OURS):  # so that make clean-all knows the folder; order-only: a folder of the user's does not get it
@@ -245,7 +246,7 @@ $(WORLD): configs/babel.yaml $(wildcard src/xlt/babel/*.py) | $(READY) $(OURS)
 
 # Asked at every call: is it still the encoder that MODEL names? prepared.json is only written when it was not.
 $(CACHE)/%/prepared.json: FORCE | $(READY) $(OURS)
-	@$(PYTHON) reproduce/download.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE)
+	@$(PYTHON) reproduce/prepare_model.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE)
 
 # The planner runs at every call (also under -n: it only rewrites what changed), then make carries the plan out.
 PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
@@ -255,9 +256,9 @@ $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) | $(OURS)
 	+@if [ -x "$$(command -v $(PYTHON))" ]; then $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS); fi
 
 PLAN_MAKE = -f $(PLAN) LAUNCH= PYTHON=$(PYTHON) ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
-	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)" $(if $(filter-out 1,$(PROCESSES)),SEVERAL="$(PYTHON) reproduce/several.py --processes $(PROCESSES) -- $(PYTHON)")
+	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)" $(if $(filter-out 1,$(PROCESSES)),SEVERAL="$(PYTHON) reproduce/torchrun.py --processes $(PROCESSES) -- $(PYTHON)")
 HERE = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) $(PLAN_MAKE) \
-	LAUNCH='$(or $(LAUNCH),$(if $(filter-out 0,$(GPUS)),$(PYTHON) reproduce/on_gpu.py --each $(PER_GPU)$(if $(filter-out 1,$(PROCESSES)), --gpus $(PROCESSES)) --))'
+	LAUNCH='$(or $(LAUNCH),$(if $(filter-out 0,$(GPUS)),$(PYTHON) reproduce/gpu_lock.py --each $(PER_GPU)$(if $(filter-out 1,$(PROCESSES)), --gpus $(PROCESSES)) --))'
 SUBMIT = $(PYTHON) reproduce/slurm.py --root $(ROOT) --options='$(SBATCH)' --threads $(shell echo $$(( $(THREADS) * $(PROCESSES) ))) \
 	$(if $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),--dry-run) -- $(PLAN_MAKE)
 CARRY_OUT = $(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(HERE))

@@ -15,15 +15,12 @@ import gzip
 import hashlib
 import io
 import subprocess
-import sys
 import tarfile
 import tomllib
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
-from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
 from xlt.errors import InputError, exit_status
+from xlt.files import SOURCE_ROOT, to_json, write_atomic
 
 NEEDED = ("CITATION.cff", "Dockerfile", "LICENSE", "README.md", "docker/requirements.lock", "pyproject.toml")
 """Without these the archive would not be what it says it is."""

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 # In place of this script's own folder, where a script would hide the package of its name.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "babel.yaml"
 

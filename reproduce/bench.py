@@ -16,13 +16,12 @@ import os
 import sys
 from pathlib import Path
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-
-from xlt.artifacts import SOURCE_ROOT, to_json, write_atomic
 from xlt.bench.parts import MODULES, measure
 from xlt.bench.settings import Bench, load_bench_config
 from xlt.errors import InputError, exit_status
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate.
+from xlt.files import SOURCE_ROOT, to_json, write_atomic
 from xlt.options import count
 
 CONFIG = SOURCE_ROOT / "configs" / "bench.yaml"
@@ -48,7 +47,7 @@ def make_bench(options: argparse.Namespace) -> Bench:
     if (options.data is None) != (options.encoder is None):
         raise InputError("expected both --data and --encoder, or neither")
     if options.encoder is not None and not (options.encoder / "prepared.json").exists():
-        raise InputError("expected a prepared encoder; run reproduce/download.py", options.encoder)
+        raise InputError("expected a prepared encoder; run reproduce/prepare_model.py", options.encoder)
     config = load_bench_config(CONFIG)
     size = (config.sizes.quick if options.quick else config.sizes.full).retrieval
     given = {key: getattr(options, key) for key in ("candidates", "queries") if getattr(options, key) is not None}

@@ -9,17 +9,15 @@ Nothing is run: a claim whose runs have not finished is ``not run`` and names th
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-
-from xlt.artifacts import write_atomic
-from xlt.config import Task, load_all
+from xlt.config.benchmark import Task, load_all
 from xlt.errors import InputError, exit_status
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate.
+from xlt.files import write_atomic
 from xlt.results.render import standalone, to_latex, to_markdown
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 
 
 def main() -> None:

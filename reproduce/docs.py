@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate; the folder goes to the end.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-sys.path.append(str(Path(__file__).resolve().parent))
-
-from xlt.artifacts import SOURCE_ROOT, write_atomic
 from xlt.errors import exit_status
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate; the folder goes to the end.
+from xlt.files import SOURCE_ROOT, write_atomic
 from xlt.results.blocks import with_blocks
 
 PAGES = ("README.md", "docs/babel.md", "docs/findings.md")
@@ -25,8 +22,7 @@ def pages(root: Path) -> dict[str, str]:
     Raises:
         InputError: a config is damaged, or a page lacks a mark.
     """
-    from guide import page  # beside this script; scipy: slow import
-
+    from xlt.planning.reproduce_page import page  # beside this script; scipy: slow import
     from xlt.results.recorded_tables import blocks
 
     recorded = blocks(root / "configs")

@@ -10,18 +10,16 @@ profile are the ones that are verified, and are refused.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-
-from xlt.artifacts import read_json, write_atomic
-from xlt.config import Profile, Table, Task, load
+from xlt.config.benchmark import Profile, Table, Task, load
 from xlt.errors import InputError, exit_status
-from xlt.results.runs import load_plan
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate.
+from xlt.files import read_json, write_atomic
+from xlt.results.run_folders import load_plan
 
 
 def _arguments() -> argparse.Namespace:
@@ -43,7 +41,7 @@ def _made_of(roots: Sequence[Path], regimes: Sequence[str], tasks: set[str]) -> 
     Raises:
         InputError: a run's files do not belong together.
     """
-    from xlt.results.integrity import swapped
+    from xlt.results.weights_check import swapped
 
     found: dict[str, set[Any]] = {"commits": set(), "platforms": set()}
     for root in roots:

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from run import alone, arguments
 
@@ -17,9 +14,9 @@ from xlt.errors import exit_status
 def main() -> None:
     """Do the job unless its result is there and current."""
     options = arguments(str(__doc__), "language-adapters/qag")
-    from xlt.runs import ADAPTER
+    from xlt.config.run_config import ADAPTER
+    from xlt.pipeline.steps import set_up
     from xlt.training.language_adapter import is_made, make_job, make_language_adapter
-    from xlt.training.steps import set_up
 
     set_up(options.threads)
     with alone(options.run):

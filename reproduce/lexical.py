@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from run import alone, arguments
 
@@ -16,9 +13,9 @@ from xlt.errors import exit_status
 def main() -> None:
     """Do the job unless its result is there and current."""
     options = arguments(str(__doc__), "lexical/tli/all/seed-1")
-    from xlt.lexical import RESULT
-    from xlt.training.lexical import inject, is_done, make_job
-    from xlt.training.steps import set_up
+    from xlt.config.lexical_injection import RESULT
+    from xlt.pipeline.steps import set_up
+    from xlt.training.lexical_injection import inject, is_done, make_job
 
     set_up(options.threads)
     with alone(options.run):

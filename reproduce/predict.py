@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from run import arguments, as_one
 
@@ -16,9 +13,9 @@ from xlt.errors import InputError, exit_status
 def main() -> None:
     """Predict every task whose predictions are not there or not current."""
     options = arguments(str(__doc__))
-    from xlt.modeling.parallel import from_first
-    from xlt.training.run import is_trained
-    from xlt.training.steps import make_context, predict_step
+    from xlt.modeling.distributed import from_first
+    from xlt.pipeline.steps import make_context, predict_step
+    from xlt.pipeline.train_run import is_trained
 
     with as_one(options.run):
         context = make_context(options.run, options.data, options.encoder, options.threads)

@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 # In place of this script's own folder, where a script would hide the package of its name.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
 ROOT = Path(__file__).resolve().parents[1]
 ENCODER = "babel/encoder"
@@ -38,10 +37,10 @@ def main() -> None:
     import torch
 
     from xlt import babel
-    from xlt.artifacts import atomic_folder
-    from xlt.config import ModelSource
-    from xlt.modeling.checkpoints import stamp_folder
-    from xlt.training.checkpoint import Keeper, checkpoint_key
+    from xlt.config.benchmark import ModelSource
+    from xlt.files import atomic_folder
+    from xlt.modeling.pretrained import stamp_folder
+    from xlt.training.checkpointer import Keeper, checkpoint_key
     from xlt.training.pretraining import pretrain
 
     config = babel.load(options.config)

@@ -9,21 +9,17 @@ Tables that have not finished and claims whose runs have not finished get no ent
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate; the folder goes to the end.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-sys.path.append(str(Path(__file__).resolve().parent))
-
 import yaml
 
-from xlt.artifacts import SOURCE_ROOT, write_atomic
-from xlt.config import Task, load_all
+from xlt.config.benchmark import Task, load_all
 from xlt.errors import InputError, exit_status
-from xlt.results.runs import load_plan, load_regime
+from xlt.files import SOURCE_ROOT, write_atomic
+from xlt.results.run_folders import load_plan, load_regime
 
 MARK = "# From here on written by `make record`"
 UNFINISHED = ("not run", "no data", "not covered")
@@ -31,9 +27,9 @@ UNFINISHED = ("not run", "no data", "not covered")
 
 def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
     """Runs and minutes of one core of every table that a claim rests on and that has finished with the profile's seeds."""
-    from guide import asked, key  # beside this script; scipy: slow import
     from plan import build, listed_plan
 
+    from xlt.planning.reproduce_page import asked, key  # beside this script; scipy: slow import
     from xlt.results.claims import Claim
 
     planned = load_plan(root)

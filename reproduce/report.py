@@ -9,29 +9,25 @@ It shows what has finished and names what has not; nothing is trained or scored.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate; it follows at the end.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-sys.path.append(str(Path(__file__).resolve().parent))
-
-from table_inputs import rounding_error, row_names, sizes_found, task_configs
-
 from xlt import languages
-from xlt.artifacts import write_atomic
-from xlt.config import Table, Task, load_all
+from xlt.config.benchmark import Table, Task, load_all
 from xlt.errors import InputError, exit_status
+from xlt.files import write_atomic
 from xlt.names import visible
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate; it follows at the end.
+from xlt.planning.table_inputs import rounding_error, row_names, sizes_found, task_configs
 from xlt.results.reported import Reported, load_reported
-from xlt.results.runs import Plan, Regime, load_plan, load_regime
+from xlt.results.run_folders import Plan, Regime, load_plan, load_regime
 
 if TYPE_CHECKING:
     from xlt.results.claims import Finding
     from xlt.results.report.page import Shown
-    from xlt.results.report.story import Missing
+    from xlt.results.report.summary import Missing
     from xlt.results.tables import Inputs
     from xlt.results.verdicts import Verdict
 
@@ -105,7 +101,7 @@ class Reader:
         from xlt.results import groups_table, pairs_table
         from xlt.results.report.cells import command
         from xlt.results.report.page import Shown
-        from xlt.results.report.story import Missing
+        from xlt.results.report.summary import Missing
         from xlt.results.tables import KINDS, groups_values, pairs_values
 
         shown, absent = [], []
@@ -149,10 +145,10 @@ def main() -> None:
     reader = Reader(arguments)
     if HEADLINE not in reader.tables:
         raise InputError(f"expected the headline table {HEADLINE}", reader.configs / "tables" / f"{HEADLINE}.yaml")
-    from xlt.results.integrity import swapped
     from xlt.results.report.page import Material, build
     from xlt.results.tables import benchmark_values
     from xlt.results.verification import failures
+    from xlt.results.weights_check import swapped
 
     inputs = reader.inputs(reader.tables[HEADLINE])
     failed = failures(reader.root, reader.plan) | swapped(reader.root, reader.plan)

@@ -14,10 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
-from xlt.artifacts import to_json, write_atomic
 from xlt.errors import InputError, exit_status
+from xlt.files import to_json, write_atomic
 from xlt.locks import locked
 from xlt.options import count, seconds
 
@@ -70,7 +68,7 @@ def noting_failure(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def as_one(folder: Path) -> Iterator[None]:
     """Work on a run folder as its only process, or with the others that torchrun started for this very run."""
-    from xlt.modeling.parallel import is_first_launched, joined  # torch: slow import
+    from xlt.modeling.distributed import is_first_launched, joined  # torch: slow import
 
     with alone(folder) if is_first_launched() else contextlib.nullcontext(), noting_failure(folder), joined():
         yield
@@ -87,8 +85,8 @@ def main() -> None:
     """Run the steps that are not done."""
     options = arguments(str(__doc__))
     start_faster()
-    from xlt.modeling.parallel import from_first, is_first_launched
-    from xlt.training.steps import make_context, predict_step, score_step, train_step
+    from xlt.modeling.distributed import from_first, is_first_launched
+    from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
 
     started = time.perf_counter()
     with as_one(options.run):

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-
 from tabulate import tabulate
 
-from xlt.artifacts import to_json, write_atomic
 from xlt.errors import InputError, exit_status
 from xlt.evaluation.scoring import Benchmark, score_folder
+from xlt.files import to_json, write_atomic
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -41,7 +39,7 @@ def arguments() -> argparse.Namespace:
 
 def languages_of(configs: Path, benchmark: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Per task, the languages of ``benchmark``, and those only the other benchmark has."""
-    from xlt.config import Task, load_all
+    from xlt.config.benchmark import Task, load_all
 
     official: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}

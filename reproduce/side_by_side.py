@@ -13,14 +13,12 @@ from pathlib import Path
 from statistics import fmean
 
 # In place of this script's own folder, where a script would hide the package of its name.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-
 from tabulate import tabulate
 
-from xlt.config import Table, Task, load
+from xlt.config.benchmark import Table, Task, load
 from xlt.errors import InputError, exit_status
 from xlt.results.aggregate import SCORE, TaskResult, task_result
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 Results = dict[tuple[str, str], TaskResult]

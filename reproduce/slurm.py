@@ -14,14 +14,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
-from due import Work, due
-from queue_state import FOLDER, Submitted, call, job_name, queue
-
 from xlt.errors import InputError, exit_status
 from xlt.locks import locked
 from xlt.options import count
+from xlt.planning.pending import Work, due
+from xlt.planning.slurm_queue import FOLDER, Submitted, call, job_name, queue
 
 LARGEST_ARRAY = 1000
 """Slurm's own default limit of an array is 1001 (MaxArraySize)."""

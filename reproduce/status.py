@@ -11,13 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
-from due import Work, due, planned
-from queue_state import Queued, Submitted, queue
-
-from xlt.artifacts import read_json
 from xlt.errors import exit_status
+from xlt.files import read_json
+from xlt.planning.pending import Work, due, planned
+from xlt.planning.slurm_queue import Queued, Submitted, queue
 
 STATES = ("done", "running", "queued", "failed", "to do")
 
@@ -40,7 +37,7 @@ def last_line(log: Path) -> str | None:
 def state_of(work: Work, submitted: Submitted, active: Mapping[str, Queued], before: Mapping[str, State]) -> State:
     """The state of one run that is not done; ``before`` has those it is made from."""
     job = submitted.jobs.get(work.folder)
-    if job in active:
+    if job is not None and job in active:
         entry = active[job]
         if entry.state == "PENDING":
             return State("queued", f"job {job}: {entry.reason}")

@@ -13,14 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any, cast, get_args
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-
-from xlt.artifacts import atomic_folder, read_json, to_json, write_atomic
+from xlt.config.run_config import Evaluation, RunConfig, read_run
 from xlt.errors import InputError, exit_status
 from xlt.evaluation.scoring import GROUPS, Benchmark, score_folder
 from xlt.evaluation.submission import read_submission, submission_file, write_submission
-from xlt.runs import Evaluation, RunConfig, read_run
+
+# In place of this script's own folder, where tabulate.py would hide the package tabulate.
+from xlt.files import atomic_folder, read_json, to_json, write_atomic
 
 
 def arguments() -> argparse.Namespace:
@@ -48,7 +47,7 @@ def folders_of(root: Path, name: str, seed: int | None, asked: Benchmark | None)
     Raises:
         InputError: no such regime, run or seed, or a run is not finished.
     """
-    from xlt.results.runs import load_plan
+    from xlt.results.run_folders import load_plan
 
     if (root / name / "config.yaml").is_file():
         found = {root / name: read_run(root / name)}
@@ -76,7 +75,7 @@ def folders_of(root: Path, name: str, seed: int | None, asked: Benchmark | None)
 
 def english_order(evaluation: Evaluation, language: str, data: Path) -> list[int]:
     """The numbers of Tatoeba's English lines as XTREME sorts them (``tatoeba_preprocess`` of its utils_preprocess.py)."""
-    from xlt.data.loading import first, load_split
+    from xlt.data.dataset import first, load_split
 
     target = first(load_split(data, evaluation.files[language], language, None), evaluation.caps.test).target
     return sorted(range(len(target)), key=lambda number: target[number].strip())

@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from run import arguments, as_one
 
@@ -16,8 +13,8 @@ from xlt.errors import exit_status
 def main() -> None:
     """Train, unless the weights are there and current."""
     options = arguments(str(__doc__))
-    from xlt.modeling.parallel import is_first
-    from xlt.training.steps import make_context, train_step
+    from xlt.modeling.distributed import is_first
+    from xlt.pipeline.steps import make_context, train_step
 
     with as_one(options.run):
         context = make_context(options.run, options.data, options.encoder, options.threads)

@@ -10,20 +10,17 @@ or a run ended with an error, 2 something has not run.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
-
 from xlt import languages
-from xlt.artifacts import write_atomic
-from xlt.config import Model, Table, Task, load, load_all
+from xlt.config.benchmark import Model, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
+from xlt.files import write_atomic
 from xlt.results.recording import load_recording
 from xlt.results.render import to_markdown
 from xlt.results.reported import load_reported
-from xlt.results.runs import Plan, load_plan, load_regime
+from xlt.results.run_folders import Plan, load_plan, load_regime
 
 
 def _arguments() -> argparse.Namespace:
@@ -52,10 +49,10 @@ def main() -> int:
     """Write ``<name>.verification.md`` and ``.json`` beside the tables and print the summary."""
     arguments = _arguments()
     from xlt.results.expectations import world_digest
-    from xlt.results.integrity import swapped
     from xlt.results.page_tests import page_tests
     from xlt.results.verdicts import counts, exit_code, verdicts  # scipy: slow import
     from xlt.results.verification import as_json, document, failures, problems, warnings
+    from xlt.results.weights_check import swapped
 
     root, configs, name = arguments.root, arguments.configs, arguments.table
     if arguments.world:

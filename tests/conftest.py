@@ -21,6 +21,7 @@ WORDS = """
 """
 
 
+os.environ["PYTHONPATH"] = str(ROOT / "src")  # the scripts that tests start import this checkout, whatever is installed
 for name in re.findall(r"^([A-Z_]+) +\?=", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE):
     os.environ.pop(name, None)  # what `make test` was given, so that the makes of the tests do not hear it
 
@@ -35,7 +36,7 @@ def _one_thread() -> None:
 
 def stamp_as_prepared(folder: Path, model: str | None = None) -> None:
     """Stamp a folder as if it had been prepared for a model of the configs, or from itself for MODEL=<folder>."""
-    from xlt.modeling.checkpoints import resolve_model, stamp_folder
+    from xlt.modeling.pretrained import resolve_model, stamp_folder
 
     meant = resolve_model(model or str(folder), CONFIGS)
     stamp_folder(folder, name=meant.name, source=meant.sources[0], origin="drawn at random for the tests")
@@ -108,7 +109,7 @@ def mini_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tokenizer(mini_encoder: Path) -> Any:
     """The miniature encoder's tokenizer."""
-    from xlt.modeling.checkpoints import load_tokenizer
+    from xlt.modeling.pretrained import load_tokenizer
 
     return load_tokenizer(mini_encoder)
 
@@ -205,8 +206,6 @@ def mini_configs(tmp_path: Path) -> Path:
 
 def make_plan(configs: Path, data: Path, root: Path, model: Path, *more: str) -> None:
     """Run reproduce/plan.py's command line in this process."""
-    if str(ROOT / "reproduce") not in sys.path:
-        sys.path.append(str(ROOT / "reproduce"))  # at the end: its tabulate.py must not hide the package tabulate
     import plan
 
     given = ["--profile", "mini", "--configs", str(configs), "--data", str(data), "--root", str(root)]
@@ -228,7 +227,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path, mini_d
 @pytest.fixture
 def open_run(planned: Path, tmp_path: Path, mini_data: Path, mini_encoder: Path) -> Callable[[str], Any]:
     """A function that gives the context of a run in a copy of the plan of this test's own."""
-    from xlt.training.steps import make_context
+    from xlt.pipeline.steps import make_context
 
     root = shutil.copytree(planned, tmp_path / "root")
 

@@ -22,14 +22,12 @@ import yaml
 from safetensors.torch import load_file
 from tabulate import tabulate
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src")]
-sys.path.append(str(ROOT / "reproduce"))
+from xlt.data import batching
+from xlt.errors import exit_status
+from xlt.files import read_json
+from xlt.names import names_config
 
-from xlt.artifacts import read_json  # noqa: E402
-from xlt.data import batching  # noqa: E402
-from xlt.errors import exit_status  # noqa: E402
-from xlt.names import names_config  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 RUNS = ("full/mnli", "adapter/udpos")
 PREDICTED = ("predictions", "items", "predicted.json", "scores.json", "examples.npz", "provenance.json", "cost.json")

@@ -24,12 +24,12 @@ from unittest import mock
 import yaml
 from tests.results.pages import Scores
 
-from xlt.artifacts import read_json, write_atomic
-from xlt.config import Table, Task, load
+from xlt.config.benchmark import Table, Task, load
+from xlt.config.run_config import RunConfig, Stage, read_run, write_run
 from xlt.errors import InputError, exit_status
+from xlt.files import read_json, write_atomic
 from xlt.results.expectations import DECIMALS, world_digest
-from xlt.results.runs import Plan, PlannedRun, load_plan
-from xlt.runs import RunConfig, Stage, read_run, write_run
+from xlt.results.run_folders import Plan, PlannedRun, load_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "tests" / "results" / "faulty_pages.yaml"
@@ -110,7 +110,7 @@ class Runs:
 def _steps(folder: Path, data: Path, encoder: Path, layer_less: int) -> None:
     """The steps of reproduce/run.py; ``layer_less``: how many of the last layers sentence embeddings leave out."""
     from xlt.evaluation import context as embedding
-    from xlt.training.steps import make_context, predict_step, score_step, train_step
+    from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
 
     right = embedding.embed
 
@@ -162,7 +162,7 @@ def faster(runs: Runs, regime: str) -> Sequence[PlannedRun]:
 
 def half(runs: Runs, regimes: Sequence[str]) -> Sequence[PlannedRun]:
     """Half of the training set."""
-    from xlt.training.run import training_records
+    from xlt.pipeline.train_run import training_records
 
     def halved(stage: Stage) -> Stage:
         records = training_records(stage, runs.data)
@@ -177,7 +177,7 @@ def half(runs: Runs, regimes: Sequence[str]) -> Sequence[PlannedRun]:
 
 def cut(runs: Runs) -> Sequence[PlannedRun]:
     """Test texts are cut after 32 tokens; in LAReQA, the answers. For passages to be read, the configs refuse that."""
-    from xlt.evaluation.dual import QUERY_TOKENS
+    from xlt.evaluation.dual_encoder import QUERY_TOKENS
 
     def short(config: RunConfig) -> RunConfig:
         evaluations = []

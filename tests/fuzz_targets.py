@@ -18,25 +18,10 @@ import torch
 from tests.conftest import CONFIGS, mini_world
 
 from xlt import babel, languages
-from xlt.artifacts import to_json
-from xlt.config import Caps, Model, Profile, Recipe, Table, Task, load, load_all
-from xlt.data.lexicon import read_lexicon
-from xlt.data.manifest import Manifest
-from xlt.data.readers import COMPANIONS, FORMATS
-from xlt.data.sources import Located, locate, read, read_candidates
-from xlt.data.synonyms import load_neighbours
-from xlt.evaluation.scoring import score_file
-from xlt.evaluation.submission import EXTENSION, KIND
-from xlt.lexical import LexicalConfig
-from xlt.regimes import Regime
-from xlt.results.claims import Claim
-from xlt.results.differences import examples_of
-from xlt.results.reported import load_reported
-from xlt.results.runs import PlannedRun, Run, Scores, load_plan, load_run
-from xlt.results.runs import Regime as FinishedRegime
-from xlt.results.sizes_table import Sizes
-from xlt.results.typology import load_facts
-from xlt.runs import (
+from xlt.config.benchmark import Caps, Model, Profile, Recipe, Table, Task, load, load_all
+from xlt.config.lexical_injection import LexicalConfig
+from xlt.config.regimes import Regime
+from xlt.config.run_config import (
     FileSet,
     LanguageAdapterSettings,
     Named,
@@ -46,6 +31,21 @@ from xlt.runs import (
     config_text,
     read_run,
 )
+from xlt.data.manifest import Manifest
+from xlt.data.readers import COMPANIONS, FORMATS
+from xlt.data.sources import Located, locate, read, read_candidates
+from xlt.data.synonyms import load_neighbours
+from xlt.data.word_lists import read_lexicon
+from xlt.evaluation.scoring import score_file
+from xlt.evaluation.submission import EXTENSION, KIND
+from xlt.files import to_json
+from xlt.results.claims import Claim
+from xlt.results.differences import examples_of
+from xlt.results.reported import load_reported
+from xlt.results.run_folders import PlannedRun, Run, Scores, load_plan, load_run
+from xlt.results.run_folders import Regime as FinishedRegime
+from xlt.results.sizes_table import Sizes
+from xlt.results.typology import load_facts
 
 HEADED = {"glue-tsv", "pawsx-tsv"}
 ONE_A_LINE = {
@@ -313,8 +313,8 @@ def _jsonl(rows: list[dict[str, Any]]) -> str:
 
 def written(world: Path) -> Iterator[Target]:
     """Further files that the project wrote: a run's whole config, scores of single examples, a checkpoint, manifests."""
-    from xlt.training.checkpoint import Keeper
     from xlt.training.checkpoint_state import State
+    from xlt.training.checkpointer import Keeper
 
     recipe, regime = load(Recipe, CONFIGS / "recipes/mnli.yaml"), load(Regime, CONFIGS / "regimes/adapter.yaml")
     files = FileSet(format="glue-tsv", files=["a.tsv"], sha256={"a.tsv": "0"})

@@ -22,9 +22,9 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from xlt.artifacts import sha256_file, write_atomic
-from xlt.config import Task, load
+from xlt.config.benchmark import Task, load
 from xlt.errors import InputError, exit_status
+from xlt.files import sha256_file, write_atomic
 from xlt.results.aggregate import headline_metrics
 from xlt.results.page_tests import LEVELS, Page
 from xlt.results.recording import Key, Recording, load_recording

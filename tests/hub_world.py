@@ -16,11 +16,9 @@ import sys
 from pathlib import Path
 
 import yaml
+from loopback import COMMIT, Loopback, Repository
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
-from loopback import COMMIT, Loopback, Repository  # noqa: E402
 
 
 def visible(folder: Path) -> dict[str, bytes]:
@@ -66,8 +64,8 @@ def write_configs(folder: Path, data: Path, base: Path = ROOT / "configs") -> Pa
 def fetch(configs: Path, out: Path, environment: dict[str, str]) -> list[subprocess.CompletedProcess[str]]:
     """What ``make data`` and ``make encoder`` run."""
     scripts = ROOT / "reproduce"
-    data = ["datafiles.py", "fetch", "--all", "--data", str(out / "tiny" / "data")]
-    model = ["download.py", "--model", "babel", "--cache", str(out / "cache")]
+    data = ["data.py", "fetch", "--all", "--data", str(out / "tiny" / "data")]
+    model = ["prepare_model.py", "--model", "babel", "--cache", str(out / "cache")]
     return [
         subprocess.run(
             [sys.executable, str(scripts / name), *options, "--configs", str(configs)],

@@ -11,18 +11,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 from tabulate import tabulate
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "src")]
-
-from xlt.results.effects import Cell, Effect, Scored, effect  # noqa: E402
+from xlt.results.effects import Cell, Effect, Scored, effect
 
 ITEMS = 300
 LEVELS = (0.45, 0.3)

@@ -29,20 +29,18 @@ from scipy.stats import t as student
 from tabulate import tabulate
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src")]
-sys.path.append(str(ROOT / "reproduce"))
+from xlt.config.run_config import Stage
+from xlt.data.features import Feature
+from xlt.errors import exit_status
+from xlt.evaluation.context import Context
+from xlt.files import read_json
+from xlt.modeling.heads import make_head
+from xlt.modeling.model import TransferModel
+from xlt.pipeline.train_run import features_of, training_records
+from xlt.training import trainer
+from xlt.training.objectives import own_losses
 
-from xlt.artifacts import read_json  # noqa: E402
-from xlt.data.features import Feature  # noqa: E402
-from xlt.errors import exit_status  # noqa: E402
-from xlt.evaluation.context import Context  # noqa: E402
-from xlt.modeling.heads import make_head  # noqa: E402
-from xlt.modeling.model import TransferModel  # noqa: E402
-from xlt.runs import Stage  # noqa: E402
-from xlt.training import loop  # noqa: E402
-from xlt.training.objectives import own_losses  # noqa: E402
-from xlt.training.run import features_of, training_records  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 SEEDS = (1, 2, 3)
 EVERY = 25
@@ -91,7 +89,7 @@ def often_evaluated() -> contextlib.AbstractContextManager[Any]:
 
     def fit(model: TransferModel, features: Sequence[Feature], settings: Any, evaluate: Any, **others: Any) -> Any:
         best: tuple[float, dict[str, torch.Tensor]] = (-math.inf, {})
-        step = loop._Training.step
+        step = trainer._Training.step
 
         def and_evaluate(training: Any, batch: Sequence[int]) -> float:
             nonlocal best
@@ -103,12 +101,14 @@ def often_evaluated() -> contextlib.AbstractContextManager[Any]:
                     best = score, model.trained_state()
             return loss
 
-        with mock.patch.object(loop._Training, "step", and_evaluate):
-            history = loop.fit(model, features, replace(settings, checkpoint="last"), None, **others | {"keeper": None})
+        with mock.patch.object(trainer._Training, "step", and_evaluate):
+            history = trainer.fit(
+                model, features, replace(settings, checkpoint="last"), None, **others | {"keeper": None}
+            )
         model.load_trained_state(best[1], with_head=True)
         return history
 
-    return mock.patch("xlt.training.run.fit", fit)
+    return mock.patch("xlt.pipeline.train_run.fit", fit)
 
 
 def by_loss() -> contextlib.AbstractContextManager[Any]:
@@ -130,7 +130,7 @@ def by_loss() -> contextlib.AbstractContextManager[Any]:
 
         return score
 
-    return mock.patch("xlt.training.run.development", development)
+    return mock.patch("xlt.pipeline.train_run.development", development)
 
 
 OURS = Way("ours")

@@ -19,12 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slurm_cluster import Cluster, cluster, missing
+
+from xlt.files import read_json, sha256_file
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
-from slurm_cluster import Cluster, cluster, missing  # noqa: E402
-
-from xlt.artifacts import read_json, sha256_file  # noqa: E402
 
 REQUEUED = re.compile(r"^\[[^]]*\] (.*\b[Rr]equeue.*)$", re.MULTILINE)
 COMPARED = ("scores.json", "weights.safetensors", "predictions/**/*", "labels/**/*")

@@ -19,7 +19,7 @@ from typing import Any
 from tests.conftest import ROOT, make_plan, mini_world, write_mini_configs, write_mini_encoder
 
 from xlt import babel
-from xlt.artifacts import read_json, to_json, write_atomic
+from xlt.files import read_json, to_json, write_atomic
 
 SLACK = 8 * 2**20
 """Bytes that memory may be larger in the second half than in the first, besides two per cent."""
@@ -49,11 +49,11 @@ def evaluation(folder: Path, batches: int) -> list[int]:
     """The resident set before and after each of so many evaluation batches of all widths, in bytes."""
     import torch
 
+    from xlt.config.regimes import Bottleneck
     from xlt.data.features import Feature
     from xlt.evaluation.context import TOKEN_BUDGET
+    from xlt.modeling.collate import rows_of
     from xlt.modeling.model import build_model
-    from xlt.modeling.rows import rows_of
-    from xlt.regimes import Bottleneck
 
     torch.set_num_threads(1)
     tuning = Bottleneck(kind="bottleneck", reduction_factor=4)

@@ -13,29 +13,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "xlt"
-BASE = {"config", "artifacts", "languages", "errors", "regimes", "runs", "lexical", "schedules", "yaml_files"}
-BASE |= {"digests", "folders", "locks", "names", "options"}
+BASE = {"config", "digests", "errors", "files", "folders", "languages", "locks", "names", "options"}
 ALLOWED = {  # package: what it may import at run time, besides itself (docs/architecture.md)
-    "bench": BASE | {"training", "evaluation", "modeling", "data"},
+    "bench": BASE | {"pipeline", "training", "evaluation", "modeling", "data"},
+    "planning": BASE | {"results", "evaluation", "modeling", "data", "pipeline"},
+    "pipeline": BASE | {"training", "evaluation", "modeling", "data"},
     "training": BASE | {"evaluation", "modeling", "data"},
     "evaluation": BASE | {"modeling", "data"},
     "modeling": BASE | {"data"},
     "data": BASE,
     "results": BASE,
     "babel": BASE,
-    "runs": {"config", "regimes", "artifacts", "errors"},
-    "lexical": {"config", "regimes", "runs"},
-    "regimes": {"config", "schedules"},
-    "schedules": {"config"},
-    "config": {"errors", "names", "yaml_files"},
-    "yaml_files": {"errors", "names"},
-    "digests": {"artifacts"},
-    "folders": {"artifacts", "errors"},
-    "locks": {"artifacts", "errors"},
+    "config": {"errors", "files", "names"},
+    "digests": {"files"},
+    "folders": {"errors", "files", "names"},
+    "locks": {"errors", "files"},
     "options": {"errors"},
     "names": set(),
-    "artifacts": {"errors"},
-    "languages": {"errors", "config", "yaml_files"},
+    "files": {"errors"},
+    "languages": {"config", "errors"},
     "errors": set(),
 }
 MODELLING_LIBRARIES = {"torch", "transformers", "adapters", "safetensors"}

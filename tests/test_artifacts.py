@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlt import artifacts
-from xlt.artifacts import atomic_folder, digest, provenance, read_json, sha256_file, to_json, write_atomic
+from xlt import files
 from xlt.errors import InputError, exit_status
+from xlt.files import atomic_folder, digest, provenance, read_json, sha256_file, to_json, write_atomic
 
 
 def test_write_atomic_makes_folders_and_replaces(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_provenance_names_the_code_and_the_versions(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     record = provenance()
     assert record["threads"] == "3"
-    assert record["code_hash"] == artifacts.code_hash()
+    assert record["code_hash"] == files.code_hash()
     assert set(record["versions"]) == {"torch", "transformers", "adapters", "tokenizers", "numpy"}
     assert None not in record["versions"].values()
 
@@ -104,7 +104,7 @@ def test_provenance_names_the_code_and_the_versions(monkeypatch: pytest.MonkeyPa
 def test_provenance_without_git_takes_the_revision_of_the_image(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(artifacts, "SOURCE_ROOT", tmp_path)
+    monkeypatch.setattr(files, "SOURCE_ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("XLT_REVISION", "abc123")
     record = provenance()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import Model, Profile, Recipe, Strict, Table, Task, load, load_all
+from xlt.config.benchmark import Model, Profile, Recipe, Strict, Table, Task, load, load_all
+from xlt.config.regimes import LoRA, Regime, learning_rate_key
 from xlt.errors import InputError
-from xlt.regimes import LoRA, Regime, learning_rate_key
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 LORA = """\

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def report(*options: str) -> tuple[int, list[str], str]:
-    done = call("download", *options)
+    done = call("prepare_model", *options)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 

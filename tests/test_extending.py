@@ -13,8 +13,8 @@ import pytest
 from safetensors.torch import load_file
 from tests.conftest import ROOT, write_mini_configs
 
-from xlt.artifacts import read_json
-from xlt.config import Model, load
+from xlt.config.benchmark import Model, load
+from xlt.files import read_json
 
 BLOCK = re.compile(r"(?:^`([\w./-]+)`\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DIFFERENT, SAME = "a bird in the hand,the big house,different", "the cat sat on the mat,a cat sat on a mat,same"

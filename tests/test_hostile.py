@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from xlt.config.yaml_files import load_yaml
 from xlt.data.readers import READERS
 from xlt.data.readers.files import json_document, json_lines
 from xlt.errors import LONGEST, InputError
 from xlt.results.render import Document, Grid, Section, Text, escape_latex, escape_markdown, to_latex, to_markdown
-from xlt.yaml_files import load_yaml
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
@@ -157,8 +157,8 @@ def test_escapes_by_hand() -> None:
 def test_scores_of_an_earlier_config_are_refused(tmp_path: Path) -> None:
     from tests.fuzz_targets import FOLDER, RUN
 
-    from xlt.artifacts import sha256_file, to_json
-    from xlt.results.runs import PlannedRun, load_run
+    from xlt.files import sha256_file, to_json
+    from xlt.results.run_folders import PlannedRun, load_run
 
     folder = tmp_path / FOLDER
     folder.mkdir(parents=True)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from tests.conftest import CONFIGS, ROOT
 
-from xlt.config import Recipe, load_all
+from xlt.config.benchmark import Recipe, load_all
 from xlt.digests import Digests
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import resolve_model
+from xlt.modeling.pretrained import resolve_model
 from xlt.names import model_name, visible
 from xlt.results.report.cells import command
-from xlt.results.runs import load_plan
+from xlt.results.run_folders import load_plan
 
 
 def expected(folder: Path, readable: str) -> str:

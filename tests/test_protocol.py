@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tests.conftest import make_plan
 
-from xlt.config import Model, Recipe, Task, load_all
+from xlt.config.benchmark import Model, Recipe, Task, load_all
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"

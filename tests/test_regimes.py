@@ -11,9 +11,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from xlt.config import load, load_all
+from xlt.config.benchmark import load, load_all
+from xlt.config.regimes import CONTRADICTIONS, Regime
 from xlt.errors import InputError
-from xlt.regimes import CONTRADICTIONS, Regime
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 Values = dict[str, Any] | None

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import Model, ModelSource
+from xlt.config.benchmark import Model, ModelSource
+from xlt.config.regimes import Full, Regime
+from xlt.config.run_config import Named, ProfileSummary, RunConfig, read_run, run_dir, write_run
 from xlt.errors import InputError
-from xlt.regimes import Full, Regime
-from xlt.runs import Named, ProfileSummary, RunConfig, read_run, run_dir, write_run
 
 
 def config(seed: int = 1) -> RunConfig:

@@ -14,8 +14,8 @@ from tests.faults import FAULTS, PAGES, flat
 from tests.honest_pages import FIGURES
 from tests.results.pages import TASKS, Outcome, outcome
 
-from xlt.artifacts import SOURCE_ROOT, write_atomic
 from xlt.errors import exit_status
+from xlt.files import SOURCE_ROOT, write_atomic
 from xlt.results.blocks import with_blocks
 from xlt.results.page_tests import LEVELS
 

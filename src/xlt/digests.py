@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from xlt.artifacts import read_json, sha256_file, to_json, write_atomic
+from xlt.files import read_json, sha256_file, to_json, write_atomic
 
 SETTLED = 2.0
 """Seconds: a file that changed so recently may change again within one tick of its disk's clock, so its hash is not kept."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from xlt.config.yaml_files import load_yaml
 from xlt.errors import InputError
-from xlt.yaml_files import load_yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import write_atomic
 from xlt.errors import InputError
+from xlt.files import write_atomic
 
 NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 """What ``flock`` answers on a disk that has no locks."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xlt.babel import BabelConfig, load
-from xlt.babel.config import LanguageConfig
+from xlt.babel.dials import LanguageConfig
 from xlt.babel.grammar import Clause, Phrase, Speaker, join, span_of, text_of
 from xlt.babel.language import LATIN, SCRIPTS, Language, distance
 from xlt.errors import InputError

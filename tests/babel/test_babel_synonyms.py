@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from xlt.babel import BabelConfig
-from xlt.babel.config import LanguageConfig
 from xlt.babel.context import Babel
 from xlt.babel.corpus import translators
+from xlt.babel.dials import LanguageConfig
 from xlt.babel.grammar import Clause, Phrase
 from xlt.babel.language import Language, stream
 from xlt.babel.lexicon import CONCEPTS

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from loopback import COMMIT, QUICK, Fault, Loopback, Repository
 
-from xlt.config import Model, ModelSource
+from xlt.config.benchmark import Model, ModelSource
 from xlt.data.download import download_all, plan
-from xlt.data.locking import Lock
+from xlt.data.lockfile import Lock
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import prepare
+from xlt.modeling.pretrained import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 Files = Callable[..., list[Any]]
@@ -104,7 +104,7 @@ def test_two_processes(hub: Loopback, tmp_path: Path) -> None:
     manifest = {"name": "toy", "title": "Toy", "licence": "none", "citation": "none", "files": entries}
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "toy.yaml").write_text(json.dumps(manifest))
-    command = [sys.executable, str(ROOT / "reproduce" / "datafiles.py"), "fetch", "--all"]
+    command = [sys.executable, str(ROOT / "reproduce" / "data.py"), "fetch", "--all"]
     command += ["--data", str(tmp_path / "data"), "--manifests", str(tmp_path / "manifests")]
     command += ["--lock", str(tmp_path / "lock.yaml")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
@@ -189,7 +189,7 @@ def test_a_model_changed_under_a_pinned_commit(hub: Loopback, mini_encoder: Path
     (tmp_path / "configs" / "models").mkdir(parents=True)
     model = model_of(ModelSource(hub="toy/model", revision=COMMIT)).model_dump(exclude_defaults=True)
     (tmp_path / "configs" / "models" / "toy.yaml").write_text(yaml.safe_dump(model))
-    command = [sys.executable, str(ROOT / "reproduce" / "download.py"), "--model", "toy"]
+    command = [sys.executable, str(ROOT / "reproduce" / "prepare_model.py"), "--model", "toy"]
     command += ["--configs", str(tmp_path / "configs"), "--cache", str(tmp_path / "cache")]
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home")}
     first = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -21,7 +21,7 @@ from xlt.data import batching, feature_cache
 from xlt.data.feature_cache import FOLDER, LEAST, cached
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Answer, Choice, Pair, Question, Tagged
-from xlt.evaluation.dual import contrastive_features
+from xlt.evaluation.dual_encoder import contrastive_features
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = [Pair("1", "the cat sat", "the dog never ran", "yes"), Pair("2", "Anna loves Bob", "it is old", None)]
@@ -156,7 +156,7 @@ class TestKeys:
         assert one != two and len(list(folder.glob("*.arrow"))) == 2
 
     def test_the_tokenizer_counts_by_its_content(self, folder: Path, mini_encoder: Path, tmp_path: Path) -> None:
-        from xlt.modeling.checkpoints import load_tokenizer
+        from xlt.modeling.pretrained import load_tokenizer
 
         copy = shutil.copytree(mini_encoder, tmp_path / "copy")
         for encoder in (mini_encoder, copy):
@@ -234,7 +234,7 @@ class TestDamage:
         def full(descriptor: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("xlt.artifacts.os.fsync", full)
+        monkeypatch.setattr("xlt.files.os.fsync", full)
         made = cached(choice_features, CHOICES, tokenizer, 32)
         assert made == choice_features(CHOICES, tokenizer, 32)
         assert list(folder.glob("*.arrow")) == []

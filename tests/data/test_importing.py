@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from xlt.artifacts import sha256_file
-from xlt.config import Profile, Recipe, Task, load_all
+from xlt.config.benchmark import Profile, Recipe, Task, load_all
+from xlt.data.data_folder import DataFolder
 from xlt.data.importing import Candidate, Imported, candidates, import_folder
-from xlt.data.locking import Lock
+from xlt.data.lockfile import Lock
 from xlt.data.manifest import Wanted, load_manifests, wanted
 from xlt.data.packing import pack, unpack_pack
-from xlt.data.placed import DataFolder
 from xlt.errors import InputError
+from xlt.files import sha256_file
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 Write = Callable[[Path, str], Path]

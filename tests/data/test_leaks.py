@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import Profile, Recipe, Source, Task, load, load_all
+from xlt.config.benchmark import Profile, Recipe, Source, Task, load, load_all
 from xlt.data.leaks import Leak, as_table, chain, find_leaks, hashed, shared
 from xlt.data.overlap import examples_of, normalised
 from xlt.data.records import Bitext, Choice, Entity, Mention, Mining, Pair, Passage, Question, Tagged
-from xlt.data.verifying import Verified, as_markdown
+from xlt.data.verify import Verified, as_markdown
 from xlt.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

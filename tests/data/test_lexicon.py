@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlt.data.lexicon import (
+from xlt.data.word_lists import (
     REASONS,
     WordPair,
     first_gloss,

@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlt.data.loading import first, labelled, left_out, load_entities, load_split, sample
+from xlt.config.run_config import FileSet
+from xlt.data.dataset import first, labelled, left_out, load_entities, load_split, sample
 from xlt.data.records import Answer, Bitext, Mining, Pair, Question
-from xlt.runs import FileSet
 
 
 @given(st.integers(0, 60), st.integers(1, 60) | st.none())

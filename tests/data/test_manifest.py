@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xlt.config import Profile, Recipe, Task, load, load_all
+from xlt.config.benchmark import Profile, Recipe, Task, load, load_all
 from xlt.data.convert import CONVERTERS
 from xlt.data.importing import candidates
 from xlt.data.manifest import Convert, Wanted, load_manifests, wanted
-from xlt.data.needed import giving, needed, patterns
+from xlt.data.profile_files import giving, needed, patterns
 from xlt.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlt.config import Caps, Task, load
-from xlt.data.pairing import (
+from xlt.config.benchmark import Caps, Task, load
+from xlt.config.run_config import Evaluation, FileSet
+from xlt.data.language_pairs import (
     Half,
     join_pairs,
     join_passages,
@@ -26,7 +27,6 @@ from xlt.data.pairing import (
 )
 from xlt.data.records import Answer, Pair, Passage, Question
 from xlt.errors import InputError
-from xlt.runs import Evaluation, FileSet
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 LEFT, RIGHT = Path("de.tsv"), Path("fr.tsv")

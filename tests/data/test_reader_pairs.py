@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xlt.data.loading import truly_labelled
+from xlt.data.dataset import truly_labelled
 from xlt.data.readers import READERS
 from xlt.data.readers import pairs as reader
 from xlt.data.records import Pair

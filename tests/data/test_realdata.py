@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import Recipe, Task, load_all
-from xlt.data.lexicon import FORMATS as WORD_LISTS
-from xlt.data.loading import truly_labelled
+from xlt.config.benchmark import Recipe, Task, load_all
+from xlt.data.dataset import truly_labelled
 from xlt.data.readers import BITEXT, COMPANIONS, LABELLED, MINING, READERS
 from xlt.data.readers.files import lines
 from xlt.data.records import Bitext, Passage
 from xlt.data.sources import has_gold, locate, read
+from xlt.data.word_lists import FORMATS as WORD_LISTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TASKS = {name: task for name, task in load_all(Task, CONFIGS / "tasks").items() if not task.separate}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import Source
+from xlt.config.benchmark import Source
 from xlt.data.records import Answer, Bitext, Entity, Mention, Mining, Pair, Passage, Question, Tagged
 from xlt.data.sources import expand, has_gold, locate, read, read_candidates
 from xlt.errors import InputError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xlt import languages
-from xlt.config import Benchmark, Recipe, Source, Task, load_all
+from xlt.config.benchmark import Benchmark, Recipe, Source, Task, load_all
 from xlt.data.readers import FORMATS
 from xlt.data.sources import expand
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from tests.scripts import call
 
-from xlt.config import Profile, Recipe, Task, load, load_all
-from xlt.data.locking import Lock
-from xlt.data.placed import DataFolder
-from xlt.data.verifying import Verified, as_markdown, verify_files, verify_splits
+from xlt.config.benchmark import Profile, Recipe, Task, load, load_all
+from xlt.data.data_folder import DataFolder
+from xlt.data.lockfile import Lock
+from xlt.data.verify import Verified, as_markdown, verify_files, verify_splits
 from xlt.errors import InputError
 from xlt.languages import register
 
@@ -146,7 +146,7 @@ def test_mewslix_is_checked_against_its_candidates(
 
 def test_the_script_writes_both_reports(mini_data: Path, mini_configs: Path, tmp_path: Path) -> None:
     given = ["--data", mini_data, "--configs", mini_configs, "--output", tmp_path / "report"]
-    done = call("datafiles", "verify", "--profile", "mini", *given)
+    done = call("data", "verify", "--profile", "mini", *given)
     assert done.returncode == 1, done.stderr  # the miniature world is smaller than the sizes of configs/babel.yaml
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["status"] == 1 and all(file["verdict"] == "unknown" for file in report["files"])

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xlt.config import MiningRule
+from xlt.config.benchmark import MiningRule
 from xlt.data.records import Bitext, Entity, Mention, Mining, Passage
-from xlt.evaluation.dual import (
+from xlt.evaluation.dual_encoder import (
     DEPTH,
     QUERY_TOKENS,
     contrastive_features,

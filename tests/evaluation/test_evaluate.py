@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from xlt.artifacts import read_json
 from xlt.data.records import Answer, Mention, Question
 from xlt.errors import InputError
-from xlt.evaluation import evaluate
 from xlt.evaluation.context import Context, embedder
-from xlt.evaluation.evaluate import (
+from xlt.evaluation.per_example_scores import example_items
+from xlt.files import read_json
+from xlt.modeling.pretrained import load_tokenizer
+from xlt.pipeline import predict_run as predicting
+from xlt.pipeline.predict_run import (
     PREDICTED,
     answerable,
     in_passes,
@@ -28,9 +30,7 @@ from xlt.evaluation.evaluate import (
     read_task,
     score,
 )
-from xlt.evaluation.examples import example_items
-from xlt.modeling.checkpoints import load_tokenizer
-from xlt.training.run import make_model
+from xlt.pipeline.train_run import make_model
 
 OpenRun = Callable[[str], Context]
 
@@ -63,7 +63,7 @@ def tasks_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(evaluation.task.name)
         return read_task(evaluation, data)
 
-    monkeypatch.setattr(evaluate, "read_task", watched)
+    monkeypatch.setattr(predicting, "read_task", watched)
     return seen
 
 
@@ -229,16 +229,16 @@ def test_the_reference_s_vectors_are_those_of_the_pooler(open_run: OpenRun) -> N
 def test_mentions_without_a_sentence_in_their_file_are_noted(open_run: OpenRun) -> None:
     task = next(e.task for e in open_run("full/mewslix/seed-1").config.evaluations if e.task.family == "mewslix")
     cut, whole = Mention("1", "In Köln.", 3, 7, "Q1"), Mention("2", "In Rom.", 3, 6, "Q2", (0, 7))
-    (note,) = evaluate.notes_on(task, {"de": [whole, cut], "en": [whole]})
+    (note,) = predicting.notes_on(task, {"de": [whole, cut], "en": [whole]})
     assert note.startswith("no sentence spans in the files of de;")
-    assert evaluate.notes_on(task, {"de": [whole]}) == []
+    assert predicting.notes_on(task, {"de": [whole]}) == []
 
 
 def test_a_crash_half_way_leaves_nothing_that_looks_done(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
     context = open_run("adapter/squad/seed-1")
     predict_run(context)
     calls = 0
-    real = evaluate.write_submission
+    real = predicting.write_submission
 
     def failing(folder: Path, task: str, language: str, predictions: Any) -> Path:
         nonlocal calls
@@ -247,7 +247,7 @@ def test_a_crash_half_way_leaves_nothing_that_looks_done(open_run: OpenRun, monk
             raise KeyboardInterrupt
         return real(folder, task, language, predictions)
 
-    monkeypatch.setattr(evaluate, "write_submission", failing)
+    monkeypatch.setattr(predicting, "write_submission", failing)
     with pytest.raises(KeyboardInterrupt):
         predict_run(context, "new weights")
     assert not is_predicted(context, "new weights")
@@ -336,12 +336,12 @@ def test_languages_together_and_one_by_one_give_the_same_predictions(
         records, _, _ = read_task(evaluation, context.data)
         assert len(records) > 1
         arguments = evaluation, records, model, tokenizer, context
-        monkeypatch.setattr(evaluate, "PASS_RECORDS", 10**6)
+        monkeypatch.setattr(predicting, "PASS_RECORDS", 10**6)
         together = predict_languages(*arguments)
-        monkeypatch.setattr(evaluate, "PASS_RECORDS", 1)
+        monkeypatch.setattr(predicting, "PASS_RECORDS", 1)
         assert predict_languages(*arguments) == together
-        monkeypatch.setattr(evaluate.batching, "FAST", False)
+        monkeypatch.setattr(predicting.batching, "FAST", False)
         assert predict_languages(*arguments) == together
-        monkeypatch.setattr(evaluate.batching, "FAST", True)
+        monkeypatch.setattr(predicting.batching, "FAST", True)
         assert [len(together[language]) for language in records] == [len(own) for own in records.values()]
         assert len({str(given) for own in together.values() for given in own}) > 1

@@ -9,10 +9,10 @@ import pytest
 
 from xlt.data.records import Answer, Bitext, Pair, Passage, Question, Tagged
 from xlt.errors import InputError
-from xlt.evaluation.evaluate import PREDICTED
-from xlt.evaluation.examples import example_items, write_examples, write_items
 from xlt.evaluation.gold import write_gold
+from xlt.evaluation.per_example_scores import example_items, write_examples, write_items
 from xlt.evaluation.submission import write_submission
+from xlt.pipeline.predict_run import PREDICTED
 
 
 def pair(name: str) -> Pair:

@@ -12,14 +12,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xlt.config import Recipe, Task, load_all
+from xlt.config.benchmark import Recipe, Task, load_all
 from xlt.data.records import Pair, Tagged
 from xlt.errors import InputError
-from xlt.evaluation.evaluate import predict_languages
 from xlt.evaluation.outputs import KIND_OF, as_trained, check_task
 from xlt.evaluation.scoring import score_task
 from xlt.evaluation.submission import KIND, LABELS, submission_file, write_submission
 from xlt.modeling.model import Rows
+from xlt.pipeline.predict_run import predict_languages
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TASKS, RECIPES = load_all(Task, CONFIGS / "tasks"), load_all(Recipe, CONFIGS / "recipes")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from xlt.artifacts import read_json
-from xlt.data.pairing import Search
+from xlt.config.run_config import read_run
+from xlt.data.language_pairs import Search
 from xlt.data.records import Passage
-from xlt.evaluation.answer_language import rank_by_answer_language
 from xlt.evaluation.context import Context
-from xlt.runs import read_run
-from xlt.training.steps import predict_step, score_step, train_step
+from xlt.evaluation.lareqa_by_language import rank_by_answer_language
+from xlt.files import read_json
+from xlt.pipeline.steps import predict_step, score_step, train_step
 
 OpenRun = Callable[[str], Context]
 

@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from xlt.artifacts import to_json, write_atomic
 from xlt.data.records import Answer, Question
 from xlt.evaluation.gold import squad_layout
 from xlt.evaluation.scoring import score_task
 from xlt.evaluation.submission import submission_file, write_submission
+from xlt.files import to_json, write_atomic
 
 CASES = 150
 UPOS = ["ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ"]

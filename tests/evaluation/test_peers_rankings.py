@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytrec_eval
 
-from xlt.evaluation.further import language_bias, score_with_further
+from xlt.evaluation.extra_metrics import language_bias, score_with_further
 from xlt.evaluation.scoring import score_task
 from xlt.evaluation.submission import write_submission
 

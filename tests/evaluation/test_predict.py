@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from xlt.config.regimes import Full
 from xlt.data.features import Feature
 from xlt.data.records import Choice, Pair, Question, Tagged
 from xlt.evaluation import predict
 from xlt.evaluation.predict import PREDICT, outputs_of
-from xlt.evaluation.spans import MAX_ANSWER_TOKENS, N_BEST, best_spans
+from xlt.evaluation.qa_decoding import MAX_ANSWER_TOKENS, N_BEST, best_spans
 from xlt.modeling.model import Rows, TransferModel, build_model
-from xlt.regimes import Full
 
 WORDS = ("cat", "dog", "bird", "tree", "red", "house", "Bob", "Anna")
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xlt.evaluation import retrieval
-from xlt.evaluation.retrieval import (
+from xlt.evaluation import nearest_neighbors
+from xlt.evaluation.nearest_neighbors import (
     best_threshold,
     distinct_sentences,
     keep,
@@ -171,7 +171,7 @@ def test_no_other_threshold_is_better(pairs: dict[tuple[str, str], float], gold:
 @pytest.mark.parametrize("columns", [1, 3, 7, 64])
 def test_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     """Small whole numbers: products are exact, ties and repeated rows are many, and order by index decides."""
-    monkeypatch.setattr(retrieval, "TILE_COLUMNS", columns)
+    monkeypatch.setattr(nearest_neighbors, "TILE_COLUMNS", columns)
     for seed in range(20):
         rng = np.random.default_rng(seed)
         candidates = rng.integers(-2, 3, (40, 3)).astype(np.float32)
@@ -182,13 +182,13 @@ def test_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch, columns: int) -> 
             found, scores = nearest(queries, candidates, k, tile_bytes=4 * columns * 2)
             assert found.tolist() == expected[:, :k].tolist()
             assert scores.tolist() == np.take_along_axis(products, expected[:, :k], axis=1).tolist()
-        places = retrieval.ranks(queries, candidates, [list(range(40))] * 6, block_bytes=4 * 40 * 4)
+        places = nearest_neighbors.ranks(queries, candidates, [list(range(40))] * 6, block_bytes=4 * 40 * 4)
         assert [[row.index(i) + 1 for i in range(40)] for row in expected.tolist()] == places
 
 
 def test_rows_that_share_their_first_values_are_told_apart() -> None:
     rows = np.array([[1, 2, 3], [1, 2, 4], [1, 2, 3], [0, 0, 0], [1, 2, 4]], dtype=np.float32)
-    first, group = retrieval._distinct(rows)
+    first, group = nearest_neighbors._distinct(rows)
     assert first.tolist() == [0, 1, 3]
     assert group.tolist() == [0, 1, 0, 2, 1]
-    assert retrieval._distinct(np.array([[1], [2], [1]], dtype=np.float32))[1].tolist() == [0, 1, 0]
+    assert nearest_neighbors._distinct(np.array([[1], [2], [1]], dtype=np.float32))[1].tolist() == [0, 1, 0]

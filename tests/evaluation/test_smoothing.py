@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from xlt.artifacts import read_json
+from xlt.config.regimes import Full, Smoothing
 from xlt.data.records import Pair, Question, Tagged
 from xlt.errors import InputError
 from xlt.evaluation import smoothing
 from xlt.evaluation.context import Context
-from xlt.evaluation.evaluate import prediction_key
 from xlt.evaluation.predict import predict_classes
 from xlt.evaluation.smoothing import (
     GaussianNoise,
@@ -27,10 +26,11 @@ from xlt.evaluation.smoothing import (
     predict_smoothed,
     radius,
 )
-from xlt.modeling.embeddings import marker_ids
+from xlt.files import read_json
+from xlt.modeling.collate import pad_rows
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.rows import pad_rows
-from xlt.regimes import Full, Smoothing
+from xlt.modeling.perturbation import marker_ids
+from xlt.pipeline.predict_run import prediction_key
 
 TEXTS = [[0, 5, 6, 2], [0, 7, 2], [0, 8, 9, 10, 11, 2]]
 LABELS = ["no", "yes"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xlt.data.features import Feature
 from xlt.data.records import Question
-from xlt.evaluation.spans import MAX_ANSWER_TOKENS, N_BEST, TOGETHER, _highest, best_answers, best_spans
+from xlt.evaluation.qa_decoding import MAX_ANSWER_TOKENS, N_BEST, TOGETHER, _highest, best_answers, best_spans
 
 # few values, so that there are ties; both zeros; values that differ in the last bit
 VALUES = np.array([-math.inf, -2.5, -0.0, 0.0, 1.0, np.nextafter(np.float32(1), np.float32(2)), 3.0], dtype=np.float32)

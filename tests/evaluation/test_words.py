@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xlt.data.lexicon import WordPair
-from xlt.evaluation.words import Pairs, cosine, measure, precision_at_1
+from xlt.data.word_lists import WordPair
+from xlt.evaluation.word_alignment import Pairs, cosine, measure, precision_at_1
 
 # Unit vectors by angle in degrees. Translations: wa-ea, wb-eb, wc-ec, wd-ed; wd's English word is nearest to wc as well.
 ANGLES = {"wa": 0, "ea": 10, "wb": 90, "eb": 130, "wc": 180, "ec": 200, "wd": 185, "ed": 300}

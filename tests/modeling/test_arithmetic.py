@@ -10,15 +10,15 @@ import pytest
 import torch
 from tests.training.test_reference_path import features
 
+from xlt.config.regimes import Adversarial, Bottleneck, Full
 from xlt.data import batching
 from xlt.evaluation.predict import outputs_of
-from xlt.modeling.arithmetic import REDUCED, arithmetic, is_reduced, name_of
-from xlt.modeling.checkpoints import load_encoder
-from xlt.modeling.encoding import embed
 from xlt.modeling.model import build_model
-from xlt.regimes import Adversarial, Bottleneck, Full
-from xlt.training.loop import Settings, fit
+from xlt.modeling.precision import REDUCED, arithmetic, is_reduced, name_of
+from xlt.modeling.pretrained import load_encoder
+from xlt.modeling.sentence_embeddings import embed
 from xlt.training.robustness.adversarial import AdversarialTraining
+from xlt.training.trainer import Settings, fit
 
 CPU = torch.device("cpu")
 
@@ -54,7 +54,7 @@ def test_training_and_prediction(family: str, tuning: Any, mini_encoder: Path, m
     settings = Settings(3, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30)
     losses, scores = [], []
     for kind in ({}, {"cpu": torch.bfloat16}):
-        monkeypatch.setattr("xlt.modeling.arithmetic.REDUCED", kind)
+        monkeypatch.setattr("xlt.modeling.precision.REDUCED", kind)
         model = build_model(mini_encoder, family=family, labels=3, tuning=tuning, pooling="mean", seed=1)
         losses.append(fit(model, features(family), settings, None, title="t").losses)
         assert {p.dtype for p in model.parameters()} == {torch.float32}

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import Model, ModelSource, load_all
+from xlt.config.benchmark import Model, ModelSource, load_all
 from xlt.errors import InputError
-from xlt.modeling import checkpoints, model_sources
-from xlt.modeling.checkpoints import prepare, resolve_model
+from xlt.modeling import model_sources, pretrained
 from xlt.modeling.model_sources import PACKAGE
+from xlt.modeling.pretrained import prepare, resolve_model
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -57,9 +57,9 @@ def test_a_local_folder_is_prepared_once(local: Path, tmp_path: Path, monkeypatc
     written = (first.path / "prepared.json").stat().st_mtime_ns
     assert prepare(model, tmp_path / "cache") == first
     assert (first.path / "prepared.json").stat().st_mtime_ns == written
-    assert checkpoints.load_encoder(first.path).config.num_hidden_layers == 3
-    assert checkpoints.load_tokenizer(first.path)("w0 w2")["input_ids"] == [0, 4, 6, 2]
-    assert checkpoints.load_tokenizer(first.path).model_max_length == 40
+    assert pretrained.load_encoder(first.path).config.num_hidden_layers == 3
+    assert pretrained.load_tokenizer(first.path)("w0 w2")["input_ids"] == [0, 4, 6, 2]
+    assert pretrained.load_tokenizer(first.path).model_max_length == 40
 
 
 def test_a_changed_source_or_config_is_prepared_again(local: Path, tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_an_encoder_of_this_package_is_checked_and_widened(tmp_path: Path, monke
 
 def test_two_processes_make_one_folder(local: Path, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from xlt.config import Model\n"
-        "from xlt.modeling.checkpoints import prepare\n"
+        "import sys; from pathlib import Path; from xlt.config.benchmark import Model\n"
+        "from xlt.modeling.pretrained import prepare\n"
         "print(prepare(Model.model_validate_json(sys.argv[1]), Path(sys.argv[2])).sha256['model.safetensors'])"
     )
     model = model_of(ModelSource(local=str(local)))
@@ -256,9 +256,9 @@ def test_the_hub(hub: tuple[str, type[Hub]], tmp_path: Path) -> None:
     program = """
 import sys, json
 from pathlib import Path
-from xlt.config import Model
+from xlt.config.benchmark import Model
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import prepare
+from xlt.modeling.pretrained import prepare
 for number, text in enumerate(json.loads(sys.argv[1])):
     try:
         print(prepare(Model.model_validate_json(text), Path(sys.argv[2]) / str(number)).origin)

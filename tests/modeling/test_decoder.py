@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from xlt.config import Decoder, Model, ModelSource, load
+from xlt.config.benchmark import Decoder, Model, ModelSource, load
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import prepare
 from xlt.modeling.decoder import check_4bit, load_decoder, load_decoder_tokenizer
 from xlt.modeling.model_sources import weight_files
+from xlt.modeling.pretrained import prepare
 
 ROOT = Path(__file__).parents[2]
 

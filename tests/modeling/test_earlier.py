@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from xlt.config.regimes import Bottleneck, LoRA, Tuning
 from xlt.errors import InputError
-from xlt.modeling.earlier import Earlier, fusion_penalty
+from xlt.modeling.collate import Rows, pad_rows
+from xlt.modeling.intermediate_adapters import Earlier, fusion_penalty
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.rows import Rows, pad_rows
-from xlt.regimes import Bottleneck, LoRA, Tuning
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
 State = dict[str, Tensor]

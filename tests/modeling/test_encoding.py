@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import load_encoder, load_tokenizer
-from xlt.modeling.encoding import embed
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
+from xlt.modeling.sentence_embeddings import embed
 
 TEXTS = [" ".join(f"w{(3 * i + j) % 30}" for j in range(1 + i % 9)) for i in range(25)]
 

@@ -17,19 +17,19 @@ import torch
 from safetensors.torch import load_file
 from tests.modeling.test_checkpoints import COMMIT, ROOT, Hub
 
-from xlt.modeling.checkpoints import load_encoder
+from xlt.config.run_config import LanguageAdapterSettings
 from xlt.modeling.language_adapters import add_language_adapter, save_language_adapter
-from xlt.runs import LanguageAdapterSettings
+from xlt.modeling.pretrained import load_encoder
 
 PROGRAM = """
 import logging, sys
 from pathlib import Path
 from safetensors.torch import save_file
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import load_encoder
+from xlt.modeling.pretrained import load_encoder
 from xlt.modeling.hub_adapters import fetch_language_adapter
 from xlt.modeling.language_adapters import adapter_state
-from xlt.runs import HubAdapter
+from xlt.config.run_config import HubAdapter
 logging.getLogger("adapters").setLevel(logging.CRITICAL)
 encoder, out, revision, *names = sys.argv[1:]
 for name in names:

@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlt.artifacts import sha256_file, to_json, write_atomic
+from xlt.config.regimes import MadX
+from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import load_encoder
+from xlt.files import sha256_file, to_json, write_atomic
+from xlt.modeling.collate import Rows
 from xlt.modeling.language_adapters import (
     ADAPTER_WEIGHTS,
     adapter_state,
@@ -20,11 +22,9 @@ from xlt.modeling.language_adapters import (
     load_language_adapter,
     save_language_adapter,
 )
-from xlt.modeling.masked_lm import load_masked_lm_head
+from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.rows import Rows
-from xlt.regimes import MadX
-from xlt.runs import ADAPTER, LanguageAdapterSettings
+from xlt.modeling.pretrained import load_encoder
 
 SETTINGS = LanguageAdapterSettings(
     name="test",

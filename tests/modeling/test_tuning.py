@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from xlt.config.regimes import Bottleneck, Frozen, Full, Head, LoRA, Tuning
 from xlt.errors import InputError
+from xlt.modeling.collate import pad_rows
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.rows import pad_rows
 from xlt.modeling.tuning import merged
-from xlt.regimes import Bottleneck, Frozen, Full, Head, LoRA, Tuning
 
 FULL = Full(kind="full")
 FROZEN = Frozen(kind="frozen")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from xlt.config import Decoder
+from xlt.config.benchmark import Decoder
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import load_encoder
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
-from xlt.modeling.word_vectors import (
+from xlt.modeling.pretrained import load_encoder
+from xlt.modeling.word_embeddings import (
     embed_words,
     layer_count,
     layer_vectors,

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from xlt.config.regimes import Bottleneck, Full
 from xlt.data.features import Feature
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.words import batch_words
-from xlt.regimes import Bottleneck, Full
+from xlt.modeling.sparse_embeddings import batch_words
 from xlt.training.objectives import loss_parts
 
 FEATURES = [

@@ -6,18 +6,14 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tarfile
 import time
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
+from archive import NEEDED, archive
 
 from xlt.errors import InputError
-
-sys.path.append(str(ROOT / "reproduce"))
-from archive import NEEDED, archive
 
 
 def git(root: Path, *arguments: str) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import ROOT
 
-from xlt.artifacts import read_json
 from xlt.bench import whole
 from xlt.bench.measure import Promise, Report
 from xlt.errors import exit_status
+from xlt.files import read_json
 
 SMALL = ("--quick", "--only", "retrieval", "--candidates", "3000", "--queries", "40")
 
@@ -21,7 +20,6 @@ SMALL = ("--quick", "--only", "retrieval", "--candidates", "3000", "--queries", 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The script as a module."""
-    monkeypatch.setattr(sys, "path", [*sys.path, str(ROOT / "reproduce")])
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("TQDM_DISABLE", "1")
@@ -77,7 +75,7 @@ def test_a_part_that_breaks_is_an_error_after_the_others(
         (("--queries", "0"), "--queries: expected at least 1, got 0"),
         (("--threads", "0"), "--threads: expected a whole number from 1 to 9999, got '0'"),
         (("--data", "x"), "expected both --data and --encoder, or neither"),
-        (("--data", "x", "--encoder", "y"), "y: expected a prepared encoder; run reproduce/download.py"),
+        (("--data", "x", "--encoder", "y"), "y: expected a prepared encoder; run reproduce/prepare_model.py"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(

@@ -18,7 +18,7 @@ from tests.commands import DRY, PAGES, RUN, SKIP, Way, commands, environment, go
 from tests.conftest import ROOT, stamp_as_prepared
 from tests.reproduce.test_end_to_end import run_here
 
-from xlt.artifacts import read_json
+from xlt.files import read_json
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands(page)))
 ROWS = ["full"]

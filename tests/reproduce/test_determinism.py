@@ -13,7 +13,7 @@ import torch
 from tests.conftest import ROOT
 from tests.reproduce.test_end_to_end import run_here
 
-from xlt.artifacts import read_json
+from xlt.files import read_json
 
 RUN = "adapter/udpos/seed-1"
 

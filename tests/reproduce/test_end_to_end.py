@@ -14,18 +14,16 @@ from typing import Any
 import pytest
 from tests.conftest import ROOT, make_plan
 
-from xlt.artifacts import read_json
+from xlt.config.run_config import read_run
 from xlt.errors import exit_status
 from xlt.evaluation.context import Context
-from xlt.runs import read_run
-from xlt.training import steps
-from xlt.training.run import is_trained
+from xlt.files import read_json
+from xlt.pipeline import steps
+from xlt.pipeline.train_run import is_trained
 
 
 def run_here(root: Path, name: str, data: Path, encoder: Path, script: str = "run") -> int:
     """The command line of reproduce/run.py, or another script, in this process; its exit status."""
-    if str(ROOT / "reproduce") not in sys.path:
-        sys.path.append(str(ROOT / "reproduce"))
     main = importlib.import_module(script).main
     before = sys.argv
     sys.argv = [script, str(root / "runs" / name), "--data", str(data), "--encoder", str(encoder), "--threads", "1"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,18 @@ from typing import Any
 import pytest
 from tests.conftest import ROOT, make_plan, write_mini_configs
 
-from xlt.config import Model, Recipe, load, load_yaml, parse
+from xlt.config.benchmark import Model, Recipe, load, load_yaml, parse
+from xlt.config.lexical_injection import read_job
+from xlt.config.run_config import Augmentation, LanguageAdapterConfig, RunConfig, read_run
+from xlt.data.dataset import load_split, sample
 from xlt.data.features import choice_features, pair_features, span_features, tagging_features
-from xlt.data.loading import load_split, sample
 from xlt.data.records import Choice, Passage, Question
 from xlt.errors import InputError
-from xlt.lexical import read_job
-from xlt.runs import Augmentation, LanguageAdapterConfig, RunConfig, read_run
-
-sys.path.append(str(ROOT / "reproduce"))
-from estimate import shape_said
-from extents import Extent, Extents, rows_of, windows
-from published import Planning, PublishedExtents, paper_runs
-from speed import CORE, CORE_FACTOR, ENOUGH, Speed, cpu_speed, fit, gpu_speed, leave_one_out, load_gpu
-from workload import Shape, Work, language_adapter_work, lexical_work, make_shape, run_work, shape_of
+from xlt.planning.cost import shape_said
+from xlt.planning.flops import Shape, Work, language_adapter_work, lexical_work, make_shape, run_work, shape_of
+from xlt.planning.paper_plan import Planning, PublishedExtents, paper_runs
+from xlt.planning.throughput import CORE, CORE_FACTOR, ENOUGH, Speed, cpu_speed, fit, gpu_speed, leave_one_out, load_gpu
+from xlt.planning.token_counts import Extent, Extents, rows_of, windows
 
 MINI = make_shape(width=16, layers=2, inner=32, vocabulary=200)
 

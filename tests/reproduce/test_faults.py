@@ -11,7 +11,7 @@ from tests import faults
 from tests.conftest import make_plan, write_mini_configs
 from tests.reproduce.test_seeded_faults import script
 
-from xlt.runs import read_run
+from xlt.config.run_config import read_run
 
 REGIMES = ["full", "adapter", "lora", "full-itt"]
 TASKS = ["xnli", "xcopa", "xquad", "mlqa", "lareqa"]

@@ -115,4 +115,4 @@ def test_the_encoder_is_asked_for_at_every_call(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     done = make("-n", "encoder", "MODEL=mbert", f"OUT={tmp_path}")
-    assert f"reproduce/download.py --model mbert --cache {tmp_path}/cache" in done.stdout
+    assert f"reproduce/prepare_model.py --model mbert --cache {tmp_path}/cache" in done.stdout

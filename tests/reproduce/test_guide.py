@@ -9,21 +9,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import docs
 import pytest
 import yaml
 from tests.commands import PAGES, commands
 from tests.conftest import ROOT
 
-from xlt.config import Task, load, load_all
+from xlt.config.benchmark import Task, load, load_all
+from xlt.config.run_config import FileSet
 from xlt.errors import InputError
+from xlt.planning import paper_plan as published
+from xlt.planning import reproduce_page as guide
+from xlt.planning import throughput as speed
 from xlt.results.claims import Claim
-from xlt.runs import FileSet
-
-sys.path.append(str(ROOT / "reproduce"))
-import docs
-import guide
-import published
-import speed
 
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#]+)\)")

@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hub_world import fetch, serve, visible, write_configs
+from loopback import Loopback, Repository
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "tests"))
-from hub_world import fetch, serve, visible, write_configs  # noqa: E402
-from loopback import Loopback, Repository  # noqa: E402
 
 
 def test_through_the_hub_and_then_without_it(
@@ -66,7 +65,7 @@ def test_kill_at_ten_random_moments_leaves_no_wrong_file(tmp_path: Path, monkeyp
         manifest["files"] = [{"split": "test", "languages": ["en"], **entry} for entry in entries]
         (tmp_path / "manifests").mkdir()
         (tmp_path / "manifests" / "toy.yaml").write_text(json.dumps(manifest))
-        command = [sys.executable, str(ROOT / "reproduce" / "datafiles.py"), "fetch", "--all"]
+        command = [sys.executable, str(ROOT / "reproduce" / "data.py"), "fetch", "--all"]
         command += ["--data", str(tmp_path / "data"), "--manifests", str(tmp_path / "manifests")]
         command += ["--lock", str(tmp_path / "data.lock.yaml"), "--jobs", "2"]
         environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf")}

@@ -14,10 +14,10 @@ import yaml
 from tests.conftest import make_plan
 from tests.reproduce.test_end_to_end import make, run_here
 
-from xlt.artifacts import read_json
+from xlt.config.lexical_injection import read_job
+from xlt.config.run_config import read_run
 from xlt.errors import InputError, exit_status
-from xlt.lexical import read_job
-from xlt.runs import read_run
+from xlt.files import read_json
 
 LISTS = {
     "qaa": "the\tak\ncat\tbor\ndog\tlim\nbird\tsa\nfish\tdun\ntree\tpel\nriver\tog\nhouse\tmit\nred\tfa\nblue\tri\n",

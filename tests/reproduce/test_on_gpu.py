@@ -32,7 +32,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start(*options: str, seconds: float = 0.0) -> subprocess.Popen[str]:
     """A run that says which GPU it got and holds it for a while."""
-    command = [sys.executable, str(ROOT / "reproduce" / "on_gpu.py"), *options, "--"]
+    command = [sys.executable, str(ROOT / "reproduce" / "gpu_lock.py"), *options, "--"]
     command += [sys.executable, "-c", HOLD.format(seconds=seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -83,7 +83,7 @@ def test_a_run_that_wants_two_gpus_gets_both_or_holds_none(machine: Path) -> Non
 
 
 def test_more_gpus_than_there_are_is_one_line(machine: Path) -> None:
-    tool = [sys.executable, str(ROOT / "reproduce" / "on_gpu.py"), "--gpus", "3", "--", "true"]
+    tool = [sys.executable, str(ROOT / "reproduce" / "gpu_lock.py"), "--gpus", "3", "--", "true"]
     done = subprocess.run(tool, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: expected 3 GPUs for one run, got 2; use fewer processes\n")
 
@@ -99,7 +99,7 @@ def test_only_the_gpus_of_cuda_visible_devices_are_taken(machine: Path, monkeypa
 
 
 def test_the_exit_status_is_the_commands_own(machine: Path) -> None:
-    command = [sys.executable, str(ROOT / "reproduce" / "on_gpu.py"), "--", "sh", "-c", "exit 7"]
+    command = [sys.executable, str(ROOT / "reproduce" / "gpu_lock.py"), "--", "sh", "-c", "exit 7"]
     assert subprocess.run(command, check=False).returncode == 7
 
 
@@ -120,13 +120,13 @@ def test_what_cannot_be_done_is_one_line(
     machine: Path, monkeypatch: pytest.MonkeyPatch, visible: str, command: list[str], message: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    tool = [sys.executable, str(ROOT / "reproduce" / "on_gpu.py"), "--", *command]
+    tool = [sys.executable, str(ROOT / "reproduce" / "gpu_lock.py"), "--", *command]
     done = subprocess.run(tool, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, message)
 
 
 def test_make_uses_every_gpu_and_one_run_for_each(machine: Path) -> None:
-    """The Makefile starts as many runs as there are GPUs, each through reproduce/on_gpu.py; LAUNCH comes first."""
+    """The Makefile starts as many runs as there are GPUs, each through reproduce/gpu_lock.py; LAUNCH comes first."""
     tool = machine / "bin" / "nvidia-smi"
     tool.write_text('#!/bin/sh\necho "GPU 0: pretend"; echo "GPU 1: pretend"\n', encoding="utf-8")
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "XLT_"))}
@@ -135,7 +135,7 @@ def test_make_uses_every_gpu_and_one_run_for_each(machine: Path) -> None:
         command = ["make", "--eval", "shown: ; @echo $(CARRY_OUT)", "shown", "XLT_PYTHON=python", *more]
         return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
 
-    assert "-j2 " in carried_out() and "LAUNCH=python reproduce/on_gpu.py --each 1 --" in carried_out()
+    assert "-j2 " in carried_out() and "LAUNCH=python reproduce/gpu_lock.py --each 1 --" in carried_out()
     assert "-j4 " in carried_out("PER_GPU=2") and "--each 2 --" in carried_out("PER_GPU=2")
     assert "LAUNCH=srun --gres=gpu:1\n" in carried_out("LAUNCH=srun --gres=gpu:1")
     submitted = carried_out("LAUNCH=slurm", "SBATCH=--gres=gpu:1 --time=60")

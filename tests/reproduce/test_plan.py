@@ -13,9 +13,9 @@ import pytest
 import yaml
 from tests.conftest import make_plan
 
-from xlt.artifacts import read_json
+from xlt.config.run_config import RunConfig, Upstream, read_run
 from xlt.errors import InputError
-from xlt.runs import RunConfig, Upstream, read_run
+from xlt.files import read_json
 
 Plan = Callable[..., Path]
 

@@ -17,7 +17,7 @@ def test_a_table_of_the_project_is_written_before_any_run(
 ) -> None:
     where = ["--configs", ROOT / "configs", "--output", tmp_path, "--data", mini_data]
     where += ["--languages", mini_data / "languages.yaml"]
-    done = call("tabulate", "--table", table, "--root", planned, *where)
+    done = call("table", "--table", table, "--root", planned, *where)
     assert (done.returncode, done.stderr) == (0, "")
     text = (tmp_path / f"{table}.md").read_text(encoding="utf-8")
     assert text.startswith("# Table")

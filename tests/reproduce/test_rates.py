@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.conftest import ROOT
 
-from xlt.config import Model, Profile, Recipe, load
-from xlt.regimes import Regime
-
-sys.path.append(str(ROOT / "reproduce"))
-from rates import batch_size, epochs, learning_rate
+from xlt.config.benchmark import Model, Profile, Recipe, load
+from xlt.config.regimes import Regime
+from xlt.planning.learning_rates import batch_size, epochs, learning_rate
 
 CONFIGS = ROOT / "configs"
 

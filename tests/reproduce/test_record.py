@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plan
 import pytest
+import record
 import yaml
 from tests.conftest import ROOT
 from tests.results.conftest import Folders, keep_examples
 
-from xlt.config import load
+from xlt.config.benchmark import load
 from xlt.errors import InputError
-
-sys.path.append(str(ROOT / "reproduce"))
-import guide
-import plan
-import record
+from xlt.planning import reproduce_page as guide
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import yaml
 from safetensors.torch import load_file
 from tests.conftest import make_plan
 
-from xlt.artifacts import read_json
-from xlt.data.loading import load_split, sample
+from xlt.config.run_config import read_run
+from xlt.data.dataset import load_split, sample
 from xlt.evaluation.context import Context
-from xlt.runs import read_run
-from xlt.training.run import WEIGHTS, training_key, training_records
-from xlt.training.steps import make_context, predict_step, score_step, train_step
+from xlt.files import read_json
+from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
+from xlt.pipeline.train_run import WEIGHTS, training_key, training_records
 
 FILE = "robust/counterfitted_neighbors.json"
 METHODS = [f"{tuning}-{method}" for tuning in ("full", "adapter") for method in ("adv", "rs-rp", "rs-da", "longer")]

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.conftest import ROOT, make_plan, mini_world, write_mini_configs
+from tests.conftest import make_plan, mini_world, write_mini_configs
 
 from xlt import babel
-from xlt.artifacts import read_json, to_json
 from xlt.errors import exit_status
-from xlt.evaluation import evaluate
+from xlt.files import read_json, to_json
+from xlt.pipeline import predict_run
 
 REGIMES = ("full", "adapter", "full-gradual")
 LABELS = ("entailment", "neutral", "contradiction")
@@ -32,7 +32,6 @@ RECORDED = (2, 3, 4)
 def script(name: str, *arguments: str | Path) -> int:
     """The command line of a script of reproduce/, in this process; its exit status."""
     path, given = list(sys.path), sys.argv
-    sys.path.append(str(ROOT / "reproduce"))  # at the end: its tabulate.py must not hide the package tabulate
     sys.argv = [name, *map(str, arguments)]
     try:
         return exit_status(importlib.import_module(name).main)
@@ -143,7 +142,7 @@ def test_a_flipped_label_map_differs(bench: Bench, capsys: pytest.CaptureFixture
 
 
 def test_a_scorer_that_drops_a_language_is_not_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = evaluate._score_task
+    honest = predict_run._score_task
 
     def dropping(folder: Path, evaluation: Any, done: Any) -> dict[str, Any]:
         scores = honest(folder, evaluation, done)
@@ -151,7 +150,7 @@ def test_a_scorer_that_drops_a_language_is_not_run(bench: Bench, monkeypatch: py
             del values["qag"]
         return {**scores, "no_data": ["qag"] if quietly else []}
 
-    monkeypatch.setattr(evaluate, "_score_task", dropping)
+    monkeypatch.setattr(predict_run, "_score_task", dropping)
     quietly = True
     bench.again("full")
     code, found = bench.verify()

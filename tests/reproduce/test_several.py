@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import run as script
 from tests.conftest import ROOT
 from tests.training.two_processes import write_still_encoder
 
-from xlt.artifacts import read_json
-
-sys.path.append(str(ROOT / "reproduce"))
-import run as script
+from xlt.files import read_json
 
 LIMIT = 200.0
 """Seconds after which processes that wait for each other count as hanging."""
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-SEVERAL = [sys.executable, str(ROOT / "reproduce" / "several.py"), "--processes", "2", "--", sys.executable]
+SEVERAL = [sys.executable, str(ROOT / "reproduce" / "torchrun.py"), "--processes", "2", "--", sys.executable]
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +152,10 @@ def test_make_starts_so_many_processes_for_each_run() -> None:
 
     assert "SEVERAL" not in carried_out() and "-j4 " in carried_out() and "--threads 2 " in carried_out()
     two = carried_out("PROCESSES=2")
-    assert "SEVERAL=python reproduce/several.py --processes 2 -- python" in two
+    assert "SEVERAL=python reproduce/torchrun.py --processes 2 -- python" in two
     assert "-j2 " in two and "--threads 2 " in two
     on_gpus = carried_out("PROCESSES=2", "GPUS=4")
-    assert "-j2 " in on_gpus and "reproduce/on_gpu.py --each 1 --gpus 2 --" in on_gpus
+    assert "-j2 " in on_gpus and "reproduce/gpu_lock.py --each 1 --gpus 2 --" in on_gpus
     assert "--threads 6 " in carried_out("PROCESSES=2", "LAUNCH=slurm", "THREADS=3")
 
 

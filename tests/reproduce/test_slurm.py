@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
 from tests.scripts import call
 
 FAKE = """#!{python}
@@ -229,9 +228,9 @@ def test_status_of_something_that_is_not_planned_is_one_line(place: Path) -> Non
 
 
 def test_a_group_larger_than_an_array_may_be_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "reproduce"))
     import slurm
-    from due import Work
+
+    from xlt.planning.pending import Work
 
     monkeypatch.setattr(slurm, "LARGEST_ARRAY", 2)
     work = [Work(f"late-{number}", "", ("early",)) for number in range(3)] + [Work("early", "", ())]

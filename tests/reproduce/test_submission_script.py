@@ -10,14 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
 
-from xlt.artifacts import read_json, to_json
 from xlt.errors import exit_status
-from xlt.evaluation.evaluate import predict, score
-from xlt.modeling.checkpoints import load_tokenizer
-from xlt.training.run import make_model
-from xlt.training.steps import make_context
+from xlt.files import read_json, to_json
+from xlt.modeling.pretrained import load_tokenizer
+from xlt.pipeline.predict_run import predict, score
+from xlt.pipeline.steps import make_context
+from xlt.pipeline.train_run import make_model
 
 Run = Callable[..., int]
 RECIPES = {"mnli": ["xnli"], "udpos": ["udpos"], "lareqa": ["lareqa", "tatoeba"]}
@@ -41,8 +40,6 @@ def finished(planned: Path, mini_data: Path, mini_encoder: Path, tmp_path_factor
 @pytest.fixture
 def run(finished: Path, mini_data: Path) -> Run:
     """The command line of reproduce/submission.py in this process; its exit status."""
-    if str(ROOT / "reproduce") not in sys.path:
-        sys.path.append(str(ROOT / "reproduce"))
 
     def function(*given: str, script: str = "submission", where: tuple[str, ...] | None = None) -> int:
         before = sys.argv, list(sys.path)

@@ -15,12 +15,12 @@ import numpy as np
 import yaml
 from tests.results.conftest import Folders
 
-from xlt.config import Task, load
+from xlt.config.benchmark import Task, load
 from xlt.results.expectations import Collected, as_yaml
 from xlt.results.page_tests import page_tests
 from xlt.results.recording import Key, Recording, load_recording
 from xlt.results.reported import load_reported
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.verdicts import counts, exit_code, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]

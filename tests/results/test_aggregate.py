@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from xlt.config import Task, load
+from xlt.config.benchmark import Task, load
 from xlt.errors import InputError
 from xlt.results.aggregate import SCORE, average_over_tasks, common_tasks, headline_metrics, summarize, task_result
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 XNLI = load(Task, CONFIGS / "tasks" / "xnli.yaml")

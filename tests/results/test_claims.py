@@ -14,13 +14,13 @@ import yaml
 from tests.results.conftest import keep_examples
 from tests.scripts import call
 
-from xlt.config import Task, load, load_all, parse
+from xlt.config.benchmark import Task, load, load_all, parse
+from xlt.config.regimes import Regime
 from xlt.errors import InputError
-from xlt.regimes import Regime
 from xlt.results.claims import Cells, Claim, assess, assess_words, document
 from xlt.results.render import to_markdown
 from xlt.results.reported import load_reported
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.word_pairs import Injection, WordPairs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tests.results.conftest import keep_examples
 
-from xlt.config import Table, Task, load
+from xlt.config.benchmark import Table, Task, load
 from xlt.errors import InputError
 from xlt.results import benchmark_table
 from xlt.results.differences import average_error, difference, examples_of
 from xlt.results.render import to_markdown
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TASKS = {name: load(Task, CONFIGS / "tasks" / f"{name}.yaml") for name in ("xnli", "panx", "xquad")}

@@ -12,15 +12,15 @@ import pytest
 import yaml
 from tests.scripts import call
 
-from xlt.artifacts import to_json
-from xlt.config import Task, load
+from xlt.config.benchmark import Task, load
 from xlt.errors import InputError
-from xlt.results.compare import ANOTHER_WORLD
+from xlt.files import to_json
+from xlt.results.comparability import ANOTHER_WORLD
 from xlt.results.expectations import STAMP, as_yaml, collect, world_digest
 from xlt.results.page_tests import page_tests
 from xlt.results.recording import load_recording
 from xlt.results.reported import load_reported
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.spreads import TAILS
 from xlt.results.verdicts import Verdict, counts, exit_code, verdicts
 from xlt.results.verification import problems, warnings

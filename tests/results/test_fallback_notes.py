@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xlt.config import Table, Task, load
+from xlt.config.benchmark import Table, Task, load
 from xlt.results import benchmark_table, regime_table
-from xlt.results.figures import fallbacks, header
+from xlt.results.formatting import fallbacks, header
 from xlt.results.regime_table import Explanations
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

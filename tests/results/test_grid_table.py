@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from xlt.config import Grid, Table, Task, load
+from xlt.config.benchmark import Grid, Table, Task, load
 from xlt.errors import InputError
 from xlt.results.export import AVERAGE
 from xlt.results.grid_table import base_of
 from xlt.results.render import to_latex, to_markdown
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.tables import KINDS, Inputs, Written
 
 CONFIGS = Path(__file__).parents[2] / "configs"

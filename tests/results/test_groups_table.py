@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from xlt.config import Table, Task, load
+from xlt.config.benchmark import Table, Task, load
 from xlt.results.groups_table import bands
 from xlt.results.render import standalone, to_latex, to_markdown
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.tables import KINDS, Inputs, Written
 from xlt.results.typology import Measure
 

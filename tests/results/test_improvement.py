@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from tests.results.conftest import keep_examples
 
-from xlt.config import Table, Task, load
+from xlt.config.benchmark import Table, Task, load
 from xlt.results import benchmark_table
 from xlt.results.aggregate import task_result
 from xlt.results.differences import by_language
 from xlt.results.export import benchmark_json
-from xlt.results.improvement import improvement
+from xlt.results.probability_of_improvement import improvement
 from xlt.results.render import to_markdown
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.statistics import holm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

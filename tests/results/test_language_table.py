@@ -16,10 +16,10 @@ import pytest
 import yaml
 from tests.results.conftest import keep_examples
 
-from xlt.config import Table, Task, load
+from xlt.config.benchmark import Table, Task, load
 from xlt.errors import InputError
 from xlt.results.render import standalone, to_latex, to_markdown
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.tables import KINDS, Inputs, Written
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
-from xlt.config import Model, Table, Task, load
+from xlt.config.benchmark import Model, Table, Task, load
+from xlt.config.lexical_injection import LexicalConfig, LexicalRun
+from xlt.config.run_config import FileSet, write_run
 from xlt.errors import InputError
-from xlt.lexical import LexicalConfig, LexicalRun
 from xlt.results import lexical_table
 from xlt.results.render import Document, Section, to_latex, to_markdown
 from xlt.results.reported import load_reported
-from xlt.results.runs import Regime, load_plan, load_regime
+from xlt.results.run_folders import Regime, load_plan, load_regime
 from xlt.results.word_pairs import load_word_pairs
-from xlt.runs import FileSet, write_run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -16,11 +16,11 @@ import pytest
 import yaml
 from tests.scripts import call
 
-from xlt.config import Table, Task, load
+from xlt.config.benchmark import Table, Task, load
 from xlt.languages import XTREME_R
 from xlt.results import plots
 from xlt.results.render import standalone, to_latex, to_markdown
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.tables import KINDS, Inputs, Written
 from xlt.results.typology import Measure, by_family, distance, family_breaks, load_facts, pretraining
 
@@ -163,7 +163,7 @@ def test_the_script_writes_the_same_bytes_and_removes_older_figures(
     older = folder.root / "tables" / "table4" / "xnli-pairs.older.svg"
     older.parent.mkdir(parents=True)
     older.write_text("of another config", encoding="utf-8")
-    done = call("tabulate", "--root", folder.root, "--table", "table4", "--configs", configs)
+    done = call("table", "--root", folder.root, "--table", "table4", "--configs", configs)
     assert done.returncode == 0, done.stderr
     assert {path.name: path.read_bytes() for path in older.parent.iterdir()} == made.files
 

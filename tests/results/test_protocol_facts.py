@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from xlt.config import Recipe, Task, load_all
+from xlt.config.benchmark import Recipe, Task, load_all
 from xlt.errors import InputError
 from xlt.results.aggregate import task_result
-from xlt.results.compare import Comparer, Comparison
+from xlt.results.comparability import Comparer, Comparison
 from xlt.results.protocol_facts import ANSWERS, EMBEDDED, Facts, Protocol, facts_of_run, lacking, merged, reason_against
 from xlt.results.reported import Reported, load_reported
-from xlt.results.runs import RunConfig, load_plan, load_regime, merged_profile
+from xlt.results.run_folders import RunConfig, load_plan, load_regime, merged_profile
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 XCOPA = ["et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh"]

@@ -11,7 +11,7 @@ from tests.faults import FAULTS, PAGES
 from tests.honest_pages import FIGURES
 from tests.results.pages import Outcome
 
-from xlt.artifacts import sha256_file
+from xlt.files import sha256_file
 
 recorded = pytest.mark.skipif(
     not (page.RECORDING.exists() and PAGES.exists() and FIGURES.exists()), reason="no runs are recorded yet"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
+import docs
 import pytest
 from tests.conftest import ROOT
 from tests.results import pages
@@ -16,9 +16,6 @@ from xlt.results import recorded_tables as tables
 from xlt.results.recorded_figures import language_groups
 from xlt.results.recording import Recording
 from xlt.results.statistics import Interval
-
-sys.path.append(str(ROOT / "reproduce"))
-import docs
 
 # By language; XNLI's average is 60, 61, 62 with full fine-tuning and 63, 65, 67 with adapters
 XNLI = {"en": [80, 82, 84], "qaa": [60, 60, 60], "qaf": [40, 41, 42]}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from xlt.config import load_all
-from xlt.regimes import CONTRADICTIONS, Regime
+from xlt.config.benchmark import load_all
+from xlt.config.regimes import CONTRADICTIONS, Regime
 from xlt.results.regime_page import page
 
 ROOT = Path(__file__).resolve().parents[2]

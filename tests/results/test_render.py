@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlt.results import figures
+from xlt.results import formatting
 from xlt.results.aggregate import Stat
 from xlt.results.render import (
     Document,
@@ -106,19 +106,19 @@ def test_latex_compiles(tmp_path: Path) -> None:
 
 
 def test_figures() -> None:
-    assert figures.score(Stat(54.25, None, (1,))) == "54.2"
-    assert figures.score(Stat(54.26, 0.34, (1, 2))) == "54.3 ± 0.3"
-    assert [figures.difference(value) for value in (1.24, -1.26, -0.04, 0.04)] == ["+1.2", "−1.3", "0.0", "0.0"]
-    assert [figures.duration(seconds) for seconds in (41.4, 90, 5400, None)] == ["41 s", "1.5 min", "1.5 h", "none"]
-    assert [figures.parameters(n) for n in (0, 999, 894_528, 117_500_000)] == ["0", "999", "894.5 k", "117.5 M"]
-    assert figures.memory(2**31) == "2.0 GiB"
-    assert figures.count(2490) == "2,490"
-    assert figures.language("sw") == "Swahili (sw)"
-    assert figures.language("en-de") == "en-de"
+    assert formatting.score(Stat(54.25, None, (1,))) == "54.2"
+    assert formatting.score(Stat(54.26, 0.34, (1, 2))) == "54.3 ± 0.3"
+    assert [formatting.difference(value) for value in (1.24, -1.26, -0.04, 0.04)] == ["+1.2", "−1.3", "0.0", "0.0"]
+    assert [formatting.duration(seconds) for seconds in (41.4, 90, 5400, None)] == ["41 s", "1.5 min", "1.5 h", "none"]
+    assert [formatting.parameters(n) for n in (0, 999, 894_528, 117_500_000)] == ["0", "999", "894.5 k", "117.5 M"]
+    assert formatting.memory(2**31) == "2.0 GiB"
+    assert formatting.count(2490) == "2,490"
+    assert formatting.language("sw") == "Swahili (sw)"
+    assert formatting.language("en-de") == "en-de"
 
 
 def test_footnotes_share_letters() -> None:
-    notes = figures.Footnotes()
+    notes = formatting.Footnotes()
     assert [notes.mark(text) for text in ("x", "y", "x")] == ["a", "b", "a"]
     assert notes.lines() == ["a: x", "b: y"]
     assert [notes.mark(str(number)) for number in range(25)][-2:] == ["z", "aa"]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from xlt import languages
-from xlt.config import Model, Task, load_all
+from xlt.config.benchmark import Model, Task, load_all
 from xlt.errors import InputError
 from xlt.results.reported import Reported, load_reported, matches
 

@@ -11,7 +11,7 @@ import pytest
 
 from xlt.errors import InputError
 from xlt.results.cost import cost
-from xlt.results.runs import load_plan, load_regime, seed_of
+from xlt.results.run_folders import load_plan, load_regime, seed_of
 
 SCORES = {"xnli": {"accuracy": {"en": 80.0, "de": 60.0}}}
 

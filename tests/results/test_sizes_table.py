@@ -10,12 +10,12 @@ import yaml
 from tests.conftest import CONFIGS
 
 from xlt import languages
-from xlt.config import Recipe, Table, Task, load, load_all
+from xlt.config.benchmark import Recipe, Table, Task, load, load_all
 from xlt.data.sizes import count_all
 from xlt.errors import InputError
 from xlt.results import sizes_table
 from xlt.results.render import to_latex, to_markdown
-from xlt.results.runs import Plan
+from xlt.results.run_folders import Plan
 from xlt.results.sizes_table import Cell, Published, build, document, to_csv
 
 TASKS = load_all(Task, CONFIGS / "tasks")

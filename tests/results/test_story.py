@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from xlt.results.claims import Claim, Finding
-from xlt.results.report import story
+from xlt.results.report import summary
 from xlt.results.statistics import Interval
 
 
@@ -45,6 +45,6 @@ def test_the_answer_never_concludes_from_too_few_seeds(
     )
     reason = "2 seeds, 3 decide" if seeds < 3 else ""
     found = Finding(claim, status, Interval(*effect, p=0.01), tuple(range(1, seeds + 1)), seeds, reason)
-    text = story.clause(found, {"adapter": "Adapter", "full": "Full"})
+    text = summary.clause(found, {"adapter": "Adapter", "full": "Full"})
     assert text.startswith(sentence)
     assert ("scores" in text) == (status in ("supported", "contradicted"))

@@ -70,7 +70,7 @@ def fill(folder: Any) -> None:
 
 
 def tabulate(folder: Any, configs: Path, *what: str) -> subprocess.CompletedProcess[str]:
-    return call("tabulate", "--root", folder.root, "--configs", configs, *what)
+    return call("table", "--root", folder.root, "--configs", configs, *what)
 
 
 def written(folder: Any, configs: Path, what: str, name: str) -> dict[str, str]:

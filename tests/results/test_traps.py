@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from xlt.config import Task, load
+from xlt.config.benchmark import Task, load
 from xlt.results.aggregate import task_result
-from xlt.results.compare import Comparer, Comparison
+from xlt.results.comparability import Comparer, Comparison
 from xlt.results.reported import Reported, load_reported
-from xlt.results.runs import load_plan, load_regime, merged_profile
+from xlt.results.run_folders import load_plan, load_regime, merged_profile
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 XNLI = ["ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"]

@@ -11,9 +11,9 @@ import yaml
 from tests.results.conftest import keep_examples
 from tests.scripts import call
 
-from xlt.config import Task, load
+from xlt.config.benchmark import Task, load
 from xlt.results.reported import load_reported
-from xlt.results.runs import load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.verdicts import Verdict, counts, exit_code, verdicts
 from xlt.results.verification import failures
 

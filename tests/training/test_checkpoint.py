@@ -16,16 +16,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from xlt.artifacts import read_json, to_json, write_atomic
+from xlt.config.regimes import Full
 from xlt.data.features import Feature, pair_features
 from xlt.data.records import Pair
 from xlt.errors import InputError, Interrupted, NotFinite, exit_status
+from xlt.files import read_json, to_json, write_atomic
 from xlt.modeling.model import TransferModel, build_model
-from xlt.regimes import Full
-from xlt.training import checkpoint
-from xlt.training.checkpoint import FILES, STATE, Keeper
+from xlt.training import checkpointer
 from xlt.training.checkpoint_state import State
-from xlt.training.loop import Settings, fit
+from xlt.training.checkpointer import FILES, STATE, Keeper
+from xlt.training.trainer import Settings, fit
 
 SETTINGS = Settings(3, 4, 0.01, 0, 0.0, 1.0, 1)
 
@@ -86,14 +86,14 @@ def test_a_state_of_anything_else_is_never_used(keeper: Keeper, tmp_path: Path, 
 
 def test_the_key_depends_on_code_versions_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {
-        checkpoint.checkpoint_key("a", "cpu"),
-        checkpoint.checkpoint_key("b", "cpu"),
-        checkpoint.checkpoint_key("a", "cuda"),
+        checkpointer.checkpoint_key("a", "cpu"),
+        checkpointer.checkpoint_key("b", "cpu"),
+        checkpointer.checkpoint_key("a", "cuda"),
     }
-    monkeypatch.setattr(checkpoint, "code_hash", lambda: "other code")
-    keys.add(checkpoint.checkpoint_key("a", "cpu"))
-    monkeypatch.setattr(checkpoint, "package_versions", lambda: {"torch": "0"})
-    keys.add(checkpoint.checkpoint_key("a", "cpu"))
+    monkeypatch.setattr(checkpointer, "code_hash", lambda: "other code")
+    keys.add(checkpointer.checkpoint_key("a", "cpu"))
+    monkeypatch.setattr(checkpointer, "package_versions", lambda: {"torch": "0"})
+    keys.add(checkpointer.checkpoint_key("a", "cpu"))
     assert len(keys) == 5
 
 
@@ -148,7 +148,7 @@ def test_a_full_disk_leaves_the_last_good_state_and_training_goes_on(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:  # the disk is full between the two files
-        patched.setattr(checkpoint, "write_atomic", full)
+        patched.setattr(checkpointer, "write_atomic", full)
         save(keeper, 3)
     assert found(tmp_path) == 1
     save(keeper, 4)
@@ -161,7 +161,7 @@ def test_a_process_killed_between_the_two_files_leaves_the_last_good_state(
     save(keeper, 1)
     child = os.fork()
     if child == 0:
-        checkpoint.write_atomic = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+        checkpointer.write_atomic = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
         save(keeper, 2)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

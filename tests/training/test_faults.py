@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import resource
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,26 +15,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import run as script
 import torch
-from tests.conftest import ROOT
 
 from xlt import locks
-from xlt.artifacts import read_json
+from xlt.config.regimes import Adversarial, Bottleneck
 from xlt.data.features import Feature
 from xlt.errors import InputError, exit_status
 from xlt.evaluation.context import Context
+from xlt.files import read_json
 from xlt.modeling.model import TransferModel, build_model
-from xlt.regimes import Adversarial, Bottleneck
-from xlt.training import run as training
-from xlt.training.loop import History, Settings, fit
+from xlt.pipeline import train_run as training
+from xlt.pipeline.steps import predict_step, score_step, train_step
+from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, save_atomic, train
 from xlt.training.objectives import SUMS
+from xlt.training.optimizer_step import is_out_of_memory
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.run import TRAINED, WEIGHTS, is_trained, save_atomic, train
-from xlt.training.step import is_out_of_memory
-from xlt.training.steps import predict_step, score_step, train_step
-
-sys.path.append(str(ROOT / "reproduce"))
-import run as script
+from xlt.training.trainer import History, Settings, fit
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from xlt.artifacts import read_json
 from xlt.data import feature_cache
 from xlt.evaluation.context import Context
-from xlt.evaluation.evaluate import PREDICTED
-from xlt.training.run import TRAINED
-from xlt.training.steps import predict_step, train_step
+from xlt.files import read_json
+from xlt.pipeline.predict_run import PREDICTED
+from xlt.pipeline.steps import predict_step, train_step
+from xlt.pipeline.train_run import TRAINED
 
 
 def outcome(context: Context) -> dict[str, bytes]:

@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tests.conftest import CONFIGS, ROOT
+from tests.conftest import CONFIGS
 
-from xlt.artifacts import read_json
-from xlt.config import Decoder, Model, ModelSource, load
-from xlt.data.lexicon import WordPair, translations
+from xlt.config.benchmark import Decoder, Model, ModelSource, load
+from xlt.config.lexical_injection import LexicalConfig, LexicalRun
+from xlt.config.run_config import FileSet, write_run
+from xlt.data.word_lists import WordPair, translations
 from xlt.errors import InputError, exit_status
-from xlt.lexical import LexicalConfig, LexicalRun
-from xlt.modeling.checkpoints import load_encoder, load_tokenizer
-from xlt.modeling.word_vectors import embed_words
-from xlt.runs import FileSet, write_run
-from xlt.training.lexical import (
+from xlt.files import read_json
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
+from xlt.modeling.word_embeddings import embed_words
+from xlt.training.lexical_injection import (
     Job,
     choose_layer,
     forbidden_negatives,
@@ -191,8 +191,6 @@ def test_the_pilot_chooses_by_the_mean_over_languages(job: Callable[..., Job]) -
 
 def run_script(made: Job) -> int:
     """The command line of reproduce/lexical.py in this process; its exit status."""
-    if str(ROOT / "reproduce") not in sys.path:
-        sys.path.append(str(ROOT / "reproduce"))
     main = importlib.import_module("lexical").main
     before = sys.argv, sys.path[0]
     sys.argv = [

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from xlt.config.regimes import Bottleneck, Full, LoRA, Tuning
 from xlt.data.features import Feature, pair_features
 from xlt.data.records import Pair
 from xlt.errors import InputError
 from xlt.modeling.model import TransferModel, build_model
-from xlt.regimes import Bottleneck, Full, LoRA, Tuning
-from xlt.training.loop import Settings, constant_schedule, fit, linear_schedule, make_optimizer
+from xlt.training.trainer import Settings, constant_schedule, fit, linear_schedule, make_optimizer
 
 FULL = Full(kind="full")
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
@@ -186,7 +186,7 @@ def test_warm_up_is_as_published_and_at_most_a_tenth_of_a_capped_training(
         seen.append((step, total, warmup))
         return linear_schedule(step, total, warmup)
 
-    monkeypatch.setattr("xlt.training.loop.linear_schedule", schedule)
+    monkeypatch.setattr("xlt.training.trainer.linear_schedule", schedule)
     asked = settings(epochs=10, batch_size=6, warmup_steps=500, capped=capped)
     fit(model(mini_encoder), features, asked, None, title="t")
     # 12 examples, batches of 6, 10 epochs: 20 steps

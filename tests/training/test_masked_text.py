@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from xlt.errors import InputError
-from xlt.modeling.masked_lm import IGNORE
-from xlt.training.masked_text import MaskedText, mask_ids
+from xlt.modeling.mlm import IGNORE
+from xlt.training.mlm_data import MaskedText, mask_ids
 
 Writer = Callable[[Path, str], Path]
 

@@ -13,16 +13,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xlt.config.regimes import Bottleneck, Full, Tuning
+from xlt.config.schedules import GradualUnfreezing
 from xlt.data.features import Feature
 from xlt.errors import InputError
-from xlt.modeling.masked_lm import load_masked_lm_head
+from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
-from xlt.regimes import Bottleneck, Full, Tuning
-from xlt.schedules import GradualUnfreezing
-from xlt.training import mixture
-from xlt.training.loop import Settings, make_optimizer
-from xlt.training.masked_text import MaskedText
-from xlt.training.mixture import (
+from xlt.training import multitask
+from xlt.training.mlm_data import MaskedText
+from xlt.training.multitask import (
     MASKED,
     MASKED_NAME,
     Masked,
@@ -34,6 +33,7 @@ from xlt.training.mixture import (
     proportions,
     set_rates,
 )
+from xlt.training.trainer import Settings, make_optimizer
 from xlt.training.unfreezing import Gradual
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
@@ -145,7 +145,7 @@ def test_a_batch_moves_what_is_shared_and_its_own_head(
 ) -> None:
     both = Together(parts(mini_encoder, tuning), None)
     before = {name: tensor.clone() for name, tensor in both.named_parameters()}
-    monkeypatch.setattr(mixture, "order_of_steps", lambda *given: np.array([1, 1]))
+    monkeypatch.setattr(multitask, "order_of_steps", lambda *given: np.array([1, 1]))
     histories = fit_together(both, None, 1.0, title="t")
     changed = moved(before, dict(both.named_parameters()))
     assert any(".head." in name for name in changed)
@@ -162,7 +162,7 @@ def test_masked_text_trains_the_encoder_and_its_embeddings(
     text = masked(mini_encoder, tokenizer, tmp_path)
     both = Together(parts(mini_encoder, Full(kind="full")), text)
     before = {name: tensor.clone() for name, tensor in both.named_parameters()}
-    monkeypatch.setattr(mixture, "order_of_steps", lambda *given: np.full(4, MASKED))
+    monkeypatch.setattr(multitask, "order_of_steps", lambda *given: np.full(4, MASKED))
     histories = fit_together(both, text, 1.0, title="t")
     changed = moved(before, dict(both.named_parameters()))
     assert not any(".a.head." in name or ".b.head." in name for name in changed)
@@ -182,7 +182,7 @@ def test_masked_text_moves_the_adapter_and_not_the_encoder(
     text = masked(mini_encoder, tokenizer, tmp_path)
     both = Together(parts(mini_encoder), text)
     before = {name: tensor.clone() for name, tensor in both.named_parameters()}
-    monkeypatch.setattr(mixture, "order_of_steps", lambda *given: np.full(4, MASKED))
+    monkeypatch.setattr(multitask, "order_of_steps", lambda *given: np.full(4, MASKED))
     fit_together(both, text, 1.0, title="t")
     changed = moved(before, dict(both.named_parameters()))
     encoder = {name for name in changed if not name.startswith("masked_head.")}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from xlt.config.regimes import Full
 from xlt.data.features import (
     IGNORED,
     Feature,
@@ -18,7 +19,6 @@ from xlt.data.features import (
 )
 from xlt.data.records import Answer, Choice, Pair, Question, Tagged
 from xlt.modeling.model import Rows, TransferModel, build_model
-from xlt.regimes import Full
 from xlt.training.objectives import contrastive_losses, loss_parts, option_scores, span_scores, supervised_losses
 
 LABELS = ("A", "B", "C")

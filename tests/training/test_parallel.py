@@ -18,7 +18,7 @@ import torch
 from tests.conftest import ROOT
 from tests.training import two_processes
 
-from xlt.modeling import parallel
+from xlt.modeling import distributed
 
 LIMIT = 240.0
 """Seconds after which processes that wait for each other count as hanging."""
@@ -149,7 +149,7 @@ def test_each_process_draws_its_own_dropout(two: list[dict[str, Any]]) -> None:
     for rank in (0, 1, 2):
         torch.set_rng_state(first)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(parallel, "rank", lambda rank=rank: rank)
+            patched.setattr(distributed, "rank", lambda rank=rank: rank)
             two_processes.loop.draw_apart(1, 5, None)
         parallel_states.append(torch.get_rng_state())
     assert torch.equal(parallel_states[0], first)

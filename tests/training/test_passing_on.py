@@ -14,15 +14,15 @@ import yaml
 from safetensors.torch import load_file
 from tests.conftest import make_plan, write_mini_configs
 
-from xlt.artifacts import read_json
-from xlt.data.loading import load_split
+from xlt.data.dataset import load_split
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.predict import PREDICT
-from xlt.modeling.checkpoints import load_tokenizer
+from xlt.files import read_json
 from xlt.modeling.model import TransferModel
-from xlt.training.run import TRAINED, WEIGHTS, is_trained, load_trained, make_model, train, upstream_state
-from xlt.training.steps import make_context, predict_step, score_step, train_step
+from xlt.modeling.pretrained import load_tokenizer
+from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
+from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, load_trained, make_model, train, upstream_state
 
 TUNINGS: dict[str, dict[str, Any]] = {
     "full": {"kind": "full"},

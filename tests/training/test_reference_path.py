@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from torch import nn
 
+from xlt.config.regimes import Bottleneck, Full
 from xlt.data import batching
 from xlt.data.features import Feature
 from xlt.evaluation.predict import outputs_of
-from xlt.modeling.encoding import embed
 from xlt.modeling.model import TransferModel, build_model
-from xlt.regimes import Bottleneck, Full
-from xlt.training.loop import Settings, fit
+from xlt.modeling.sentence_embeddings import embed
+from xlt.training.trainer import Settings, fit
 
 BUDGET = 40
 

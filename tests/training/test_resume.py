@@ -20,19 +20,19 @@ import torch
 from tests.conftest import mini_world
 
 from xlt import babel
-from xlt.artifacts import read_json
-from xlt.babel.config import EncoderConfig
+from xlt.babel.dials import EncoderConfig
+from xlt.config.lexical_injection import RESULT
+from xlt.config.run_config import Augmentation, FileSet
 from xlt.evaluation.context import Context
-from xlt.lexical import RESULT
-from xlt.runs import Augmentation, FileSet
-from xlt.training import checkpoint
-from xlt.training.checkpoint import Keeper
+from xlt.files import read_json
+from xlt.pipeline.steps import make_context, train_step
+from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, train
+from xlt.training import checkpointer
+from xlt.training.checkpointer import Keeper
 from xlt.training.language_adapter import make_job, make_language_adapter
-from xlt.training.lexical import inject
-from xlt.training.lexical import make_job as make_lexical_job
+from xlt.training.lexical_injection import inject
+from xlt.training.lexical_injection import make_job as make_lexical_job
 from xlt.training.pretraining import pretrain
-from xlt.training.run import TRAINED, WEIGHTS, is_trained, train
-from xlt.training.steps import make_context, train_step
 
 Open = Callable[[str], Context]
 RUNS = [
@@ -62,7 +62,7 @@ RUNS = [
 @pytest.fixture(autouse=True)
 def _at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """No matter what checkpoints cost."""
-    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1e9)
+    monkeypatch.setattr(checkpointer, "LARGEST_SHARE", 1e9)
 
 
 def killed_and_resumed(work: Callable[[], object], steps: list[int]) -> int:

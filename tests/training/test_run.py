@@ -11,16 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from xlt.artifacts import read_json
+from xlt.config.run_config import read_run, write_run
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
-from xlt.modeling.checkpoints import load_tokenizer
+from xlt.files import read_json
 from xlt.modeling.model import TransferModel
-from xlt.runs import read_run, write_run
-from xlt.training import run as training
-from xlt.training.loop import History, Settings
-from xlt.training.run import (
+from xlt.modeling.pretrained import load_tokenizer
+from xlt.pipeline import train_run as training
+from xlt.pipeline.steps import make_context
+from xlt.pipeline.train_run import (
     TRAINED,
     WEIGHTS,
     features_of,
@@ -32,7 +32,7 @@ from xlt.training.run import (
     training_key,
     training_records,
 )
-from xlt.training.steps import make_context
+from xlt.training.trainer import History, Settings
 
 State = dict[str, torch.Tensor]
 

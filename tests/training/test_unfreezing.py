@@ -10,20 +10,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from xlt.artifacts import read_json
+from xlt.config.regimes import Bottleneck, Frozen, Full, LoRA, Regime, Tuning
+from xlt.config.schedules import FisherUnfreezing, GradualUnfreezing
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
+from xlt.files import read_json
 from xlt.modeling.heads import make_head
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
-from xlt.regimes import Bottleneck, Frozen, Full, LoRA, Regime, Tuning
-from xlt.schedules import FisherUnfreezing, GradualUnfreezing
+from xlt.pipeline.train_run import TRAINED, train
 from xlt.training.fisher import Labels, fisher_traces
-from xlt.training.loop import Settings, fit
 from xlt.training.objectives import SUMS, loss_parts
-from xlt.training.plugins import make_schedule
-from xlt.training.run import TRAINED, train
+from xlt.training.registry import make_schedule
+from xlt.training.trainer import Settings, fit
 from xlt.training.unfreezing import Fisher, Gradual, outside_layers, trained_layers
 
 LAYERS = 4

@@ -14,24 +14,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
-from xlt.artifacts import read_json, to_json
+from xlt.config.regimes import Adversarial, Bottleneck, Full, RandomPerturbation
 from xlt.data.features import IGNORED, Feature
 from xlt.errors import Interrupted, NotFinite
 from xlt.evaluation.predict import outputs_of
-from xlt.modeling import parallel
-from xlt.modeling.checkpoints import load_tokenizer
-from xlt.modeling.encoding import embed
+from xlt.files import read_json, to_json
+from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel, build_model
-from xlt.regimes import Adversarial, Bottleneck, Full, RandomPerturbation
-from xlt.training import loop, mixture, objectives
-from xlt.training.checkpoint import Keeper
-from xlt.training.loop import Settings, fit
+from xlt.modeling.pretrained import load_tokenizer
+from xlt.modeling.sentence_embeddings import embed
+from xlt.pipeline.steps import make_context, train_step
+from xlt.pipeline.train_run import TRAINED
+from xlt.training import multitask, objectives, trainer
+from xlt.training.checkpointer import Keeper
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise
-from xlt.training.run import TRAINED
-from xlt.training.steps import make_context, train_step
+from xlt.training.trainer import Settings, fit
 
 FULL, ADAPTER = Full(kind="full"), Bottleneck(kind="bottleneck", reduction_factor=4)
 SETTINGS = Settings(2, 7, 0.01, 0, 0.01, 1.0, 1, token_budget=40)
@@ -82,12 +82,12 @@ def steady() -> Iterator[None]:
             group["eps"] = 1e-3
         return optimizer
 
-    own = loop.make_optimizer
-    loop.make_optimizer = mixture.make_optimizer = made
+    own = trainer.make_optimizer
+    trainer.make_optimizer = multitask.make_optimizer = made
     try:
         yield
     finally:
-        loop.make_optimizer = mixture.make_optimizer = own
+        trainer.make_optimizer = multitask.make_optimizer = own
 
 
 def trained(
@@ -106,19 +106,19 @@ def trained(
     if penalty:
         made.penalty = lambda: sum(p.square().sum() for p in made.trained_parameters().values())  # type: ignore[assignment, return-value]
     losses: list[float] = []
-    own = loop.take_step
+    own = trainer.take_step
 
     def noted(*given: Any) -> float:
         losses.append(own(*given))
         return losses[-1]
 
-    loop.take_step = noted
+    trainer.take_step = noted
     data = features(family, examples)
     score = None if family == "lareqa" else lambda: evaluated(made, data)
     try:
         history = fit(made, data, settings, score, title="t", perturbation=perturbation, keeper=keeper)
     finally:
-        loop.take_step = own
+        trainer.take_step = own
     told = {name: value for name, value in history.as_json().items() if name != "seconds"}
     return {"losses": losses, "history": told, "weights": made.trained_state()}
 
@@ -169,7 +169,7 @@ def short_of_memory(encoder: Path) -> Result:
     """The second process has memory for two examples at a time only."""
 
     def change(loss: Tensor, examples: int) -> Tensor:
-        if examples > 2 and parallel.rank() == 1:
+        if examples > 2 and distributed.rank() == 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return loss
 
@@ -182,7 +182,7 @@ def not_a_number(encoder: Path, folder: Path) -> Result:
     parts = iter(range(100))
 
     def change(loss: Tensor, examples: int) -> Tensor:
-        return loss * (float("nan") if parallel.rank() == 1 and next(parts) >= 3 else 1.0)
+        return loss * (float("nan") if distributed.rank() == 1 and next(parts) >= 3 else 1.0)
 
     try:
         with losses_as(change):
@@ -199,7 +199,7 @@ def stopped(encoder: Path, folder: Path, kind: str | None = None) -> Result:
     parts = iter(range(100))
 
     def change(loss: Tensor, examples: int) -> Tensor:
-        if parallel.rank() == 1 and next(parts) == 5:
+        if distributed.rank() == 1 and next(parts) == 5:
             os.kill(os.getpid(), signal.SIGTERM)
         return loss
 
@@ -209,7 +209,7 @@ def stopped(encoder: Path, folder: Path, kind: str | None = None) -> Result:
             work(*given, keeper=Keeper(folder, "key"))
     except Interrupted as error:
         number = error.number
-    parallel.wait()
+    distributed.wait()
     steps = Keeper(folder, "key").take().values["history"]["steps"]  # type: ignore[union-attr]
     return {**work(*given, keeper=Keeper(folder, "key")), "signal": number, "steps": steps}
 
@@ -270,8 +270,8 @@ def main(number: int, folder: Path, *paths: Path) -> None:
     """Be process ``number`` of two and leave what each case gave in ``folder``."""
     torch.set_num_threads(1)
     still, encoder, root, data = paths
-    store = distributed.FileStore(str(folder / "store"), 2)
-    with steady(), parallel.joining(store, number, 2):
+    store = torch.distributed.FileStore(str(folder / "store"), 2)
+    with steady(), distributed.joining(store, number, 2):
         found = {name: case() for name, case in cases(still, encoder, root, data, folder).items()}
     (folder / f"{number}.pickle").write_bytes(pickle.dumps(found))
 

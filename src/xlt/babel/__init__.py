@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xlt.babel.config import BabelConfig, load
 from xlt.babel.corpus_files import corpus_key, write_corpus
+from xlt.babel.dials import BabelConfig, load
 from xlt.babel.writer import STAMP, write_world
 
 __all__ = ["STAMP", "BabelConfig", "corpus_key", "load", "write_corpus", "write_world"]

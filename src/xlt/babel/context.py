@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from xlt.babel import world as worlds
-from xlt.babel.config import BabelConfig
+from xlt.babel.dials import BabelConfig
 from xlt.babel.grammar import Clause, Speaker, Token, text_of
 from xlt.babel.language import SOURCE, Language, stream
 from xlt.errors import InputError

@@ -14,8 +14,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from xlt.babel.config import CorpusConfig
 from xlt.babel.context import Babel
+from xlt.babel.dials import CorpusConfig
 from xlt.babel.grammar import NAME, RARE, Choose, Clause, Phrase, Speaker, Token, join, text_of, with_phrase
 from xlt.babel.language import SOURCE, Language
 from xlt.babel.lexicon import CONCEPTS, members

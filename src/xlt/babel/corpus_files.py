@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from xlt.artifacts import digest, sha256_file, write_atomic
 from xlt.babel import corpus
-from xlt.babel.config import BabelConfig
 from xlt.babel.context import Babel
+from xlt.babel.dials import BabelConfig
+from xlt.files import digest, sha256_file, write_atomic
 
 
 def write_corpus(out: Path, config: BabelConfig) -> None:

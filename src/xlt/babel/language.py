@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from xlt.babel.config import LanguageConfig
+from xlt.babel.dials import LanguageConfig
 from xlt.babel.lexicon import CONCEPTS
 
 SOURCE = "en"

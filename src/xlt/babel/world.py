@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from xlt.babel.config import WorldConfig
+from xlt.babel.dials import WorldConfig
 from xlt.babel.grammar import RARE, Clause, Phrase, is_person
 from xlt.babel.language import stream
 from xlt.babel.lexicon import THINGS, members

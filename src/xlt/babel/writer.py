@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from xlt.artifacts import atomic_folder, digest, to_json, write_atomic
 from xlt.babel import choices, corpus, pairs, questions, retrieval, tagging, wordlists
-from xlt.babel.config import BabelConfig
 from xlt.babel.context import SPLITS, Babel
+from xlt.babel.dials import BabelConfig
 from xlt.babel.language import SOURCE, distance
 from xlt.errors import InputError
+from xlt.files import atomic_folder, digest, to_json, write_atomic
 
 STAMP = "babel.stamp.json"
 XNLI_COLUMNS = (

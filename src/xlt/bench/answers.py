@@ -15,7 +15,7 @@ from xlt.bench.measure import Report, in_turn, ratio
 from xlt.bench.settings import Bench
 from xlt.data.features import Feature
 from xlt.data.records import Question
-from xlt.evaluation.spans import MAX_ANSWER_TOKENS, N_BEST, best_answers
+from xlt.evaluation.qa_decoding import MAX_ANSWER_TOKENS, N_BEST, best_answers
 
 QUESTION = 14
 """Tokens before the passage: <s>, a question of about eleven, </s></s>."""

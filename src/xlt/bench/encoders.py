@@ -11,11 +11,11 @@ from transformers import XLMRobertaConfig, XLMRobertaForQuestionAnswering, XLMRo
 from transformers import XLMRobertaModel as Encoder
 
 from xlt.bench.settings import Bench, Family
+from xlt.config.regimes import Bottleneck, Full
 from xlt.modeling.composition import TASK
 from xlt.modeling.heads import make_head
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
-from xlt.regimes import Bottleneck, Full
 
 FAMILY = {"nli": "classification", "squad": "span"}
 CLASSES = 3

@@ -48,7 +48,7 @@ def records_of(wanted: Lengths, path: Path) -> list[Any]:
 
 
 def _features(bench: Bench, wanted: Lengths, path: Path) -> list[Feature]:
-    from xlt.modeling.checkpoints import load_tokenizer  # torch: slow import
+    from xlt.modeling.pretrained import load_tokenizer  # torch: slow import
 
     assert bench.encoder is not None
     tokenizer, limit = load_tokenizer(bench.encoder), bench.config.max_length

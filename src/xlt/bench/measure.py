@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from xlt.artifacts import peak_memory_bytes
 from xlt.bench.settings import Rounds
+from xlt.files import peak_memory_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from torch import nn
 from xlt.bench.measure import Seconds
 from xlt.data.features import Feature
 from xlt.errors import InputError
-from xlt.modeling.rows import pad_rows
+from xlt.modeling.collate import pad_rows
 
 Padding = Literal["pad_to_max", "dynamic"]
 PAD = 1

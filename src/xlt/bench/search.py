@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from xlt.bench.measure import Promise, Report, in_turn, peak_resident_bytes, ratio
 from xlt.bench.settings import Bench
-from xlt.evaluation.retrieval import nearest, tile_shape
+from xlt.evaluation.nearest_neighbors import nearest, tile_shape
 
 
 def unit_rows(number: int, width: int, seed: int) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from xlt.config import Strict, load_yaml, parse
+from xlt.config.benchmark import Strict, load_yaml, parse
 
 
 class Shape(Strict):

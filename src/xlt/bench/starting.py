@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from xlt.artifacts import SOURCE_ROOT
 from xlt.bench.measure import Promise, Report, Seconds, in_turn, timed
 from xlt.bench.settings import Bench
 from xlt.errors import InputError
+from xlt.files import SOURCE_ROOT
 
 
 def scripts() -> list[Path]:

@@ -10,7 +10,7 @@ from xlt.bench.measure import Report, in_turn, ratio
 from xlt.bench.settings import Bench
 from xlt.data.features import pair_features
 from xlt.data.records import Pair
-from xlt.modeling.checkpoints import load_tokenizer
+from xlt.modeling.pretrained import load_tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 PIECES = 2000

@@ -21,7 +21,7 @@ from xlt.data.features import Feature
 from xlt.evaluation.context import TOKEN_BUDGET
 from xlt.evaluation.predict import outputs_of
 from xlt.modeling.model import TransferModel
-from xlt.training.loop import Settings, fit
+from xlt.training.trainer import Settings, fit
 
 RATE = 2e-5
 FAMILIES: tuple[Family, ...] = ("nli", "squad")

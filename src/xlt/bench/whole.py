@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import package_versions, read_json
 from xlt.bench.settings import Bench
+from xlt.files import package_versions, read_json
 
 BUSY = 0.5
 """Load average beyond the bench's own threads, per core, from which times on the clock are called unreliable."""

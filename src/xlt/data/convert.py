@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import write_atomic
 from xlt.errors import InputError
+from xlt.files import write_atomic
 
 Rows = list[dict[str, Any]]
 NLI = ("entailment", "neutral", "contradiction")

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import sha256_file
 from xlt.data.archives import unpack
-from xlt.data.fetching import Fetched, Patience, Unavailable, fetch, public, remote_size
-from xlt.data.locking import Lock, check
+from xlt.data.data_folder import DataFolder
+from xlt.data.http import Fetched, Patience, Unavailable, fetch, public, remote_size
+from xlt.data.lockfile import Lock, check
 from xlt.data.manifest import Download, Known, Step, Wanted
-from xlt.data.placed import DataFolder
 from xlt.data.progress import Bars
 from xlt.errors import InputError
+from xlt.files import sha256_file
 
 
 @dataclass

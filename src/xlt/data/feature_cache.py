@@ -21,9 +21,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlt.artifacts import code_hash, digest, package_versions, sha256_file, write_atomic
 from xlt.data import batching
 from xlt.data.features import Feature
+from xlt.files import code_hash, digest, package_versions, sha256_file, write_atomic
 from xlt.folders import make_own
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xlt.config import LONGEST_QUESTION
+from xlt.config.benchmark import LONGEST_QUESTION
 from xlt.data.records import Choice, Pair, Question, Tagged
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xlt.artifacts import sha256_file
-from xlt.data.fetching import PASSING, Mismatch, Passing, Patience, Unavailable, asked_wait, git_blob, persist, reason
+from xlt.data.http import PASSING, Mismatch, Passing, Patience, Unavailable, asked_wait, git_blob, persist, reason
+from xlt.files import sha256_file
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata

@@ -9,16 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xlt.artifacts import sha256_file
-from xlt.config import Profile, Recipe, Task
+from xlt.config.benchmark import Profile, Recipe, Task
 from xlt.data.archives import place_of
+from xlt.data.data_folder import DataFolder
 from xlt.data.download import published
-from xlt.data.locking import Lock
+from xlt.data.lockfile import Lock
 from xlt.data.manifest import Wanted
-from xlt.data.needed import beside, patterns
-from xlt.data.placed import DataFolder
+from xlt.data.profile_files import beside, patterns
 from xlt.data.sources import Located, read
 from xlt.errors import InputError
+from xlt.files import sha256_file
 from xlt.names import visible
 
 _ELSEWHERE = (  # where XTREME's script, or an owner's unpacked archive, has what lies here under the name on the left

@@ -13,9 +13,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from xlt.config import Profile, Recipe, Source, Task
-from xlt.data.needed import languages_of
+from xlt.config.benchmark import Profile, Recipe, Source, Task
 from xlt.data.overlap import examples_of, normalised
+from xlt.data.profile_files import languages_of
 from xlt.data.sources import locate, read
 from xlt.errors import InputError
 

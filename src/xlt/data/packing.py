@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xlt.artifacts import atomic_folder, sha256_file, to_json
-from xlt.data.placed import WORK, DataFolder
+from xlt.data.data_folder import WORK, DataFolder
 from xlt.errors import InputError
+from xlt.files import atomic_folder, sha256_file, to_json
 
 LIST = "MANIFEST.json"
 _CHUNK = 1 << 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xlt.config import Recipe, Source, Task
-from xlt.data.loading import truly_labelled
+from xlt.config.benchmark import Recipe, Source, Task
+from xlt.data.dataset import truly_labelled
 from xlt.data.records import Bitext, Mining, Passage, Record
 from xlt.data.sources import locate, read
 from xlt.errors import InputError

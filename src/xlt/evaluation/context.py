@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from xlt.evaluation.dual import Embed, Text
-from xlt.modeling.encoding import embed
+from xlt.config.run_config import RunConfig
+from xlt.evaluation.dual_encoder import Embed, Text
 from xlt.modeling.model import TransferModel
-from xlt.runs import RunConfig
+from xlt.modeling.sentence_embeddings import embed
 
 TOKEN_BUDGET = {"cpu": 1024, "cuda": 32768}
 """Padded tokens of a micro-batch by device; bounds memory, never changes a result's definition."""

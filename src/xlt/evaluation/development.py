@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from xlt.data.loading import first, load_split, truly_labelled
+from xlt.config.run_config import Stage
+from xlt.data.dataset import first, load_split, truly_labelled
 from xlt.data.records import Entity, Mention, Passage
 from xlt.errors import InputError
 from xlt.evaluation import metrics
 from xlt.evaluation.context import Context, embedder
-from xlt.evaluation.dual import Embed, rank_lareqa, rank_mewslix, split_pairs
+from xlt.evaluation.dual_encoder import Embed, rank_lareqa, rank_mewslix, split_pairs
 from xlt.evaluation.gold import lareqa_gold
 from xlt.evaluation.predict import PREDICT, Spec
 from xlt.modeling.model import TransferModel
-from xlt.runs import Stage
 
 
 def development(stage: Stage, model: TransferModel, tokenizer: Any, context: Context) -> Callable[[], float] | None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import to_json, write_atomic
-from xlt.data.pairing import Search
+from xlt.data.language_pairs import Search
 from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
 from xlt.evaluation.submission import KIND, submission_file, write_submission
+from xlt.files import to_json, write_atomic
 
 
 def write_gold(folder: Path, task: str, records: Mapping[str, Any]) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xlt.config import Family, Recipe, Task
+from xlt.config.benchmark import Family, Recipe, Task
+from xlt.config.yaml_files import line_of
 from xlt.errors import InputError
 from xlt.evaluation.submission import KIND, LABELS, Kind
-from xlt.yaml_files import line_of
 
 KIND_OF: dict[Family, Kind] = {
     "classification": "labels",

@@ -17,10 +17,10 @@ from xlt.data.batching import by_token_budget
 from xlt.data.feature_cache import cached
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Choice, Pair, Question, Tagged
-from xlt.evaluation.spans import best_answers
+from xlt.evaluation.qa_decoding import best_answers
+from xlt.modeling.collate import rows_of
+from xlt.modeling.distributed import dealt, is_first, together
 from xlt.modeling.model import TransferModel
-from xlt.modeling.parallel import dealt, is_first, together
-from xlt.modeling.rows import rows_of
 
 
 class Spec(Protocol):

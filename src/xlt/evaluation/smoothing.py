@@ -25,15 +25,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xlt.artifacts import read_json, to_json, write_atomic
+from xlt.config.regimes import SMOOTHED
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.predict import PREDICT
-from xlt.modeling.embeddings import marker_ids, unit, words_of
+from xlt.files import read_json, to_json, write_atomic
+from xlt.modeling.collate import Rows
+from xlt.modeling.distributed import from_first
 from xlt.modeling.model import TransferModel
-from xlt.modeling.parallel import from_first
-from xlt.modeling.rows import Rows
-from xlt.regimes import SMOOTHED
+from xlt.modeling.perturbation import marker_ids, unit, words_of
 
 CERTIFICATES = "smoothing.json"
 """Beside ``scores.json``: how far the smoothed labels of each task and language are certified."""

@@ -28,9 +28,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from xlt.artifacts import to_json, write_atomic
 from xlt.data.readers.files import short
 from xlt.errors import InputError
+from xlt.files import to_json, write_atomic
 
 Kind = Literal["labels", "options", "tags", "answers", "rankings", "indices", "pairs", "ranks"]
 

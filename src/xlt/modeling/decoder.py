@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from xlt.config import Decoder
+from xlt.config.benchmark import Decoder
 from xlt.errors import InputError
 from xlt.modeling.tokenizer import fast_tokenizer
 

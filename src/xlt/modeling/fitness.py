@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import read_json
-from xlt.config import Model
+from xlt.config.benchmark import Model
 from xlt.errors import InputError
-from xlt.modeling.checkpoints import load_encoder, load_tokenizer
+from xlt.files import read_json
 from xlt.modeling.decoder import load_decoder_tokenizer
 from xlt.modeling.model_sources import weight_files
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
 from xlt.modeling.tokenizer import CONFIG, SETTINGS, TOKENIZER
 
 ARCHITECTURES = ("bert", "xlm-roberta")

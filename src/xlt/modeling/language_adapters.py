@@ -13,9 +13,9 @@ from typing import Any
 import adapters
 from torch import Tensor, nn
 
-from xlt.artifacts import read_json, sha256_file
+from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
 from xlt.errors import InputError
-from xlt.runs import ADAPTER, LanguageAdapterSettings
+from xlt.files import read_json, sha256_file
 
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xlt.config import DUAL_ENCODERS, DualEncoder
+from xlt.config.benchmark import DUAL_ENCODERS, DualEncoder
+from xlt.config.regimes import Frozen, MadX, Tuning
 from xlt.errors import InputError
-from xlt.modeling.arithmetic import arithmetic
-from xlt.modeling.checkpoints import load_encoder, load_pooler
+from xlt.modeling.collate import Rows
 from xlt.modeling.composition import Composition
-from xlt.modeling.earlier import Earlier, fusion_penalty, take_over
 from xlt.modeling.heads import PoolerHead, make_head, pool
+from xlt.modeling.intermediate_adapters import Earlier, fusion_penalty, take_over
 from xlt.modeling.language_adapters import adapter_name, load_language_adapter
-from xlt.modeling.rows import Rows
+from xlt.modeling.precision import arithmetic
+from xlt.modeling.pretrained import load_encoder, load_pooler
 from xlt.modeling.tuning import attach
-from xlt.regimes import Frozen, MadX, Tuning
 
 Shift = Callable[[Tensor, Rows], Tensor]
 """(word embeddings [rows, tokens, width], their rows) -> perturbed word embeddings of the same shape."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import read_json, sha256_file
-from xlt.config import Model, ModelSource
+from xlt.config.benchmark import Model, ModelSource
 from xlt.errors import InputError
+from xlt.files import read_json, sha256_file
 from xlt.modeling.tokenizer import CONFIG, TOKENIZER, fast_tokenizer
 
 WEIGHTS, STAMP = "model.safetensors", "prepared.json"
@@ -98,11 +98,11 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
     """Those of ``files`` that a hub repository has, in the hub's own cache: a folder named after the commit."""
-    from xlt.data import fetching, hub
+    from xlt.data import http, hub
 
     try:
         return hub.hub_snapshot(repository, revision, files)
-    except fetching.Unavailable as reason:
+    except http.Unavailable as reason:
         raise Unavailable(str(reason)) from None
 
 

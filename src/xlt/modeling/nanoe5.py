@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlt.artifacts import to_json
 from xlt.errors import InputError
+from xlt.files import to_json
 from xlt.modeling.charsmap import compile_charsmap, compositions
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlt.artifacts import read_json
 from xlt.errors import InputError
+from xlt.files import read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -1,6 +1,6 @@
 """What of the encoder is trained: everything, bottleneck adapters, LoRA, or nothing.
 
-Adding a way of tuning is adding a config model to ``xlt.regimes.Tuning`` and a function to ``ATTACH``.
+Adding a way of tuning is adding a config model to ``xlt.config.regimes.Tuning`` and a function to ``ATTACH``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import adapters
 from adapters.methods.lora import LoRALayer
 from torch import nn
 
+from xlt.config.regimes import Bottleneck, Frozen, Full, Head, LoRA, MadX, Tuning
 from xlt.errors import InputError
 from xlt.modeling.composition import TASK
-from xlt.regimes import Bottleneck, Frozen, Full, Head, LoRA, MadX, Tuning
 
 
 def _full(encoder: nn.Module, tuning: Any) -> None:

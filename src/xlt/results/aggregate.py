@@ -11,9 +11,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xlt.config import Task
+from xlt.config.benchmark import Task
 from xlt.errors import InputError
-from xlt.results.runs import Regime, TaskScores
+from xlt.results.run_folders import Regime, TaskScores
 
 SCORE = "score"
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xlt.config import Table, Task
-from xlt.results import figures
+from xlt.config.benchmark import Table, Task
+from xlt.results import formatting
 from xlt.results.aggregate import SCORE, Stat, TaskResult, average_over_tasks, common_tasks, summarize, task_result
 from xlt.results.cost import Cost, cost
 from xlt.results.differences import difference
 from xlt.results.effects import Effect
-from xlt.results.improvement import Improvement, improvement, section
+from xlt.results.probability_of_improvement import Improvement, improvement, section
 from xlt.results.render import Document, Grid, Section, Text, rank_column
-from xlt.results.runs import Plan, Regime
+from xlt.results.run_folders import Plan, Regime
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _task_notes(table: BenchmarkTable, regime: str, result: TaskResult) -> list[
     notes = []
     if result.missing:
         counted = f"average over {len(result.languages)} of {len(result.expected)} languages"
-        notes.append(f"{title}: {counted}; {figures.missing(result)}")
+        notes.append(f"{title}: {counted}; {formatting.missing(result)}")
     if len(result.seeds) < len(result.planned_seeds):
         notes.append(f"{len(result.seeds)} of {len(result.planned_seeds)} seeds ran ({_numbers(result.seeds)})")
     others = [by_task[result.task] for name, by_task in table.results.items() if name != regime]
@@ -112,16 +112,16 @@ def _numbers(seeds: Sequence[int]) -> str:
     return ", ".join(str(seed) for seed in seeds)
 
 
-def _task_cell(table: BenchmarkTable, regime: str, task: str, notes: figures.Footnotes) -> tuple[Text, float | None]:
+def _task_cell(table: BenchmarkTable, regime: str, task: str, notes: formatting.Footnotes) -> tuple[Text, float | None]:
     result = table.results[regime][task]
     stat = summarize(result.average(SCORE))
     if result.status != "ok" or stat is None:
         return Text(result.status), None
     marks = tuple(notes.mark(note) for note in _task_notes(table, regime, result))
-    return Text(figures.score(stat), marks=marks), stat.mean
+    return Text(formatting.score(stat), marks=marks), stat.mean
 
 
-def _average_cell(table: BenchmarkTable, regime: str, notes: figures.Footnotes) -> tuple[Text, float | None]:
+def _average_cell(table: BenchmarkTable, regime: str, notes: formatting.Footnotes) -> tuple[Text, float | None]:
     stat = table.averages[regime]
     if stat is None:
         statuses = {result.status for result in table.results[regime].values()}
@@ -131,7 +131,7 @@ def _average_cell(table: BenchmarkTable, regime: str, notes: figures.Footnotes) 
     partial = "" if len(table.common) == len(table.tasks) else f" ({len(table.common)} of {len(table.tasks)})"
     ran = {seed for result in table.results[regime].values() for seed in result.seeds}
     marks = () if ran == set(stat.seeds) else (notes.mark(f"seeds with every task: {_numbers(stat.seeds)}"),)
-    return Text(figures.score(stat) + partial, marks=marks), stat.mean
+    return Text(formatting.score(stat) + partial, marks=marks), stat.mean
 
 
 def _why_missing(table: BenchmarkTable, task: str) -> str:
@@ -153,7 +153,7 @@ def _average_note(table: BenchmarkTable) -> list[str]:
     return [f"Average: over {count}, the same for every regime that has run; missing: {shown}."]
 
 
-def _score_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
+def _score_section(table: BenchmarkTable, notes: formatting.Footnotes) -> Section:
     names = list(table.regimes)
     columns: list[list[Text]] = [[Text(table.regimes[name].title) for name in names]]
     for task in table.tasks:
@@ -164,7 +164,7 @@ def _score_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
     reference = table.config.reference
     gaps = [table.difference(name) for name in names]
     shown = [
-        "" if gap is None or name == reference else figures.with_interval(gap, table.intervals[name])
+        "" if gap is None or name == reference else formatting.with_interval(gap, table.intervals[name])
         for name, gap in zip(names, gaps, strict=True)
     ]
     columns.append([Text(text) for text in shown])
@@ -174,7 +174,7 @@ def _score_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
     return Section("Scores (percent)", Grid(headers, rows, "l" + "r" * (len(headers) - 1)))
 
 
-def _cost_row(regime: Regime, found: Cost | None, notes: figures.Footnotes) -> list[Text]:
+def _cost_row(regime: Regime, found: Cost | None, notes: formatting.Footnotes) -> list[Text]:
     if found is None:
         return [Text(regime.title), *[Text("not run")] * 6]
     marks: tuple[str, ...] = ()
@@ -187,20 +187,20 @@ def _cost_row(regime: Regime, found: Cost | None, notes: figures.Footnotes) -> l
         )
     intermediate = "none"
     if regime.upstream:
-        intermediate = "not run" if found.intermediate is None else figures.duration(found.intermediate)
-    peak = "not recorded" if found.peak_memory is None else figures.memory(found.peak_memory)
+        intermediate = "not run" if found.intermediate is None else formatting.duration(found.intermediate)
+    peak = "not recorded" if found.peak_memory is None else formatting.memory(found.peak_memory)
     return [
         Text(regime.title),
-        Text(figures.parameters(found.trained)),
+        Text(formatting.parameters(found.trained)),
         Text(f"{100 * found.share:.2f} %"),
-        Text(figures.duration(found.train), marks=marks),
-        Text(figures.duration(found.predict), marks=marks),
+        Text(formatting.duration(found.train), marks=marks),
+        Text(formatting.duration(found.predict), marks=marks),
         Text(intermediate, marks=shared),
         Text(peak),
     ]
 
 
-def _cost_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
+def _cost_section(table: BenchmarkTable, notes: formatting.Footnotes) -> Section:
     headers = ["Regime", "Trained parameters", "of all", "Train", "Predict", "Intermediate training", "Peak memory"]
     rows = [_cost_row(regime, table.costs[name], notes) for name, regime in table.regimes.items()]
     return Section("Cost (wall time per seed)", Grid(headers, rows, "l" + "r" * 6))
@@ -208,7 +208,7 @@ def _cost_section(table: BenchmarkTable, notes: figures.Footnotes) -> Section:
 
 def document(table: BenchmarkTable) -> Document:
     """The table as a page."""
-    notes = figures.Footnotes()
+    notes = formatting.Footnotes()
     titles = {name: regime.title for name, regime in table.regimes.items()}
     improved = {name: table.improvement(name) for name in table.regimes}
     sections = [
@@ -219,16 +219,22 @@ def document(table: BenchmarkTable) -> Document:
     results = [result for by_task in table.results.values() for result in by_task.values()]
     general = [
         "Each task is the average over its languages with data; question answering: the mean of F1 and exact match.",
-        *figures.interval_note(table.intervals.values()),
-        *figures.too_few_seeds(results),
-        *figures.fallbacks(table.regimes.values()),
-        *figures.unscored(table.regimes.values(), table.tasks),
+        *formatting.interval_note(table.intervals.values()),
+        *formatting.too_few_seeds(results),
+        *formatting.fallbacks(table.regimes.values()),
+        *formatting.unscored(table.regimes.values(), table.tasks),
         "Bold: best of the column; underlined: second best; figures that print alike are tied.",
         "Trained parameters are those of the largest run, head included; times are summed over the tasks of one seed.",
     ]
     return Document(
         title=table.config.title,
-        header=figures.header(table.plan, list(table.regimes.values()), results, table.tasks),
+        header=formatting.header(table.plan, list(table.regimes.values()), results, table.tasks),
         sections=sections,
-        notes=[*notes.lines(), *_average_note(table), *general, *figures.left_out(table.left_out), *table.config.notes],
+        notes=[
+            *notes.lines(),
+            *_average_note(table),
+            *general,
+            *formatting.left_out(table.left_out),
+            *table.config.notes,
+        ],
     )

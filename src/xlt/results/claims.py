@@ -12,14 +12,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from xlt.artifacts import to_json
-from xlt.config import Strict, Task
-from xlt.results import figures
+from xlt.config.benchmark import Strict, Task
+from xlt.files import to_json
+from xlt.results import formatting
 from xlt.results.aggregate import task_result
 from xlt.results.differences import compared
 from xlt.results.effects import ENOUGH, Cell, effect
 from xlt.results.render import Document, Grid, Section, Text
-from xlt.results.runs import Plan, Regime
+from xlt.results.run_folders import Plan, Regime
 from xlt.results.statistics import Interval, mean_interval
 from xlt.results.word_pairs import COSINES, WordPairs, load_word_pairs, over_seeds
 
@@ -152,7 +152,7 @@ def assess_words(claim: Claim, wanted: WordFigure, pairs: WordPairs) -> Finding:
     before, after = (over_seeds(pairs, when, figure, pairs.languages) for when in ("before", "after"))
     changes = [100 * (after[seed] - before[seed]) / abs(before[seed]) for seed in sorted(before)]
     if len(changes) < 2:
-        figure_only = f"one seed, {figures.difference(changes[0])} %: an interval takes two, a conclusion {ENOUGH}"
+        figure_only = f"one seed, {formatting.difference(changes[0])} %: an interval takes two, a conclusion {ENOUGH}"
         return Finding(claim, "too few seeds", None, tuple(before), len(before), figure_only)
     return _verdict(claim, mean_interval(changes), sorted(before), len(before))
 
@@ -232,10 +232,10 @@ def _cells(finding: Finding, papers: Mapping[str, str]) -> list[str]:
     """A row: the claim with its name, where it is from, claimed, found, verdict, confidence."""
     claim, effect = finding.claim, finding.effect
     unit = " %" if claim.words is not None else ""
-    claimed = "a gain" if claim.claimed is None else figures.difference(claim.claimed) + unit
+    claimed = "a gain" if claim.claimed is None else formatting.difference(claim.claimed) + unit
     if claim.not_covered is not None and claim.claimed is None:
         claimed = ""
-    found = "" if effect is None else figures.difference(effect.estimate) + unit
+    found = "" if effect is None else formatting.difference(effect.estimate) + unit
     source = f"{papers[claim.source.paper]} ({SEEN[claim.source.confidence]})"
     return [f"{claim.claim} ({claim.name})", source, claimed, found, finding.status, _confidence(finding)]
 
@@ -244,7 +244,7 @@ def _confidence(finding: Finding) -> str:
     """The interval and the seeds of what was found, or why nothing was."""
     if finding.effect is None:
         return finding.reason
-    low, high = (figures.difference(value) for value in (finding.effect.low, finding.effect.high))
+    low, high = (formatting.difference(value) for value in (finding.effect.low, finding.effect.high))
     count, fewest = len(finding.seeds), finding.fewest
     seeds = _counted(count) if fewest == count else f"{fewest} to {count} seeds a row"
     return f"{low} to {high}; {seeds}"

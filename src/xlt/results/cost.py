@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from xlt.results.runs import Regime, seed_of
+from xlt.results.run_folders import Regime, seed_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from xlt.config import Task
+from xlt.config.benchmark import Task
 from xlt.errors import InputError
 from xlt.results.aggregate import headline_metrics
 from xlt.results.effects import Cell, Effect, Examples, Items, Scored, effect, item_error
-from xlt.results.runs import Regime
+from xlt.results.run_folders import Regime
 from xlt.results.statistics import holm
 
 EXAMPLES = "examples.npz"

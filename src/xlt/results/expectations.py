@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from xlt.artifacts import digest, read_json, sha256_file
-from xlt.config import Task, parse
+from xlt.config.benchmark import Task, parse
 from xlt.errors import InputError
+from xlt.files import digest, read_json, sha256_file
 from xlt.results.aggregate import TaskResult, task_result
 from xlt.results.recording import Key, Recording
-from xlt.results.runs import Regime, load_plan, load_regime
+from xlt.results.run_folders import Regime, load_plan, load_regime
 
 STAMP = "babel.stamp.json"
 DECIMALS = 2

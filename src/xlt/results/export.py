@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from xlt.artifacts import to_json
+from xlt.files import to_json
 from xlt.results.aggregate import SCORE, Stat, TaskResult, summarize
 from xlt.results.benchmark_table import BenchmarkTable
-from xlt.results.compare import Comparison
+from xlt.results.comparability import Comparison
 from xlt.results.regime_table import RegimeTable
 from xlt.results.render import Document
 from xlt.results.reported import AVERAGE, Reported, matches

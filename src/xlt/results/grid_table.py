@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xlt.artifacts import to_json
-from xlt.config import Table, Task
+from xlt.config.benchmark import Table, Task
 from xlt.errors import InputError
-from xlt.results import export, figures
+from xlt.files import to_json
+from xlt.results import export, formatting
 from xlt.results.aggregate import SCORE, Stat, TaskResult, summarize, task_result
 from xlt.results.render import Document, Grid, Section, Text, rank_column
-from xlt.results.runs import Plan, Regime
+from xlt.results.run_folders import Plan, Regime
 
 SAME = "same training set"
 
@@ -160,13 +160,13 @@ def _label(table: GridTable, regime: str) -> str:
     return " + ".join(table.plan.recipes[name].title if name in table.plan.recipes else name for name in names)
 
 
-def _cell(table: GridTable, regime: str, task: str, notes: figures.Footnotes) -> tuple[Text, float | None]:
+def _cell(table: GridTable, regime: str, task: str, notes: formatting.Footnotes) -> tuple[Text, float | None]:
     result = table.results[regime][task]
     stat = summarize(result.average(SCORE))
     if result.status != "ok" or stat is None:
         return Text(result.status if result.status != "ok" else "no data"), None
     gain = summarize(table.gain(regime, task))
-    shown = "" if gain is None else f" ({figures.difference(gain.mean)})"
+    shown = "" if gain is None else f" ({formatting.difference(gain.mean)})"
     return Text(f"{stat.mean:.1f}{shown}", marks=tuple(map(notes.mark, _cell_notes(table, regime, result)))), stat.mean
 
 
@@ -178,7 +178,7 @@ def _cell_notes(table: GridTable, regime: str, result: TaskResult) -> list[str]:
         found.append(f"{SAME} as the intermediate task, so more epochs rather than transfer; in no mean")
     if result.missing:
         counted = f"average over {len(result.languages)} of {len(result.expected)} languages"
-        found.append(f"{title}: {counted}; {figures.missing(result)}")
+        found.append(f"{title}: {counted}; {formatting.missing(result)}")
     if len(result.seeds) < len(result.planned_seeds):
         found.append(f"{len(result.seeds)} of {len(result.planned_seeds)} seeds ran")
     if base.status == "ok" and set(base.languages) != set(result.languages):
@@ -186,7 +186,7 @@ def _cell_notes(table: GridTable, regime: str, result: TaskResult) -> list[str]:
     return found
 
 
-def _scores(table: GridTable, base: str, notes: figures.Footnotes) -> Section:
+def _scores(table: GridTable, base: str, notes: formatting.Footnotes) -> Section:
     rows = table.bases[base]
     columns: list[list[Text]] = [[Text(_label(table, name)) for name in rows]]
     for task in table.tasks:
@@ -203,7 +203,7 @@ def _scores(table: GridTable, base: str, notes: figures.Footnotes) -> Section:
 
 
 def _mean_text(mean: float, counted: int, tasks: int) -> str:
-    return figures.difference(mean) + ("" if counted == tasks else f" ({counted} of {tasks})")
+    return formatting.difference(mean) + ("" if counted == tasks else f" ({counted} of {tasks})")
 
 
 def _families(table: GridTable, base: str) -> Section | None:
@@ -229,28 +229,28 @@ def split_by_relation(pairs: Mapping[tuple[str, str], Sequence[float]]) -> tuple
 
 
 def _mean(gains: Sequence[float]) -> str:
-    return f"{figures.difference(statistics.fmean(gains))} ({len(gains)})" if gains else "none"
+    return f"{formatting.difference(statistics.fmean(gains))} ({len(gains)})" if gains else "none"
 
 
 def document(table: GridTable) -> Document:
     """The table as a page."""
-    notes = figures.Footnotes()
+    notes = formatting.Footnotes()
     sections = [_scores(table, base, notes) for base in table.bases]
     sections += [section for base in table.bases if (section := _families(table, base)) is not None]
     results = [result for by_task in table.results.values() for result in by_task.values()]
     general = [
         "Scores: average over the languages with data, percent; question answering: the mean of F1 and exact match. "
         "Differences in points, seed by seed, over the languages that both rows have.",
-        *figures.too_few_seeds(results),
-        *figures.unscored(table.regimes.values(), table.tasks),
+        *formatting.too_few_seeds(results),
+        *formatting.unscored(table.regimes.values(), table.tasks),
         "Families: rows with several intermediate tasks, with masked text, stacked or fused adapters are not counted.",
         "Bold: best of the column; underlined: second best; figures that print alike are tied.",
     ]
     return Document(
         title=table.config.title,
-        header=figures.header(table.plan, list(table.regimes.values()), results, table.tasks),
+        header=formatting.header(table.plan, list(table.regimes.values()), results, table.tasks),
         sections=sections,
-        notes=[*notes.lines(), *general, *figures.left_out(table.left_out), *table.config.notes],
+        notes=[*notes.lines(), *general, *formatting.left_out(table.left_out), *table.config.notes],
     )
 
 

@@ -10,13 +10,13 @@ from functools import cached_property
 import numpy as np
 
 from xlt import languages
-from xlt.artifacts import to_json
-from xlt.config import Table, Task
-from xlt.results import export, figures, plots
+from xlt.config.benchmark import Table, Task
+from xlt.files import to_json
+from xlt.results import export, formatting, plots
 from xlt.results.aggregate import SCORE, Stat, TaskResult, common_tasks, summarize, task_result
 from xlt.results.correlation import Correlation, correlate
 from xlt.results.render import Document, Grid, Section, Text
-from xlt.results.runs import Plan, Regime
+from xlt.results.run_folders import Plan, Regime
 from xlt.results.typology import Measure
 
 SOURCE = "en"
@@ -186,7 +186,7 @@ def _section(table: GroupsTable, category: str) -> Section:
         count = len({code for _, code in cells})
         row = [Text(group.by), Text(group.name), Text(str(count))]
         row.append(_text(summarize(table.score(reference, cells)), lambda value: f"{value:.1f}"))
-        row += [_text(summarize(table.gain(name, cells)), figures.difference) for name in table.compared]
+        row += [_text(summarize(table.gain(name, cells)), formatting.difference) for name in table.compared]
         rows.append(row)
     gains = [f"Gain of {table.regimes[name].title}" for name in table.compared]
     headers = ["By", "Group", "Languages", table.regimes[reference].title, *gains]
@@ -208,7 +208,7 @@ def _correlations(table: GroupsTable) -> Section:
         for category in table.categories:
             found = [table.correlation(name, category, measure) for name in table.compared]
             known = {len(table.points(name, category, measure)) for name in table.compared}
-            count = figures.count(max(known, default=0))
+            count = formatting.count(max(known, default=0))
             rows.append([Text(measure.title), Text(category), Text(count), *(Text(_shown(each)) for each in found)])
     headers = ["Gain against", "Tasks", "Languages", *(table.regimes[name].title for name in table.compared)]
     foot = [f"{measure.title}: {measure.source}." for measure in table.measures]
@@ -221,7 +221,7 @@ def _correlations(table: GroupsTable) -> Section:
 
 def document(table: GroupsTable) -> Document:
     """The table as a page."""
-    header = figures.header(
+    header = formatting.header(
         table.plan,
         list(table.regimes.values()),
         [r for found in table.results.values() for r in found.values()],
@@ -242,10 +242,10 @@ def document(table: GroupsTable) -> Document:
         *([f"Not counted, because not every regime here has results for it: {', '.join(absent)}."] if absent else []),
         "Low, middle, high: thirds of the languages. In brackets: 95 % bootstrap interval, languages resampled; with fewer "
         "than 5 languages there is none. Languages of one family are not independent of each other.",
-        *figures.too_few_seeds(r for found in table.results.values() for r in found.values()),
-        *figures.unscored(table.regimes.values(), table.tasks),
+        *formatting.too_few_seeds(r for found in table.results.values() for r in found.values()),
+        *formatting.unscored(table.regimes.values(), table.tasks),
         f"Scatter plots: {table.config.name}/*.svg and .pdf.",
-        *figures.left_out(table.left_out),
+        *formatting.left_out(table.left_out),
         *table.config.notes,
     ]
     return Document(table.config.title, header, sections, notes)

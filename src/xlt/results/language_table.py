@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import Field
 
-from xlt.artifacts import read_json, to_json
-from xlt.config import Table, Task, parse
-from xlt.results import export, figures
+from xlt.config.benchmark import Table, Task, parse
+from xlt.files import read_json, to_json
+from xlt.results import export, formatting
 from xlt.results.aggregate import SCORE, Stat, TaskResult, summarize, task_result
 from xlt.results.differences import Tested, by_language, difference
 from xlt.results.effects import ENOUGH, Effect
 from xlt.results.render import Document, Grid, Section, Text, rank_column
-from xlt.results.runs import Loose, Plan, Regime
+from xlt.results.run_folders import Loose, Plan, Regime
 
 SOURCE = "en"
 """The language of the training data, which averages over the others leave out."""
@@ -159,14 +159,14 @@ def _notes_on_average(table: LanguageTable, task: str, result: TaskResult) -> li
     notes = []
     if result.missing:
         counted = f"average over {len(result.languages)} of {len(result.expected)} languages"
-        notes.append(f"{table.tasks[task].title}: {counted}; {figures.missing(result)}")
+        notes.append(f"{table.tasks[task].title}: {counted}; {formatting.missing(result)}")
     if len(result.seeds) < len(result.planned_seeds):
         notes.append(f"{len(result.seeds)} of {len(result.planned_seeds)} seeds ran")
     return notes
 
 
 def _score_cell(
-    table: LanguageTable, regime: str, task: str, column: str, notes: figures.Footnotes
+    table: LanguageTable, regime: str, task: str, column: str, notes: formatting.Footnotes
 ) -> tuple[Text, float | None]:
     result = table.results[regime][task]
     stat = summarize(by_seed(result, column, result.languages))
@@ -175,7 +175,7 @@ def _score_cell(
     if stat is None:  # the language has no data here, or English is the only one that has some
         return Text("no data"), None
     marks = tuple(notes.mark(note) for note in _notes_on_average(table, task, result)) if column == ALL else ()
-    return Text(figures.score(stat), marks=marks), stat.mean
+    return Text(formatting.score(stat), marks=marks), stat.mean
 
 
 def _gain_cell(table: LanguageTable, regime: str, task: str, column: str) -> tuple[Text, float | None]:
@@ -185,11 +185,11 @@ def _gain_cell(table: LanguageTable, regime: str, task: str, column: str) -> tup
         return Text(next((s for s in ("not run", "no data") if s in statuses), "no data")), None
     interval = table.intervals[regime, task] if column == OTHERS else None
     if interval is not None:
-        return Text(figures.with_interval(stat.mean, interval)), stat.mean
+        return Text(formatting.with_interval(stat.mean, interval)), stat.mean
     spread = "" if stat.std is None else f" ± {stat.std:.1f}"
     found = table.tested.get((regime, task), {}).get(column)
     sure = "*" if found is not None and found.adjusted < LEVEL and found.interval.seeds >= ENOUGH else ""
-    return Text(figures.difference(stat.mean) + spread + sure), stat.mean
+    return Text(formatting.difference(stat.mean) + spread + sure), stat.mean
 
 
 def _grid(table: LanguageTable, first: str, names: Sequence[str], task: str, cells: Any) -> Grid:
@@ -201,7 +201,7 @@ def _grid(table: LanguageTable, first: str, names: Sequence[str], task: str, cel
     return Grid([first, *columns], [list(row) for row in zip(*filled, strict=True)], "l" + "r" * len(columns))
 
 
-def _sections(table: LanguageTable, task: str, notes: figures.Footnotes) -> list[Section]:
+def _sections(table: LanguageTable, task: str, notes: formatting.Footnotes) -> list[Section]:
     title = table.tasks[task].title
     scores = _grid(
         table, "Regime", list(table.regimes), task, lambda name, column: _score_cell(table, name, task, column, notes)
@@ -255,7 +255,7 @@ def _certificate_notes(table: LanguageTable) -> list[str]:
 
 
 def _interval_notes(table: LanguageTable) -> list[str]:
-    notes = figures.interval_note(table.intervals.values())
+    notes = formatting.interval_note(table.intervals.values())
     if notes:
         notes.append(
             f"With a star: other than 0, p below {LEVEL:.0%} after Holm's correction over the languages "
@@ -266,28 +266,28 @@ def _interval_notes(table: LanguageTable) -> list[str]:
 
 def document(table: LanguageTable) -> Document:
     """The table as a page."""
-    notes = figures.Footnotes()
+    notes = formatting.Footnotes()
     sections = [section for task in table.tasks for section in _sections(table, task, notes)]
     codes = dict.fromkeys(code for task in table.tasks for code in table.languages(task))
     results = [result for by_task in table.results.values() for result in by_task.values()]
     general = [
-        f"Languages: {', '.join(figures.language(code) for code in codes) or 'none planned'}. Others: average over all but "
-        "English, which is trained on; all: average with English.",
+        f"Languages: {', '.join(formatting.language(code) for code in codes) or 'none planned'}. Others: average over all "
+        "but English, which is trained on; all: average with English.",
         "Differences are taken seed by seed. Bold: best of the column; underlined: second best; figures that print alike "
         "are tied.",
     ]
     return Document(
         title=table.config.title,
-        header=figures.header(table.plan, list(table.regimes.values()), results, table.tasks),
+        header=formatting.header(table.plan, list(table.regimes.values()), results, table.tasks),
         sections=sections,
         notes=[
             *notes.lines(),
             *general,
             *_interval_notes(table),
-            *figures.too_few_seeds(results),
-            *figures.unscored(table.regimes.values(), table.tasks),
+            *formatting.too_few_seeds(results),
+            *formatting.unscored(table.regimes.values(), table.tasks),
             *_certificate_notes(table),
-            *figures.left_out(table.left_out),
+            *formatting.left_out(table.left_out),
             *table.config.notes,
         ],
     )

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import to_json
-from xlt.config import Table, Task
-from xlt.results import export, figures
+from xlt.config.benchmark import Table, Task
+from xlt.files import to_json
+from xlt.results import export, formatting
 from xlt.results.aggregate import SCORE, Stat, TaskResult, summarize, task_result
 from xlt.results.render import Document, Grid, Section, Text
 from xlt.results.reported import Reported
-from xlt.results.runs import Plan, Regime
+from xlt.results.run_folders import Plan, Regime
 from xlt.results.word_pairs import (
     COSINES,
     PRECISIONS,
@@ -109,7 +109,7 @@ def _cosine(stat: Stat | None, sign: str = "") -> str:
 
 
 def _percent(stat: Stat | None) -> str:
-    return "not run" if stat is None else figures.score(stat)
+    return "not run" if stat is None else formatting.score(stat)
 
 
 def _figure_cells(
@@ -139,7 +139,7 @@ def _word_section(pairs: WordPairs, title: str, columns: Mapping[str, Figure]) -
     for code in pairs.languages:
         asked = first.candidates[code]
         size = pair_counts(first.pairs, code) if columns is COSINES else f"{asked['to-en']:,} / {asked['from-en']:,}"
-        rows.append([Text(figures.language(code)), Text(size), *_figure_cells(pairs, columns, [code])])
+        rows.append([Text(formatting.language(code)), Text(size), *_figure_cells(pairs, columns, [code])])
     if len(pairs.languages) > 1:
         rows.append([Text(MEAN), Text(""), *_figure_cells(pairs, columns, pairs.languages)])
     return Section(
@@ -165,7 +165,7 @@ def _moved_cosines(pairs: WordPairs) -> str:
 def _moved_precisions(pairs: WordPairs) -> str:
     """The sentence that tells alignment from spread: words that move apart widen every distance, and no rank changes."""
     stats = {name: change(pairs, figure) for name, figure in PRECISIONS.items()}
-    shown = [f"{name} by {figures.difference(stat.mean)}" for name, stat in stats.items() if stat is not None]
+    shown = [f"{name} by {formatting.difference(stat.mean)}" for name, stat in stats.items() if stat is not None]
     return f"P@1 moved, in points: {'; '.join(shown)}."
 
 
@@ -198,8 +198,8 @@ def _score_cells(table: LexicalTable, regime: str, task: str) -> list[Text]:
         plain = {} if twin is None else table.average(twin, task, injected_only=injected_only)
         gaps = [own[seed] - plain[seed] for seed in own if seed in plain]
         stat = summarize(own)
-        cells.append(Text(status if status != "ok" else "no data" if stat is None else figures.score(stat)))
-        cells.append(Text(figures.difference(statistics.fmean(gaps)) if gaps else ""))
+        cells.append(Text(status if status != "ok" else "no data" if stat is None else formatting.score(stat)))
+        cells.append(Text(formatting.difference(statistics.fmean(gaps)) if gaps else ""))
     return cells
 
 
@@ -220,7 +220,13 @@ def _reported_section(table: LexicalTable) -> Section:
     for entry in table.reported:
         other = f"another model ({entry.model}), " if entry.model != table.plan.model else ""
         value = "no value reported" if entry.value is None else f"{entry.value:.4f}"
-        cells = [entry.method, figures.language(entry.language), value, f"no: {other}other word pairs", entry.citation]
+        cells = [
+            entry.method,
+            formatting.language(entry.language),
+            value,
+            f"no: {other}other word pairs",
+            entry.citation,
+        ]
         rows.append([Text(cell) for cell in cells])
     grid = Grid(["Reported", "Language", "Mean cosine", "Comparable", "Source"], rows, "llrll")
     notes = list(dict.fromkeys(entry.note for entry in table.reported if entry.note is not None))
@@ -248,14 +254,14 @@ def document(table: LexicalTable) -> Document:
         "Random: the held-out pairs' words, each with the translation of another; no pair of them is a translation.",
         "P@1: the nearest word among all of the language's words is a translation. Candidates: into / from en.",
         "vs. plain: difference to the same regime without lexical injection, mean over the seeds that both have.",
-        *figures.too_few_seeds(results),
-        *figures.unscored(table.regimes.values(), table.tasks),
+        *formatting.too_few_seeds(results),
+        *formatting.unscored(table.regimes.values(), table.tasks),
     ]
     return Document(
         title=table.config.title,
-        header=figures.header(table.plan, list(table.regimes.values()), results, table.tasks),
+        header=formatting.header(table.plan, list(table.regimes.values()), results, table.tasks),
         sections=sections,
-        notes=[*general, *figures.left_out(table.left_out), *table.config.notes],
+        notes=[*general, *formatting.left_out(table.left_out), *table.config.notes],
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from xlt.config import Task
+from xlt.config.benchmark import Task
 from xlt.results.aggregate import headline_metrics
 from xlt.results.recording import Key, Recording, positions
 from xlt.results.spreads import TAILS, Array, Spreads, average_spreads, cell_spreads, errors_of, scores_of

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from xlt import languages
-from xlt.artifacts import to_json
-from xlt.config import Table, Task
-from xlt.results import export, figures, plots
+from xlt.config.benchmark import Table, Task
+from xlt.files import to_json
+from xlt.results import export, formatting, plots
 from xlt.results.aggregate import SCORE, Stat, TaskResult, summarize, task_result
 from xlt.results.plots import Matrix
 from xlt.results.render import Document, Grid, Section, Text, rank_column
-from xlt.results.runs import Plan, Regime
+from xlt.results.run_folders import Plan, Regime
 from xlt.results.typology import Measure, by_family, family_breaks
 
 SOURCE = "en"
@@ -123,7 +123,7 @@ def _stat(by_seed: Mapping[int, float], form: Callable[[Stat], str]) -> str:
 
 
 def _signed(stat: Stat) -> str:
-    return figures.difference(stat.mean) + ("" if stat.std is None else f" ± {stat.std:.1f}")
+    return formatting.difference(stat.mean) + ("" if stat.std is None else f" ± {stat.std:.1f}")
 
 
 def _rows(table: PairsTable, task: str) -> list[list[Text]]:
@@ -134,7 +134,7 @@ def _rows(table: PairsTable, task: str) -> list[list[Text]]:
         cells = [
             Text(table.results[name][task].status if table.results[name][task].status != "ok" else "n/a")
             if mean is None
-            else Text(figures.score(mean))
+            else Text(formatting.score(mean))
             for name, mean in zip(names, means, strict=True)
         ]
         columns.append(rank_column(cells, [None if mean is None else mean.mean for mean in means]))
@@ -146,7 +146,7 @@ def _rows(table: PairsTable, task: str) -> list[list[Text]]:
 
 def _span(values: Sequence[int]) -> str:
     low, high = min(values), max(values)
-    return figures.count(low) if low == high else f"{figures.count(low)} to {figures.count(high)}"
+    return formatting.count(low) if low == high else f"{formatting.count(low)} to {formatting.count(high)}"
 
 
 def _foot(table: PairsTable, task: str) -> list[str]:
@@ -184,7 +184,7 @@ def document(table: PairsTable) -> Document:
     sections = []
     for name, task in table.tasks.items():
         first, second = AXES[task.family]
-        metric = figures.METRIC_TITLES[SCORE if task.family == "span" else task.metrics[0]]
+        metric = formatting.METRIC_TITLES[SCORE if task.family == "span" else task.metrics[0]]
         title = f"{task.title}: {first} in the first language, {second} in the second ({metric}, percent)"
         grid = Grid(_HEADERS, _rows(table, name), "l" + "r" * (len(_HEADERS) - 1))
         sections.append(Section(title, grid, _foot(table, name)))
@@ -193,13 +193,13 @@ def document(table: PairsTable) -> Document:
     notes = [
         "Each figure is the mean over the pairs of its group; only pairs that every regime has been scored on are counted.",
         f"Gain: difference to {title}, in points, seed by seed. Mixed over same: how much larger it is on mixed pairs.",
-        *figures.too_few_seeds(result for by_task in table.results.values() for result in by_task.values()),
+        *formatting.too_few_seeds(result for by_task in table.results.values() for result in by_task.values()),
         "Pairs of one language are the task itself; LAReQA's pool holds the sentences of the answers' language only.",
-        *figures.left_out(table.left_out),
+        *formatting.left_out(table.left_out),
         *table.config.notes,
     ]
     results = [result for by_task in table.results.values() for result in by_task.values()]
-    header = figures.header(table.plan, list(table.regimes.values()), results, table.tasks)
+    header = formatting.header(table.plan, list(table.regimes.values()), results, table.tasks)
     return Document(table.config.title, header, sections, notes)
 
 

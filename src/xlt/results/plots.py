@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlt.results import figures
+from xlt.results import formatting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +99,7 @@ def heatmap(
             axes.axvline(place - 0.5, color="white", linewidth=1.5)
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
-                shown = figures.difference(value) if scale.diverging else f"{value:.1f}"
+                shown = formatting.difference(value) if scale.diverging else f"{value:.1f}"
                 red, green, blue, _ = image.cmap(image.norm(value))
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5  # ITU-R BT.601 luma
                 axes.text(

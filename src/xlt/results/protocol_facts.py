@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from xlt.config import Strict
-from xlt.results.runs import RunConfig
+from xlt.config.benchmark import Strict
+from xlt.results.run_folders import RunConfig
 
 Unstated = Literal["unstated"]
 BY_SET = ("epochs", "batch_size", "learning_rate")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from xlt.config import Task
+from xlt.config.benchmark import Task
 from xlt.results.aggregate import headline_metrics
 from xlt.results.recording import Recording
 from xlt.results.statistics import Interval, holm, mean_interval

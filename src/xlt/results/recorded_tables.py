@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from xlt.config import Task, load_all, load_yaml
+from xlt.config.benchmark import Task, load_all, load_yaml
 from xlt.errors import InputError
-from xlt.results import figures
+from xlt.results import formatting
 from xlt.results.aggregate import SCORE, Stat, headline_metrics
 from xlt.results.recorded_figures import (
     ADAPTER,
@@ -128,7 +128,7 @@ def by_group(recording: Recording, tasks: Mapping[str, Task], groups: Mapping[st
             pair = [f"{average(scores[regime, task], own).mean():.0f}" for regime in (FULL, ADAPTER)] if own else ["-"]
             cells.append(" / ".join(pair))
         parts = headline_metrics(tasks[task])
-        metric = figures.METRIC_TITLES[parts[0] if len(parts) == 1 else SCORE]
+        metric = formatting.METRIC_TITLES[parts[0] if len(parts) == 1 else SCORE]
         rows.append([tasks[task].title, metric, *cells, _chance(tasks[task])])
     head = f"Full fine-tuning / adapter, percent, means over {_runs(recording)} and the languages of a group."
     return "\n".join([head, "", *_grid(["task", "metric", *groups, "chance"], rows)])
@@ -190,11 +190,11 @@ def _std(values: Array) -> float:
 
 
 def _score(values: Array) -> str:
-    return figures.score(Stat(float(values.mean()), _std(values), ()))
+    return formatting.score(Stat(float(values.mean()), _std(values), ()))
 
 
 def _difference(found: Interval | None) -> str:
-    return "" if found is None else figures.with_interval(found.estimate, found)
+    return "" if found is None else formatting.with_interval(found.estimate, found)
 
 
 def _chance(task: Task) -> str:

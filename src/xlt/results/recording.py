@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from xlt.config import Strict, load_yaml, parse
+from xlt.config.benchmark import Strict, load_yaml, parse
 
 Key = tuple[str, str, str, str]
 """(regime, task, metric, language) of a cell."""

@@ -13,10 +13,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from tabulate import tabulate
 
-from xlt.artifacts import SOURCE_ROOT, write_atomic
-from xlt.config import load_all
+from xlt.config.benchmark import load_all
+from xlt.config.regimes import CONTRADICTIONS, Regime, Tuning
+from xlt.files import SOURCE_ROOT, write_atomic
 from xlt.names import visible
-from xlt.regimes import CONTRADICTIONS, Regime, Tuning
 
 SETTING = re.compile(r"^\s*(\w+): *(.*?) +# (.+)$")
 """A line of a config that says where its value comes from."""
@@ -41,7 +41,7 @@ INTRODUCTION = """\
 # Regimes
 
 Written by `make docs` from `configs/regimes`; do not edit. A regime is a point on the axes below (docs/architecture.md); what
-each value means, with paper and section, stands at its class in `src/xlt/regimes.py`. How to add one: docs/extending.md.
+each value means, with paper and section, stands at its class in `src/xlt/config/regimes.py`. To add one: docs/extending.md.
 """
 LEFT_OUT = """\
 Some recipes make no sense with some regimes and are left out of their plan: with `head`, those of the retrieval tasks (a dual

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from xlt.config import Strict, Task, load_yaml, parse
-from xlt.results import figures
+from xlt.config.benchmark import Strict, Task, load_yaml, parse
+from xlt.results import formatting
 from xlt.results.aggregate import TaskResult, task_result
-from xlt.results.compare import Comparer, Comparison
+from xlt.results.comparability import Comparer, Comparison
 from xlt.results.cost import Cost, cost
 from xlt.results.render import Document, Grid, Section, Text
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.runs import Plan, Regime, RunProfile, merged_profile
+from xlt.results.run_folders import Plan, Regime, RunProfile, merged_profile
 
 
 class Explanations(Strict):
@@ -105,7 +105,7 @@ def _reported_cells(line: Comparison, sources: _Sources) -> list[Text]:
         return [Text("no value reported"), Text(""), Text(sources.number(entry))]
     value = f"{entry.value:.1f}" + ("" if entry.std is None else f" ± {entry.std:.1f}")
     gap = line.difference
-    shown = f"not comparable: {line.reason}" if gap is None else figures.difference(gap)
+    shown = f"not comparable: {line.reason}" if gap is None else formatting.difference(gap)
     return [Text(value), Text(shown), Text(sources.number(entry))]
 
 
@@ -128,9 +128,9 @@ def _summary(table: RegimeTable, sources: _Sources) -> Section:
             rows.append([Text(title), Text(""), Text(""), Text(result.status), Text(""), Text(""), Text("")])
             continue
         for line in (line for line in table.averages if line.task == name):
-            metric = figures.METRIC_TITLES.get(line.metric, line.metric)
+            metric = formatting.METRIC_TITLES.get(line.metric, line.metric)
             languages = Text(f"{len(line.languages)} of {len(result.expected)}")
-            score = Text(figures.score(line.measured))
+            score = Text(formatting.score(line.measured))
             rows.append([Text(title), Text(metric), languages, score, *_reported_cells(line, sources)])
     return Section(
         "Averages over languages (percent)", Grid(["Task", "Metric", "Languages", *_HEADERS], rows, "llrrrll")
@@ -144,10 +144,10 @@ def _detail(table: RegimeTable, task: str, metric: str, sources: _Sources) -> Se
     rows = []
     for line in (*languages, *averages):
         is_average = line.language == AVERAGE
-        label = _average_label(line, result) if is_average else figures.language(line.language)
-        count = "" if is_average else figures.count(line.n)
-        rows.append([Text(label), Text(count), Text(figures.score(line.measured)), *_reported_cells(line, sources)])
-    title = f"{table.tasks[task].title}, {figures.METRIC_TITLES.get(metric, metric)} (percent, {result.split} split)"
+        label = _average_label(line, result) if is_average else formatting.language(line.language)
+        count = "" if is_average else formatting.count(line.n)
+        rows.append([Text(label), Text(count), Text(formatting.score(line.measured)), *_reported_cells(line, sources)])
+    title = f"{table.tasks[task].title}, {formatting.METRIC_TITLES.get(metric, metric)} (percent, {result.split} split)"
     foot = _completeness(result) + _distance(table, task, languages)
     return Section(title, Grid(["Language", "Examples", *_HEADERS], rows, "lrrrll"), foot)
 
@@ -155,7 +155,7 @@ def _detail(table: RegimeTable, task: str, metric: str, sources: _Sources) -> Se
 def _completeness(result: TaskResult) -> list[str]:
     lines = []
     if result.missing:
-        lines.append(f"Without a score: {figures.missing(result)}.")
+        lines.append(f"Without a score: {formatting.missing(result)}.")
     if len(result.seeds) < len(result.planned_seeds):
         ran = ", ".join(str(seed) for seed in result.seeds)
         lines.append(f"{len(result.seeds)} of {len(result.planned_seeds)} seeds ran ({ran}).")
@@ -173,13 +173,13 @@ def _distance(table: RegimeTable, task: str, lines: list[Comparison]) -> list[st
     plural = "language" if len(gaps) == 1 else "languages"
     summary = (
         f"Mean absolute difference over {len(gaps)} {plural} with a comparable reported value: {mean:.2f} points; "
-        f"mean difference: {figures.difference(statistics.fmean(gaps.values()))}; "
+        f"mean difference: {formatting.difference(statistics.fmean(gaps.values()))}; "
         f"beyond {threshold:g} points: {len(far)} of {len(gaps)}."
     )
     foot = [summary]
     for code, gap in sorted(far.items(), key=lambda item: -abs(item[1])):
         reason = table.explanations.of(table.plan.model, task, code)
-        foot.append(f"{figures.language(code)} {figures.difference(gap)}: {reason}")
+        foot.append(f"{formatting.language(code)} {formatting.difference(gap)}: {reason}")
     return foot
 
 
@@ -188,13 +188,13 @@ def _cost_note(table: RegimeTable) -> list[str]:
     if found is None:
         return []
     parts = [
-        f"trained parameters {figures.count(found.trained)} ({100 * found.share:.2f} % of all; largest run)",
-        f"train {figures.duration(found.train)} and predict {figures.duration(found.predict)} per seed",
+        f"trained parameters {formatting.count(found.trained)} ({100 * found.share:.2f} % of all; largest run)",
+        f"train {formatting.duration(found.train)} and predict {formatting.duration(found.predict)} per seed",
     ]
     if found.intermediate is not None:
-        parts.append(f"intermediate training {figures.duration(found.intermediate)} per seed")
+        parts.append(f"intermediate training {formatting.duration(found.intermediate)} per seed")
     if found.peak_memory is not None:
-        parts.append(f"peak memory {figures.memory(found.peak_memory)}")
+        parts.append(f"peak memory {formatting.memory(found.peak_memory)}")
     return [f"Cost ({found.runs[0]} of {found.runs[1]} runs finished): {'; '.join(parts)}."]
 
 
@@ -205,7 +205,7 @@ def document(table: RegimeTable) -> Document:
     for task, result in table.results.items():
         if result.status == "ok":
             sections.extend(_detail(table, task, metric, sources) for metric in table.tasks[task].metrics)
-    unscored = figures.unscored([table.regime], table.tasks)
+    unscored = formatting.unscored([table.regime], table.tasks)
     notes = ["Difference: measured minus reported, in points.", *unscored, *_cost_note(table), *sources.lines()]
-    header = figures.header(table.plan, [table.regime], list(table.results.values()), table.tasks)
+    header = formatting.header(table.plan, [table.regime], list(table.results.values()), table.tasks)
     return Document(f"Regime {table.regime.name}: {table.regime.title}", header, sections, notes)

@@ -15,12 +15,12 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from xlt.config import Strict, load_yaml, parse
+from xlt.config.benchmark import Strict, load_yaml, parse
+from xlt.config.yaml_files import line_of
 from xlt.errors import InputError
 from xlt.names import visible
 from xlt.results.protocol_facts import Facts, Protocol, lacking, merged
 from xlt.results.recording import Recording, is_recording
-from xlt.yaml_files import line_of
 
 AVERAGE = "avg"
 Over = Literal["with-en", "without-en", "as printed"]

@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from xlt.artifacts import to_json
-from xlt.config import Recipe, Strict, Table, Task, load_yaml, parse
+from xlt.config.benchmark import Recipe, Strict, Table, Task, load_yaml, parse
 from xlt.errors import InputError
-from xlt.results import export, figures
+from xlt.files import to_json
+from xlt.results import export, formatting
 from xlt.results.render import Document, Grid, Section, Text
-from xlt.results.runs import Plan
+from xlt.results.run_folders import Plan
 
 Status = Literal["equal", "different", "no file", "no published value"]
 TRAINING = "training "
@@ -137,7 +137,7 @@ def _summary(table: SizesTable) -> Section:
         counts = [str(sum(cell.status == status for cell in own)) for status in STATUSES]
         languages = str(len({cell.language for cell in own}))
         task = None if name.startswith(TRAINING) else table.tasks[name.split()[0]]
-        names = [] if task is None else [figures.METRIC_TITLES.get(metric, metric) for metric in task.metrics]
+        names = [] if task is None else [formatting.METRIC_TITLES.get(metric, metric) for metric in task.metrics]
         recipe = "" if task is None else table.recipes[task.recipe].title
         rows.append([Text(text) for text in (_title(table, name), languages, ", ".join(names), recipe, *counts)])
     headers = ["Task", "Languages", "Metrics", "Trained on", *(status.capitalize() for status in STATUSES)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xlt.config import Recipe, Table, Task, load_all
+from xlt.config.benchmark import Recipe, Table, Task, load_all
 from xlt.results import (
     benchmark_table,
     export,
@@ -23,7 +23,7 @@ from xlt.results import (
 )
 from xlt.results.render import Document
 from xlt.results.reported import Reported
-from xlt.results.runs import Plan, Regime
+from xlt.results.run_folders import Plan, Regime
 from xlt.results.typology import Measure, load_facts
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import Field
 
 from xlt import languages
-from xlt.config import Strict, load_yaml, parse
+from xlt.config.benchmark import Strict, load_yaml, parse
 
 UNKNOWN = math.inf
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from xlt.config import Task
+from xlt.config.benchmark import Task
 from xlt.results.aggregate import SCORE, TaskResult, task_result
-from xlt.results.compare import ANOTHER_WORLD, Comparer, Comparison
+from xlt.results.comparability import ANOTHER_WORLD, Comparer, Comparison
 from xlt.results.differences import average_error
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.runs import Plan, Regime, RunProfile, merged_profile
+from xlt.results.run_folders import Plan, Regime, RunProfile, merged_profile
 from xlt.results.statistics import half_width, holm, prediction_scale, two_sided
 
 Status = Literal[

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xlt.artifacts import read_json, to_json
-from xlt.config import Task
-from xlt.results import figures
-from xlt.results.compare import ANOTHER_WORLD
+from xlt.config.benchmark import Task
+from xlt.files import read_json, to_json
+from xlt.results import formatting
+from xlt.results.comparability import ANOTHER_WORLD
 from xlt.results.page_tests import LEVELS, PageTest
 from xlt.results.render import Document, Grid, Section, Text
 from xlt.results.reported import AVERAGE
-from xlt.results.runs import Plan
+from xlt.results.run_folders import Plan
 from xlt.results.verdicts import Verdict, counts, exit_code
 
 FAILURE = "failed.json"
@@ -92,7 +92,7 @@ def _page_row(test: PageTest) -> list[Text]:
     gap = test.measured - test.expected
     outside = gap > test.tolerance if test.family == "share outside" else abs(gap) > test.tolerance
     verdict = "differs" if test.differs else "near" if outside else "reproduced"
-    numbers = [f"{test.measured:.1f}", f"{test.expected:.1f}", figures.difference(gap), f"± {test.tolerance:.1f}"]
+    numbers = [f"{test.measured:.1f}", f"{test.expected:.1f}", formatting.difference(gap), f"± {test.tolerance:.1f}"]
     return [Text(cell) for cell in (test.family, test.name, *numbers, verdict)]
 
 
@@ -103,11 +103,11 @@ def _row(verdict: Verdict, tasks: Mapping[str, Task]) -> list[Text]:
     cells = [
         verdict.regime,
         tasks[verdict.task].title,
-        figures.METRIC_TITLES.get(verdict.metric, verdict.metric),
+        formatting.METRIC_TITLES.get(verdict.metric, verdict.metric),
         _language(verdict.language),
         f"{verdict.measured:.1f}",
         f"{verdict.reported:.1f}",
-        figures.difference(verdict.measured - verdict.reported),
+        formatting.difference(verdict.measured - verdict.reported),
         f"± {verdict.tolerance:.1f}",
         verdict.status,
         verdict.basis,
@@ -116,7 +116,7 @@ def _row(verdict: Verdict, tasks: Mapping[str, Task]) -> list[Text]:
 
 
 def _language(code: str) -> str:
-    return "average" if code == AVERAGE else figures.language(code) if code else ""
+    return "average" if code == AVERAGE else formatting.language(code) if code else ""
 
 
 def problems(found: Sequence[Verdict], page: Sequence[PageTest] = (), most: int = 10) -> list[str]:

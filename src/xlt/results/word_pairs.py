@@ -10,11 +10,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from xlt.artifacts import read_json
-from xlt.config import parse
+from xlt.config.benchmark import parse
+from xlt.config.lexical_injection import LexicalRun, read_job
 from xlt.errors import InputError
-from xlt.lexical import LexicalRun, read_job
-from xlt.results.runs import Loose, Plan
+from xlt.files import read_json
+from xlt.results.run_folders import Loose, Plan
 
 When = Literal["before", "after"]
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from xlt.data.batching import by_token_budget
 from xlt.data.features import IGNORED, Feature
+from xlt.modeling.collate import rows_of
 from xlt.modeling.model import TransferModel
-from xlt.modeling.rows import rows_of
 from xlt.training.objectives import SUMS, loss_parts, option_scores, span_scores
 
 Parts = Mapping[int, Sequence[nn.Parameter]]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from xlt.modeling import parallel
+from xlt.modeling import distributed
 
 if TYPE_CHECKING:
-    from xlt.training.step import Perturbation
+    from xlt.training.optimizer_step import Perturbation
 
 
 def draw_apart(seed: int, step: int, perturbation: Perturbation | None) -> None:
@@ -25,9 +25,9 @@ def draw_apart(seed: int, step: int, perturbation: Perturbation | None) -> None:
     They follow from the seed, the step and the process, so that a checkpoint need not hold them. The first process draws as
     it would alone.
     """
-    if parallel.is_first():
+    if distributed.is_first():
         return
-    drawn = hashlib.blake2b(f"{seed}/{step}/{parallel.rank()}".encode(), digest_size=12).digest()
+    drawn = hashlib.blake2b(f"{seed}/{step}/{distributed.rank()}".encode(), digest_size=12).digest()
     torch.manual_seed(int.from_bytes(drawn[:6], "big"))
     if perturbation is not None:
         own = torch.Generator().manual_seed(int.from_bytes(drawn[6:], "big"))
@@ -47,12 +47,12 @@ def over_processes(
     Returns:
         The batch's loss, the same in all processes, or None if memory did not do in one of them.
     """
-    if parallel.count() == 1:
+    if distributed.count() == 1:
         return loss
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    measured = None if perturbation is None or not parallel.is_first() else perturbation.state()[1]
+    measured = None if perturbation is None or not distributed.is_first() else perturbation.state()[1]
     own = [0.0 if loss is None else loss, loss is None, measured or 0.0, *(p.grad is not None for p in parameters)]
-    summed, short, size, *present = parallel.add(torch.tensor(own, dtype=torch.float64)).tolist()
+    summed, short, size, *present = distributed.add(torch.tensor(own, dtype=torch.float64)).tolist()
     if short:
         return None
     if perturbation is not None and size:
@@ -61,5 +61,5 @@ def over_processes(
     for parameter in here:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    parallel.add_all([parameter.grad for parameter in here])
+    distributed.add_all([parameter.grad for parameter in here])
     return float(summed)

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from xlt.artifacts import digest, provenance, read_json, sha256_file, to_json, write_atomic
-from xlt.config import load_yaml, parse
+from xlt.config.benchmark import load_yaml, parse
+from xlt.config.run_config import ADAPTER, LanguageAdapterConfig, LanguageAdapterSettings
 from xlt.errors import NotFinite
-from xlt.modeling.checkpoints import check_stamp, load_encoder, load_tokenizer
+from xlt.files import digest, provenance, read_json, sha256_file, to_json, write_atomic
 from xlt.modeling.hub_adapters import fetch_language_adapter
 from xlt.modeling.language_adapters import (
     ADAPTER_CONFIG,
@@ -23,12 +23,12 @@ from xlt.modeling.language_adapters import (
     add_language_adapter,
     save_language_adapter,
 )
-from xlt.modeling.masked_lm import MaskedBatch, MaskedLMHead, load_masked_lm_head, masked_lm_loss
-from xlt.runs import ADAPTER, LanguageAdapterConfig, LanguageAdapterSettings
-from xlt.training.checkpoint import CHECKPOINT, EVERY, Keeper, checkpoint_key
+from xlt.modeling.mlm import MaskedBatch, MaskedLMHead, load_masked_lm_head, masked_lm_loss
+from xlt.modeling.pretrained import check_stamp, load_encoder, load_tokenizer
 from xlt.training.checkpoint_state import State, capture, dropout_state, restore, restore_dropout_state
-from xlt.training.loop import linear_schedule, progress
-from xlt.training.masked_text import MaskedText
+from xlt.training.checkpointer import CHECKPOINT, EVERY, Keeper, checkpoint_key
+from xlt.training.mlm_data import MaskedText
+from xlt.training.trainer import linear_schedule, progress
 
 HELD_OUT_BLOCKS = 200
 """Blocks that the masked-language-modelling loss is measured on before and after training."""

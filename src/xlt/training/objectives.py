@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from xlt.data.batching import by_token_budget
 from xlt.data.features import IGNORED, Feature
-from xlt.modeling import parallel
+from xlt.modeling import distributed
+from xlt.modeling.collate import pad_rows, rows_of
 from xlt.modeling.model import TransferModel
-from xlt.modeling.rows import pad_rows, rows_of
 
 
 def _targets(features: Sequence[Feature], device: torch.device) -> Tensor:
@@ -114,7 +114,7 @@ def supervised_losses(model: TransferModel, features: Sequence[Feature], budget:
     divided = divisors(model.family, features, model.micro_batch_size)
     costs = [len(feature.rows) for feature in features]
     widths = [feature.length for feature in features]
-    own = parallel.share([cost * width for cost, width in zip(costs, widths, strict=True)])
+    own = distributed.share([cost * width for cost, width in zip(costs, widths, strict=True)])
     for group in by_token_budget(own, costs, widths, budget):
         yield partial(_part, model, [features[i] for i in group], [divided[i] for i in group])
 
@@ -165,7 +165,7 @@ def own_losses(model: TransferModel, features: Sequence[Feature], budget: int) -
 
     What cannot be cut, a contrastive loss, is the first process's.
     """
-    if model.family in SUMS or parallel.is_first():
+    if model.family in SUMS or distributed.is_first():
         yield from loss_parts(model.family)(model, features, budget)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xlt.artifacts import to_json, write_atomic
+from xlt.files import to_json, write_atomic
 from xlt.training.raw_text import BOS, EOS, PAD, UNK, Corpus, batches, read_lines
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import XLMRobertaConfig
 
-    from xlt.babel.config import EncoderConfig
-    from xlt.training.checkpoint import Keeper
+    from xlt.babel.dials import EncoderConfig
+    from xlt.training.checkpointer import Keeper
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 MASK = "<mask>"
@@ -117,7 +117,7 @@ def pretrain(
     import torch
     from safetensors.torch import save_file
 
-    from xlt.training.checkpoint import Keeper
+    from xlt.training.checkpointer import Keeper
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
@@ -174,7 +174,7 @@ def _train(
     from tqdm import tqdm
 
     from xlt.training.checkpoint_state import State, capture, restore
-    from xlt.training.loop import linear_schedule
+    from xlt.training.trainer import linear_schedule
 
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from xlt.config.schedules import FisherUnfreezing, LayerByLayer
 from xlt.errors import InputError
+from xlt.modeling.distributed import from_first
 from xlt.modeling.model import TransferModel
-from xlt.modeling.parallel import from_first
-from xlt.schedules import FisherUnfreezing, LayerByLayer
 from xlt.training.fisher import Parts, fisher_traces
-from xlt.training.loop import Unfrozen, Upcoming
+from xlt.training.trainer import Unfrozen, Upcoming
 
 LAYER = re.compile(r"\.layers?\.(\d+)\.")
 """Where the number of the layer stands in a parameter's name (``encoder.encoder.layer.3.output...``)."""

@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from torch import Tensor
 
-from xlt.artifacts import sha256_file, to_json, write_atomic
+from xlt.config.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, RandomPerturbation, Tuning
+from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
 from xlt.data.features import Feature, pair_features
 from xlt.data.records import Pair
-from xlt.evaluation.dual import contrastive_features
-from xlt.modeling.checkpoints import load_encoder
-from xlt.modeling.embeddings import Norm, marker_ids, project, steepest, uniform_in_ball, unit, words_of
+from xlt.evaluation.dual_encoder import contrastive_features
+from xlt.files import sha256_file, to_json, write_atomic
+from xlt.modeling.collate import Rows, rows_of
 from xlt.modeling.language_adapters import ADAPTER_WEIGHTS, add_language_adapter, save_language_adapter
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.rows import Rows, rows_of
-from xlt.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, RandomPerturbation, Tuning
-from xlt.runs import ADAPTER, LanguageAdapterSettings
-from xlt.training.loop import Settings, fit
+from xlt.modeling.perturbation import Norm, marker_ids, project, steepest, uniform_in_ball, unit, words_of
+from xlt.modeling.pretrained import load_encoder
 from xlt.training.objectives import LossPart, contrastive_losses, supervised_losses
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise
+from xlt.training.trainer import Settings, fit
 
 NORMS = pytest.mark.parametrize("norm", ["l2", "linf"])
 TUNINGS: dict[str, Tuning] = {

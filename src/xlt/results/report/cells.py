@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from xlt.config import Task
-from xlt.results import figures
+from xlt.config.benchmark import Task
+from xlt.results import formatting
 from xlt.results.aggregate import TaskResult, headline_metrics, summarize
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.render import Text
 from xlt.results.report.evidence import Anchors, Curve, Register, RunEvidence, listed, shortened
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.runs import Plan
+from xlt.results.run_folders import Plan
 from xlt.results.verdicts import Status, Verdict
 
 WORST_FIRST: tuple[Status, ...] = (
@@ -175,7 +175,7 @@ def cells(
                 else [],
                 runs=[_row(run, task, appendix) for run in runs],
                 curves=[(run.planned.seed, name, curve) for run in runs for name, curve in run.curves.items()],
-                missing=figures.missing(result),
+                missing=formatting.missing(result),
             )
     return made
 
@@ -199,7 +199,7 @@ def _block(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Ap
             label,
             examples,
             [f"{by_seed[seed]:.1f}" if seed in by_seed else "–" for seed in result.seeds],
-            "–" if stat is None else figures.score(stat),
+            "–" if stat is None else formatting.score(stat),
             verdict,
             appendix.source(verdict.entry) if verdict is not None else "",
             language == AVERAGE,
@@ -207,10 +207,10 @@ def _block(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Ap
 
     rows = [line(f"Average of {len(result.languages)}", "", result.average(metric), AVERAGE)]
     rows += [
-        line(figures.language(code), figures.count(result.n[code]), result.values[metric][code], code)
+        line(formatting.language(code), formatting.count(result.n[code]), result.values[metric][code], code)
         for code in result.languages
     ]
-    return Block(figures.METRIC_TITLES.get(metric, metric), rows)
+    return Block(formatting.METRIC_TITLES.get(metric, metric), rows)
 
 
 def _row(run: RunEvidence, task: str, appendix: Appendix) -> RunRow:
@@ -230,10 +230,10 @@ def _row(run: RunEvidence, task: str, appendix: Appendix) -> RunRow:
         row,
         state="finished",
         device=made.device or "not recorded",
-        train=figures.duration(made.wall_seconds.train),
-        predict=figures.duration(made.wall_seconds.predict),
-        memory="not recorded" if made.peak_memory_bytes is None else figures.memory(made.peak_memory_bytes),
-        trained=figures.count(made.trainable_parameters),
+        train=formatting.duration(made.wall_seconds.train),
+        predict=formatting.duration(made.wall_seconds.predict),
+        memory="not recorded" if made.peak_memory_bytes is None else formatting.memory(made.peak_memory_bytes),
+        trained=formatting.count(made.trainable_parameters),
         weights=shortened(made.weights_sha256),
         environment=appendix.environments.label(made.environment()),
     )

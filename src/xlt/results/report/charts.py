@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from xlt.results import figures
+from xlt.results import formatting
 from xlt.results.aggregate import summarize
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.groups_table import ALL, GroupsTable
@@ -195,4 +195,4 @@ def _curves(
 
 def axis_text(value: float, log: bool) -> str:
     """A number on an axis: parameters in units when logarithmic, else as short as it is exact."""
-    return figures.parameters(round(value)) if log else f"{value:g}".replace("-", "−")
+    return formatting.parameters(round(value)) if log else f"{value:g}".replace("-", "−")

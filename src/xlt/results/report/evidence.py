@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from xlt.artifacts import digest, read_json
-from xlt.config import parse
+from xlt.config.benchmark import parse
 from xlt.errors import InputError
-from xlt.results.runs import Loose, PlannedRun, Provenance
+from xlt.files import digest, read_json
+from xlt.results.run_folders import Loose, PlannedRun, Provenance
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where it is built in: a report reads hundreds of configs."""

@@ -10,17 +10,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from xlt.results import benchmark_table, figures
+from xlt.results import benchmark_table, formatting
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.claims import MEANING as CLAIM_MEANING
 from xlt.results.claims import SEEN, Finding
 from xlt.results.groups_table import GroupsTable
 from xlt.results.pairs_table import PairsTable
 from xlt.results.render import Document, Grid, Text
-from xlt.results.report import charts, heat, papers, story, svg
+from xlt.results.report import charts, heatmap, papers, summary, svg
 from xlt.results.report.cells import MARKS, Appendix, Cell, cells, command
 from xlt.results.report.evidence import Anchors, Register, RunEvidence, read_evidence
-from xlt.results.runs import Plan, Regime
+from xlt.results.run_folders import Plan, Regime
 from xlt.results.verdicts import Verdict, counts
 from xlt.results.verification import MEANING
 
@@ -62,7 +62,7 @@ class Material:
     verdicts: list[Verdict]
     failed: dict[str, str]
     goals: dict[str, str]
-    absent: list[story.Missing] = field(default_factory=list)
+    absent: list[summary.Missing] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,10 @@ def _rows(
                 costs=costs,
                 cells=[made[name, task] for task in table.tasks],
                 command=command(material.plan, material.goals[name], seeds),
-                average="" if stat is None else figures.score(stat),
+                average="" if stat is None else formatting.score(stat),
                 difference=""
                 if gap is None or name == table.config.reference
-                else figures.with_interval(gap, table.intervals[name]),
+                else formatting.with_interval(gap, table.intervals[name]),
                 runs=list(evidence[name]),
             )
         )
@@ -158,7 +158,7 @@ def _effects(findings: Sequence[Finding]) -> list[tuple[Finding, Markup, str]]:
         bar, shown = Markup(""), "–"
         if effect is not None:
             bar = svg.interval(effect.low, effect.estimate, effect.high, PER_CENT if words else widest)
-            shown = figures.with_interval(effect.estimate, effect) + (" %" if words else "")
+            shown = formatting.with_interval(effect.estimate, effect) + (" %" if words else "")
         made.append((finding, bar, shown))
     return made
 
@@ -171,9 +171,9 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     scored = [r for by_task in table.results.values() for r in by_task.values() if r.status == "ok"]
     languages = {code for result in scored for code in result.languages}
     cells_of = len(table.regimes) * len(table.tasks)
-    done = figures.count(sum(folders.values()))
+    done = formatting.count(sum(folders.values()))
     return [
-        ("runs finished", f"{done} of {figures.count(len(folders))}"),
+        ("runs finished", f"{done} of {formatting.count(len(folders))}"),
         ("headline cells with a score", f"{len(scored)} of {cells_of}"),
         ("languages", str(len(languages))),
         ("seeds", ", ".join(str(seed) for seed in sorted({s for result in scored for s in result.seeds})) or "none"),
@@ -197,13 +197,13 @@ def build(material: Material) -> tuple[str, dict[str, bytes]]:
     cost = charts.cost_charts(table, styles)
     distance = [chart for each in groups for chart in charts.distance_charts(each, others)]
     curves = charts.learning_curves(evidence, titles, recipes, styles)
-    heats = heat.by_language(table)
+    heats = heatmap.by_language(table)
     context: dict[str, Any] = {
-        "title": f"{figures.header(plan, list(table.regimes.values()), [], table.tasks)[1][1]} · {plan.profile}",
+        "title": f"{formatting.header(plan, list(table.regimes.values()), [], table.tasks)[1][1]} · {plan.profile}",
         "plan": plan,
-        "question": story.QUESTION,
-        "answers": story.answers(plan, material.findings, titles, table),
-        "caution": story.caution(plan, table),
+        "question": summary.QUESTION,
+        "answers": summary.answers(plan, material.findings, titles, table),
+        "caution": summary.caution(plan, table),
         "facts": _facts(material),
         "verdicts": counts(material.verdicts),
         "meaning": MEANING,
@@ -225,12 +225,12 @@ def build(material: Material) -> tuple[str, dict[str, bytes]]:
         "legend": charts.legend(list(styles.values())),
         "shape": lambda kind: Markup(svg.SHAPES[kind]),
         "heats": heats,
-        "pairs": [(s, heat.of_pairs(s.values)) for s in material.tables if isinstance(s.values, PairsTable)],
+        "pairs": [(s, heatmap.of_pairs(s.values)) for s in material.tables if isinstance(s.values, PairsTable)],
         "tables": [(anchors.new("table", shown.name), shown) for shown in material.tables],
         "missing": [
             *material.absent,
-            *story.unfinished(plan, material.regimes, material.failed, material.goals),
-            *story.gaps(table),
+            *summary.unfinished(plan, material.regimes, material.failed, material.goals),
+            *summary.gaps(table),
         ],
         "appendix": appendix,
         "report_command": command(plan, "report"),
@@ -256,7 +256,7 @@ def _files(
     cost: Sequence[charts.Chart],
     distance: Sequence[charts.Chart],
     curves: Sequence[charts.Chart],
-    heats: Sequence[heat.Heat],
+    heats: Sequence[heatmap.Heat],
 ) -> dict[str, bytes]:
     drawn = {chart.name: papers.panels([chart]) for chart in cost}
     if distance:

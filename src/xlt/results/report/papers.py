@@ -10,7 +10,7 @@ import numpy as np
 
 from xlt.results import plots
 from xlt.results.report.charts import Chart
-from xlt.results.report.heat import Heat
+from xlt.results.report.heatmap import Heat
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0578d", "#6a51a3", "#767676", "#b37400")
 """After Okabe and Ito's colour-blind safe palette: the light theme of the page's style sheet (``--k0`` to ``--k6``)."""

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlt.modeling.embeddings import marker_ids, project, steepest, uniform_in_ball, unit, words_of
+from xlt.config.regimes import Adversarial
+from xlt.modeling.collate import Rows
 from xlt.modeling.model import TransferModel
-from xlt.modeling.rows import Rows
-from xlt.regimes import Adversarial
+from xlt.modeling.perturbation import marker_ids, project, steepest, uniform_in_ball, unit, words_of
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
 from xlt.training.objectives import LossPart
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xlt.modeling.embeddings import marker_ids, uniform_in_ball, unit, words_of
+from xlt.config.regimes import RandomPerturbation
+from xlt.modeling.collate import Rows
 from xlt.modeling.model import TransferModel
-from xlt.modeling.rows import Rows
-from xlt.regimes import RandomPerturbation
+from xlt.modeling.perturbation import marker_ids, uniform_in_ball, unit, words_of
 from xlt.training.objectives import LossPart
 
 

@@ -1,0 +1,1 @@
+"""The typed, validated view of ``configs/``: benchmark, regimes, and the config of one run."""

@@ -1,0 +1,315 @@
+"""Is a data folder what it should be? Hashes, sizes against published ones, labels, duplicate ids, train/test overlap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from xlt.config.benchmark import Profile, Recipe, Source, Task
+from xlt.data.data_folder import DataFolder
+from xlt.data.dataset import truly_labelled
+from xlt.data.download import published
+from xlt.data.leaks import Leak, as_table
+from xlt.data.lockfile import Lock
+from xlt.data.manifest import Wanted
+from xlt.data.profile_files import languages_of
+from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.sizes import counted
+from xlt.data.sources import Located, locate, read, read_candidates
+from xlt.errors import InputError
+from xlt.files import sha256_file
+
+Sizes = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass
+class File:
+    """A file and what its hash says: published, recorded (as when it came), unknown, or changed."""
+
+    path: str
+    size: int
+    sha256: str
+    verdict: str
+    expected: str | None = None
+
+
+@dataclass
+class Split:
+    """One split in one language. ``problems`` makes it wrong; ``overlap`` counts examples that the training set has too."""
+
+    set: str
+    split: str
+    language: str
+    examples: int | None = None
+    published: int | None = None
+    labels: dict[str, int] = field(default_factory=dict)
+    duplicate_ids: int = 0
+    overlap: int | None = None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """wrong, missing, as published, or present (no size is published, or none could be verified)."""
+        if self.problems:
+            return "wrong"
+        if self.examples is None:
+            return "missing"
+        return "present" if self.published is None else "as published"
+
+
+@dataclass
+class Verified:
+    """The whole report."""
+
+    files: list[File]
+    splits: list[Split]
+    problems: list[str]
+    leaks: list[Leak] = field(default_factory=list)
+    """Sentences in common are a warning: the sets are what their owners made them."""
+
+    @property
+    def status(self) -> int:
+        """0: everything is there and right; 1: something is wrong; 2: nothing is wrong, something is missing."""
+        if self.problems or any(f.verdict == "changed" for f in self.files) or any(s.problems for s in self.splits):
+            return 1
+        return 2 if any(split.examples is None for split in self.splits) else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``to_json``."""
+        splits = [{**asdict(split), "verdict": split.verdict} for split in self.splits]
+        return {
+            "status": self.status,
+            "problems": self.problems,
+            "splits": splits,
+            "leaks": [asdict(leak) for leak in self.leaks],
+            "files": [asdict(file) for file in self.files],
+        }
+
+
+def verify_files(data: Path, wanted: Sequence[Wanted], lock: Lock) -> tuple[list[File], list[str]]:
+    """Hash every file of a data folder, and what an interrupted download left."""
+    folder = DataFolder(data)
+    record = folder.record()
+    by_path = {one.path: one for one in wanted}
+    files = []
+    for path in sorted(data.rglob("*")):
+        name = path.relative_to(data).as_posix()
+        if path.is_file() and not any(part.startswith(".") for part in Path(name).parts):
+            files.append(_judged(name, path, record["files"].get(name), by_path.get(name), lock))
+    gone = [name for name in record["files"] if not (data / name).is_file()]
+    problems = [f"{name}: came by make data and is gone; run make data again" for name in gone]
+    problems += [f"{name}: an interrupted download; run make data again" for name in record["unfinished"]]
+    return files, problems
+
+
+def _judged(name: str, path: Path, recorded: dict[str, Any] | None, one: Wanted | None, lock: Lock) -> File:
+    got = sha256_file(path)
+    values, complete = (set(), False) if one is None else published(one, lock)
+    verdict, expected = "unknown", None
+    if recorded is not None and recorded["sha256"] != got:
+        verdict, expected = "changed", recorded["sha256"]
+    elif got in values:
+        verdict = "published"
+    elif complete:
+        verdict, expected = "changed", " or ".join(sorted(values))
+    elif recorded is not None:
+        verdict = "recorded"
+    return File(name, path.stat().st_size, got, verdict, expected)
+
+
+def verify_splits(
+    data: Path,
+    profile: Profile,
+    tasks: Mapping[str, Task],
+    recipes: Mapping[str, Recipe],
+    sizes: Sizes,
+    world: Sequence[str] | None = None,
+) -> list[Split]:
+    """Read every split that a profile reads, and judge it. Sets of language pairs are files of other sets.
+
+    ``world``: the languages of a generated world, whose own files say which sets it has; nothing counts as missing there.
+    """
+    splits: list[Split] = []
+    training: dict[str, set[Any]] = {}
+    for name, recipe in recipes.items():
+        replaced = profile.sources.get(name, {})
+        for part, sources in recipe.sources.items():
+            # A part of one file is disjoint from the other part; the whole file is what has a published size.
+            own = [source for source in replaced.get(part, sources) if not source.skip]
+            of = {} if part in replaced else sizes  # a profile's stand-in has no published size
+            if own:
+                splits += _split(data, f"training {name}", part, recipe.language, own, recipe.labels, of, training)
+    for name, task in tasks.items():
+        if task.pairs:
+            continue
+        replaced = profile.sources.get(name, {})
+        for language in world or languages_of(task, profile):
+            for split, sources in task.sources.items():
+                own = replaced.get(split, sources)
+                seen = training.get(f"training {task.recipe}") if split == "test" else None
+                of = {} if split in replaced else sizes
+                if own:
+                    splits += _split(data, name, split, language, own, task.labels, of, training, seen)
+    return [split for split in splits if world is None or split.examples is not None]
+
+
+def _split(
+    data: Path,
+    name: str,
+    split: str,
+    language: str,
+    sources: Sequence[Source],
+    labels: Sequence[str] | None,
+    sizes: Sizes,
+    training: dict[str, set[Any]],
+    seen: set[Any] | None = None,
+) -> list[Split]:
+    """One split, and for sets that count something else as well one line for each of these counts."""
+    result = Split(name, split, language, published=published_size(sizes, name, split, language))
+    usable = [source for source in sources if source.languages is None or language in source.languages]
+    located = locate(data, usable, language=language, split=split)
+    if located is None:
+        return [result] if usable else []
+    try:
+        records = read(located, language, labels)
+        extra = _describe(result, located, records, labels)
+    except InputError as error:
+        result.examples = 0
+        result.problems.append(str(error))
+        return [result]
+    _compare(result)
+    keys = set(map(content_key, records)) if isinstance(records, list) else set()
+    if name.startswith("training ") and split == "train":
+        training[name] = keys
+    if seen is not None and isinstance(records, list):
+        result.overlap = sum(content_key(record) in seen for record in records)
+    others = []
+    for ending, number in extra.items():
+        other = Split(name + ending, split, language, number, published_size(sizes, name + ending, split, language))
+        _compare(other)
+        others.append(other)
+    return [result, *others]
+
+
+def _describe(result: Split, located: Located, records: Any, labels: Sequence[str] | None) -> dict[str, int]:
+    """Fill in counts, labels and duplicates; the set's other counts (LAReQA's sentences, BUCC's sides)."""
+    counts = counted(records)
+    result.examples = counts.pop("", 0)
+    untranslated = sum(isinstance(record, Pair) and record.untranslated for record in listed(records))
+    if untranslated:
+        result.notes.append(f"{untranslated} untranslated pairs, labelled 0 whatever the truth, do not count")
+        records = truly_labelled(records)
+    result.labels = dict(sorted(Counter(_labels(records)).items()))
+    result.duplicate_ids = _duplicates(records, questions=not result.set.startswith("training "))
+    if result.duplicate_ids:
+        result.problems.append(f"{result.duplicate_ids} ids occur more than once")
+    if labels is not None and result.labels and (absent := [x for x in labels if x not in result.labels]):
+        result.notes.append(f"no example of {', '.join(absent)}")
+    if labels is not None and not result.labels:
+        result.notes.append("no labels: withheld")
+    if located.format == "mewslix-mentions":
+        _check_candidates(result, located, records)
+    return counts
+
+
+def _check_candidates(result: Split, located: Located, records: Sequence[Mention]) -> None:
+    """Mewsli-X: each mention's entity is among the candidates (their reader refuses one that is there twice)."""
+    ids = {entity.id for entity in read_candidates(located)}
+    strangers = sum(record.entity is not None and record.entity not in ids for record in records)
+    if strangers:
+        result.problems.append(f"{strangers} mentions have an entity that is not among the candidates")
+    result.notes.append(f"{len(ids)} candidate entities")
+
+
+def _compare(result: Split) -> None:
+    if result.published is not None and result.examples != result.published:
+        result.problems.append(f"expected {result.published} examples as published, got {result.examples}")
+
+
+def published_size(sizes: Sizes, name: str, split: str, language: str) -> int | None:
+    """The published number of examples; None where none could be verified (configs/sizes.yaml)."""
+    value = sizes.get(name, {}).get(split)
+    return value.get(language) if isinstance(value, dict) else value
+
+
+def listed(records: Any) -> list[Any]:
+    """Records as a list; a collection of sentences has none."""
+    return records if isinstance(records, list) else []
+
+
+def _labels(records: Any) -> Iterable[str]:
+    for record in listed(records):
+        match record:
+            case Pair() | Choice():
+                if record.label is not None:
+                    yield str(record.label)
+            case Tagged():
+                yield from record.tags or ()
+
+
+def _duplicates(records: Any, *, questions: bool) -> int:
+    """How many ids occur again, those of a passage's ``questions`` too where they are scored one by one.
+
+    Rows that have no id of their own are numbered by their reader.
+    """
+    if isinstance(records, Bitext | Mining):
+        return 0
+    names = [record.id for record in records]
+    if questions:
+        names += [question[0] for record in records if isinstance(record, Passage) for question in record.questions]
+    return len(names) - len(set(names))
+
+
+def content_key(record: Any) -> Any:
+    """What an example says, without id and label: two examples with the same key are the same example."""
+    match record:
+        case Pair():
+            return record.text_a, record.text_b
+        case Choice():
+            return record.prompt, frozenset(record.options)
+        case Tagged():
+            return record.words
+        case Question():
+            return record.question, record.context
+        case Passage():
+            return record.context
+        case Mention():
+            return record.text, record.start, record.end
+    return record
+
+
+def as_markdown(result: Verified, data: Path) -> str:
+    """The report for people: what is wrong first, then one line for each split, then the files that are not as published."""
+    head = {0: "everything is there and right", 1: "something is wrong", 2: "nothing is wrong, something is missing"}
+    wrong = [*result.problems, *(f"{s.set}, {s.split}, {s.language}: {p}" for s in result.splits for p in s.problems)]
+    wrong += [f"{f.path}: expected sha256 {f.expected}, got {f.sha256}" for f in result.files if f.verdict == "changed"]
+    rows = [
+        (s.set, s.split, s.language, s.examples, s.published, _share(s.labels), s.duplicate_ids, s.overlap, s.verdict)
+        for s in result.splits
+    ]
+    header = ("set", "split", "language", "examples", "published", "labels", "ids twice", "in training", "verdict")
+    kinds = Counter(file.verdict for file in result.files)
+    own, other = (as_table(result.leaks, own=own) for own in (True, False))
+    notes = [f"{s.set}, {s.split}, {s.language}: {note}" for s in result.splits for note in s.notes]
+    parts = [
+        f"# Data in {data}: {head[result.status]}",
+        "## Wrong\n\n" + "\n".join(f"- {line}" for line in wrong) if wrong else "",
+        f"## Leaks: examples that share a sentence with what trains for them\n\n{own}" if own else "",
+        "## Splits\n\n" + tabulate(rows, header, tablefmt="github", missingval=""),
+        f"## Sentences in common with other training sets\n\n{other}" if other else "",
+        "## Notes\n\n" + "\n".join(f"- {line}" for line in notes) if notes else "",
+        "## Files\n\n" + ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _share(labels: Mapping[str, int]) -> str:
+    if not labels or len(labels) > 5:
+        return str(len(labels) or "")
+    return " ".join(f"{label} {number}" for label, number in labels.items())

@@ -1,0 +1,107 @@
+"""The masked-language-modelling head of an encoder, and the loss of a masked batch under it.
+
+The head is XLM-R's and BERT's alike (Devlin et al. 2019, section 3.1; Conneau et al. 2020): dense, GELU, layer norm, then the
+word embeddings as output matrix with a bias of its own. MAD-X puts the inverse of the invertible adapter just before that
+matrix (Pfeiffer et al. 2020, section 4.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xlt.files import read_json
+from xlt.modeling.collate import Rows
+from xlt.modeling.model_sources import MLM_HEAD, WEIGHTS
+from xlt.modeling.precision import arithmetic
+
+IGNORE = -100
+"""Label of a sub-word that is not predicted."""
+NAMES = {  # tensor of the head -> its names in checkpoints of XLM-R and of BERT
+    "dense.weight": ("lm_head.dense.weight", "cls.predictions.transform.dense.weight"),
+    "dense.bias": ("lm_head.dense.bias", "cls.predictions.transform.dense.bias"),
+    "layer_norm.weight": ("lm_head.layer_norm.weight", "cls.predictions.transform.LayerNorm.weight"),
+    "layer_norm.bias": ("lm_head.layer_norm.bias", "cls.predictions.transform.LayerNorm.bias"),
+    "bias": ("lm_head.bias", "cls.predictions.bias"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedBatch:
+    """Masked rows and ``labels`` [rows, tokens]: the id of each sub-word to be predicted, ``IGNORE`` elsewhere."""
+
+    rows: Rows
+    labels: Tensor
+
+    def to(self, device: torch.device | str) -> MaskedBatch:
+        """The same batch on another device."""
+        return MaskedBatch(self.rows.to(device), self.labels.to(device))
+
+
+class MaskedLMHead(nn.Module):
+    """Dense, GELU and layer norm before the tied output matrix. ``pretrained``: whether a checkpoint brought it."""
+
+    def __init__(self, width: int, vocabulary: int, eps: float, *, pretrained: bool = False) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.layer_norm = nn.LayerNorm(width, eps=eps)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+        nn.init.normal_(self.dense.weight, std=0.02)  # as both architectures initialise theirs
+        nn.init.zeros_(self.dense.bias)
+        self.pretrained = pretrained
+
+    def forward(self, states: Tensor, encoder: Any) -> Tensor:
+        """[n, width] states of ``encoder``'s last layer -> [n, vocabulary] scores.
+
+        The invertible adapter that is active in ``encoder``, if there is one, is undone before the output matrix.
+        """
+        out = self.layer_norm(nn.functional.gelu(self.dense(states)))
+        if hasattr(
+            encoder, "invertible_adapters_forward"
+        ):  # the adapters library's layer expects [rows, tokens, width]
+            out = encoder.invertible_adapters_forward(out.unsqueeze(0), rev=True).squeeze(0)
+        return nn.functional.linear(out, encoder.get_input_embeddings().weight, self.bias)
+
+
+def load_masked_lm_head(path: Path, seed: int) -> MaskedLMHead:
+    """The head of a prepared folder: its ``mlm_head.safetensors``, or the head in the checkpoint, or a fresh one.
+
+    A fresh one (``pretrained`` false) is drawn from ``seed`` and has to be trained: e5-small was released without its head.
+    """
+    config = read_json(path / "config.json")
+    torch.manual_seed(seed)
+    head = MaskedLMHead(int(config["hidden_size"]), int(config["vocab_size"]), float(config["layer_norm_eps"]))
+    own = path / MLM_HEAD
+    state = _head_tensors(own if own.exists() else path / WEIGHTS)
+    if state is not None:
+        head.load_state_dict(state)
+        head.pretrained = True
+    return head
+
+
+def _head_tensors(path: Path) -> Mapping[str, Tensor] | None:
+    """The head's tensors in a safetensors file, in float32, or None when it does not have all of them."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        names = set(file.keys())
+        found = {own: next((name for name in given if name in names), None) for own, given in NAMES.items()}
+        if None in found.values():
+            return None
+        return {own: file.get_tensor(str(name)).float() for own, name in found.items()}
+
+
+def masked_lm_loss(encoder: Any, head: MaskedLMHead, batch: MaskedBatch) -> Tensor:
+    """Mean cross-entropy, in nats, over the sub-words to be predicted; 0 for a batch without any."""
+    rows = batch.rows
+    with arithmetic(rows.ids.device):
+        out = encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+    chosen = batch.labels != IGNORE
+    scores = head(out.last_hidden_state[chosen].float(), encoder)
+    total = nn.functional.cross_entropy(scores, batch.labels[chosen], reduction="sum")
+    return total / chosen.sum().clamp(min=1)

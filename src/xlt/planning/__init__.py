@@ -1,0 +1,1 @@
+"""From a profile to the make rules of its runs, and what they cost."""

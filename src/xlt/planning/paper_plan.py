@@ -1,0 +1,177 @@
+"""The plan of the paper profile without any data file: every official split as large as its owner says (REPRODUCE.md)."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import Field, model_validator
+
+from xlt.config.benchmark import Recipe, Source, Strict, Task, load
+from xlt.config.run_config import FileSet, RunConfig
+from xlt.errors import InputError
+from xlt.planning.cost import Plan, cost, memory_of, shape_said
+from xlt.planning.make_plan import build, folders_behind, show
+from xlt.planning.planner import Planner
+from xlt.planning.throughput import Gpu, gpu_speed
+from xlt.planning.token_counts import Extent, Extents, Spec
+from xlt.results.sizes_table import TRAINING, Sizes
+
+
+class Length(Strict):
+    """Rows of an example, their mean length in sub-words, and the sum of the squares over the sum."""
+
+    rows: float = Field(gt=0)
+    tokens: float = Field(gt=0)
+    spread: float = Field(gt=0)
+
+
+class Planning(Strict):
+    """``configs/planning.yaml``: lengths by set or family, and assumed sizes."""
+
+    lengths: dict[str, Length]
+    sizes: dict[str, int]
+
+    @model_validator(mode="after")
+    def _sizes_of_last_resort(self) -> Planning:
+        if absent := {"dev", "candidates"} - self.sizes.keys():
+            raise ValueError(f"sizes: expected the keys {', '.join(sorted(absent))}")
+        return self
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Runs and jobs of a table, hours with the factor they are known within, bytes of weights, and bytes of memory a run."""
+
+    runs: int
+    hours: float
+    factor: float
+    disk: float
+    memory: float
+
+
+class PublishedPlanner(Planner):
+    """Plans as if every file were there; word lists and raw text are not official files, so what needs them has no runs."""
+
+    def find(
+        self, sources: Sequence[Source], language: str, split: str, question_language: str | None = None
+    ) -> FileSet | None:
+        """A stand-in for the files of the first source that has the language."""
+        for source in sources:
+            if source.languages is None or language in source.languages:
+                return FileSet(format=source.format, files=[f"{split}/{language}"], sha256={})
+        return None
+
+    def neighbours(self, path: str) -> FileSet | None:
+        """A stand-in for the file of synonyms."""
+        return FileSet(format="neighbours", files=[path], sha256={})
+
+
+class PublishedExtents(Extents):
+    """Extents from published sizes and typical lengths in place of files."""
+
+    def __init__(self, sizes: Sizes, planning: Planning, path: Path) -> None:
+        self.sizes, self.planning, self.path = sizes.official, planning, path
+        self.changed = False  # nothing is measured, so nothing is kept
+
+    @classmethod
+    def read(cls, configs: Path) -> PublishedExtents:
+        """With the sizes and lengths of a folder of configs."""
+        path = configs / "planning.yaml"
+        return cls(load(Sizes, configs / "sizes.yaml"), load(Planning, path), path)
+
+    def train(self, files: FileSet, recipe: Recipe, cap: int | None) -> Extent:
+        """A training set as large as published."""
+        return self._published_extent(recipe, self._size(TRAINING + set_of(recipe), "train", recipe.language, cap))
+
+    def test(self, files: FileSet, spec: Spec, language: str, cap: int | None) -> Extent:
+        """A test set as large as published; for a recipe its development set."""
+        if isinstance(spec, Recipe):
+            return self._published_extent(spec, self._size(TRAINING + set_of(spec), "dev", language, cap))
+        return self._published_extent(spec, self._size(spec.name.removesuffix("-pairs"), "test", language, cap))
+
+    def candidates(self, files: FileSet, task: Task) -> Extent:
+        """Mewsli-X's entities."""
+        return self._published_extent(task, self.planning.sizes["candidates"])
+
+    def _size(self, name: str, split: str, language: str, cap: int | None) -> int:
+        published = self.sizes[name].size(split, language) if name in self.sizes else None
+        assumed = self.planning.sizes
+        size = published or (assumed["dev"] if split == "dev" else assumed.get(name, assumed["dev"]))
+        return size if cap is None else min(size, cap)
+
+    def _published_extent(self, spec: Spec, examples: int) -> Extent:
+        lengths = self.planning.lengths
+        name = set_of(spec).removesuffix("-pairs")
+        own = lengths.get(name) or lengths.get(spec.family)
+        if own is None:
+            raise InputError(f"lengths: expected an entry for {name} or its family {spec.family}; add one", self.path)
+        tokens = examples * own.rows * own.tokens
+        return Extent(examples, tokens, tokens * own.spread)
+
+
+def set_of(spec: Spec) -> str:
+    """The name under which sizes and lengths of a task, or of a recipe's training set, are listed."""
+    return (spec.training_set if isinstance(spec, Recipe) else None) or spec.name
+
+
+def show_published(arguments: Namespace) -> None:
+    """What ``make plan`` prints before there is a data folder; nothing is written.
+
+    Args:
+        arguments: the planner's command line.
+    """
+    with TemporaryDirectory() as folder:
+        before = Namespace(**{**vars(arguments), "data": folder, "root": Path(folder)})
+        show(before, build(before, PublishedPlanner), PublishedExtents.read(arguments.configs))
+    print(
+        "no data folder yet: counted for all official files, in the sizes that their owners give; make data fetches them"
+    )
+
+
+def paper_runs(configs: Path, model: str) -> list[RunConfig]:
+    """The runs of the paper profile with its first seed, with every official file there."""
+    with TemporaryDirectory() as folder:
+        arguments = Namespace(
+            configs=configs, profile="paper", data=folder, root=Path(folder), model=model, seeds="1", all_rows=True
+        )
+        return list(build(arguments, PublishedPlanner)[0].runs.values())
+
+
+def gpu_hours(configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, bool]]) -> dict[tuple[str, bool], Cost]:
+    """What tables of the paper profile cost on a GPU by the FLOP model; each as if it were made alone.
+
+    Args:
+        configs: the folder of configs.
+        model: a name of ``configs/models``.
+        gpu: where it would run.
+        tables: names, and whether with every row.
+    """
+    found = {}
+    with TemporaryDirectory() as folder:
+        for every in sorted({every for _, every in tables}):
+            arguments = Namespace(
+                configs=configs,
+                profile="paper",
+                data=folder,
+                root=Path(folder),
+                model=model,
+                seeds=None,
+                all_rows=every,
+            )
+            planner, regimes, known, rows = build(arguments, PublishedPlanner)
+            listed = {name: folders_behind(planner, table, regimes, rows, name) for name, table in known.items()}
+            plan = Plan(Path(folder), planner.runs, planner.jobs, listed, known)
+            extents = PublishedExtents.read(configs)
+            shape, speed = shape_said(planner.model), gpu_speed(gpu)
+            for name, _ in (each for each in tables if each[1] == every):
+                folders = plan.needed(name)
+                costed = cost(plan, folders, extents, shape, speed)
+                hours = sum(each.seconds for each in costed) / 3600
+                found[name, every] = Cost(
+                    len(costed), hours, speed.factor, sum(each.size for each in costed), memory_of(plan, folders, shape)
+                )
+    return found

@@ -1,0 +1,61 @@
+"""What scripts that make tables read in the same way: tasks, rows with their runs, sizes of the data on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from xlt.config.benchmark import Model, Recipe, Table, Task, load, load_all
+from xlt.errors import InputError
+from xlt.results.run_folders import Plan, Regime
+
+
+def task_configs(configs: Path, names: list[str]) -> dict[str, Task]:
+    """The configs of some tasks, in that order."""
+    return {name: load(Task, configs / "tasks" / f"{name}.yaml") for name in names}
+
+
+def row_names(root: Path, plan: Plan, config: Table) -> list[str]:
+    """The regimes a table shows, in its order.
+
+    Raises:
+        InputError: the plan has none of them.
+    """
+    names = plan.tables[config.name].regimes if config.name in plan.tables else config.regimes
+    if names and not set(names) & set(plan.regimes):
+        known = ", ".join(plan.regimes) or "none"
+        raise InputError(f"expected a regime of {config.name} in the plan, got {known}", root / "plan.json")
+    return names
+
+
+def sizes_found(data: Path | None, configs: Path, tasks: Mapping[str, Task], world: list[str] | None) -> dict[str, Any]:
+    """The sizes found in the data folder: in all official languages, or in the generated world's that have files."""
+    from xlt.data.sizes import count_all
+
+    if data is None:
+        raise InputError("expected --data, the folder that a table of sizes counts")
+    recipes = load_all(Recipe, configs / "recipes")
+    trained = {task.recipe for task in tasks.values()}
+    trained |= {after for name in trained if (after := recipes[name].after) is not None}
+    recipes = {name: recipe for name, recipe in recipes.items() if name in trained}
+    official = {name: list(dict.fromkeys(chain(*task.languages.values()))) for name, task in tasks.items()}
+    if world is None:
+        return count_all(data, tasks, recipes, official)
+    found = count_all(data, tasks, recipes, dict.fromkeys(tasks, world))
+    return {
+        name: {split: {code: n for code, n in own.items() if n is not None} for split, own in by_split.items()}
+        for name, by_split in found.items()
+        if any(n is not None for own in by_split.values() for n in own.values())
+    }
+
+
+def rounding_error(configs: Path, plan: Plan, regimes: Mapping[str, Regime]) -> float:
+    """The error, in points, of an encoder whose weights were rounded; 0 for one that was not."""
+    path = configs / "models" / f"{plan.model}.yaml"
+    rounded = load(Model, path).rounding_error if path.exists() else None
+    if rounded is None:
+        return 0.0
+    origins = [run.provenance.encoder or "" for regime in regimes.values() for run in regime.runs if run.provenance]
+    return rounded.points if any(rounded.origin in origin for origin in origins) else 0.0

@@ -1,0 +1,328 @@
+"""The run folders of one profile and model, read and checked: the plan, the scores and the cost of every run."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, field_validator, model_validator
+
+from xlt.config.benchmark import DualEncoder, load_yaml, parse
+from xlt.errors import InputError
+from xlt.files import read_json, sha256_file
+from xlt.results.run_provenance import LOOSE, Provenance
+
+
+class Loose(BaseModel):
+    """A file another stage wrote."""
+
+    model_config = LOOSE
+
+
+class PlannedRun(Loose):
+    """One entry of a regime's runs in ``plan.json``; ``dir`` is relative to the root."""
+
+    dir: str
+    recipe: str
+    seed: int
+    tasks: list[str]
+
+
+class PlannedRegime(Loose):
+    """A regime as planned: its runs, and the folders of the intermediate runs it starts from."""
+
+    title: str
+    runs: list[PlannedRun]
+    upstream: list[str] = []
+
+
+class PlannedTable(Loose):
+    """The rows of a table that this plan runs, and those its profile leaves out."""
+
+    regimes: list[str]
+    left_out: list[str] = []
+
+
+class PlannedRecipe(Loose):
+    """A recipe as a table names it."""
+
+    title: str
+    family: str
+
+
+class Plan(Loose):
+    """``plan.json``: what is expected to exist below the root; ``jobs``: folder -> the file it ends with.
+
+    ``folder``: the checkpoint that ``model`` is the name of, where it is no config.
+    """
+
+    profile: str
+    model: str
+    folder: str | None = None
+    seeds: list[int]
+    regimes: dict[str, PlannedRegime]
+    tables: dict[str, PlannedTable] = {}
+    jobs: dict[str, str] = {}
+    recipes: dict[str, PlannedRecipe] = {}
+
+
+class TaskScores(Loose):
+    """One task's scores in ``scores.json``: percentages by metric and language, and example counts by language.
+
+    ``no_data`` are the expected languages without a score; those also in ``withheld`` have files without gold labels.
+    ``unpaired``: by language pair, how many examples only one of the two languages has. ``unlabelled``: by language, how many
+    rows without a true label are not scored (PAWS-X's untranslated ones).
+    """
+
+    split: Literal["dev", "test"]
+    metrics: dict[str, dict[str, float]]
+    n: dict[str, int] = {}
+    no_data: list[str] = []
+    withheld: list[str] = []
+    unpaired: dict[str, int] = {}
+    unlabelled: dict[str, int] = {}
+    notes: list[str] = []
+    """What is to be said of the data it was scored on."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _percentages(cls, metrics: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for metric, values in metrics.items():
+            for language, value in values.items():
+                if not (math.isfinite(value) and 0.0 <= value <= 100.0):
+                    raise ValueError(
+                        f"expected a percentage for {metric}, {language}, got {value}; score the run again"
+                    )
+        return metrics
+
+    @model_validator(mode="after")
+    def _same_languages(self) -> TaskScores:
+        sets = {metric: set(values) for metric, values in self.metrics.items()}
+        for metric, languages in sets.items():
+            if languages != self.languages:
+                raise ValueError(f"expected every metric for every language, {metric} differs; score the run again")
+        if uncounted := self.languages - set(self.n):
+            raise ValueError(f"expected n for every scored language, none for {', '.join(sorted(uncounted))}")
+        if both := self.languages & set(self.no_data):
+            raise ValueError(f"expected a score or no data, got both for {', '.join(sorted(both))}")
+        return self
+
+    @property
+    def languages(self) -> set[str]:
+        """The languages that have a score."""
+        return {language for values in self.metrics.values() for language in values}
+
+
+class Scores(Loose):
+    """``scores.json``."""
+
+    tasks: dict[str, TaskScores]
+
+
+class RunProfile(Loose):
+    """The profile inside a run's ``config.yaml``."""
+
+    name: str
+    title: str
+    splits: dict[str, str] = {}
+    split_notes: dict[str, str] = {}
+    caps: dict[str, dict[str, int | None]] = {}
+    dual_encoder: DualEncoder | None = None
+
+    def cap(self, name: str, part: str) -> int | None:
+        """The cap on ``part`` (train, dev, or test: what is scored) of a task or recipe; None when there is none."""
+        return self.caps.get(name, self.caps.get("default", {})).get(part)
+
+
+class RunModel(Loose):
+    """The model inside a run's ``config.yaml``."""
+
+    name: str
+    title: str
+    pooling: str | None = None
+    retrieval_prefix: str | None = None
+    retrieval_layer: int | None = None
+
+
+class RunRecipe(Loose):
+    """The recipe of one stage of a run."""
+
+    name: str
+    training_set: str | None = None
+    checkpoint: Literal["best", "last"] | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+
+
+class RunStage(Loose):
+    """One training of a run; a run on Social IQa and then COPA has two."""
+
+    recipe: RunRecipe
+    learning_rate: float | None = None
+
+
+class RunTask(Loose):
+    """A task as a run is evaluated on it."""
+
+    name: str
+    normalization: str | None = None
+
+
+class RunEvaluation(Loose):
+    """One evaluation of a run."""
+
+    task: RunTask
+
+
+class RunConfig(Loose):
+    """The part of a run's resolved ``config.yaml`` that tables show."""
+
+    regime: dict[str, Any]
+    model: RunModel
+    profile: RunProfile
+    seed: int
+    stages: list[RunStage] = []
+    evaluations: list[RunEvaluation] = []
+    languages: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A planned run with what it left behind; ``scores`` is None when it did not run (or did not finish)."""
+
+    planned: PlannedRun
+    config: RunConfig | None
+    scores: Scores | None
+    provenance: Provenance | None
+
+
+def merged_profile(runs: Iterable[Run]) -> RunProfile | None:
+    """The profile of several runs: each names only the splits, notes and caps of its own tasks and recipes."""
+    profiles = [run.config.profile for run in runs if run.config is not None]
+    if not profiles:
+        return None
+    parts = ("splits", "split_notes", "caps")
+    merged = {part: {k: v for profile in profiles for k, v in getattr(profile, part).items()} for part in parts}
+    dual_encoder = next((profile.dual_encoder for profile in profiles if profile.dual_encoder), None)
+    return profiles[0].model_copy(update={**merged, "dual_encoder": dual_encoder})
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A regime with its runs; ``upstream`` maps the folder of each finished intermediate run to its provenance."""
+
+    name: str
+    title: str
+    runs: list[Run]
+    upstream: dict[str, Provenance | None] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks its runs are planned for, in the plan's order."""
+        return list(dict.fromkeys(task for run in self.runs for task in run.planned.tasks))
+
+    def serving(self, tasks: Iterable[str]) -> Regime:
+        """The regime with only the runs that are evaluated on one of ``tasks``."""
+        wanted = set(tasks)
+        return replace(self, runs=[run for run in self.runs if wanted & set(run.planned.tasks)])
+
+    @property
+    def finished(self) -> list[Run]:
+        """The runs that have scores."""
+        return [run for run in self.runs if run.scores is not None]
+
+    @property
+    def method(self) -> str | None:
+        """The regime whose published numbers it is held against too, where it is that method with other settings."""
+        return next((run.config.regime.get("method") for run in self.runs if run.config is not None), None)
+
+    @property
+    def frozen(self) -> bool:
+        """True when nothing is trained (the encoder as released)."""
+        tunings = [run.config.regime.get("tuning") for run in self.runs if run.config is not None]
+        return bool(tunings) and all(isinstance(tuning, dict) and tuning.get("kind") == "frozen" for tuning in tunings)
+
+
+def seed_of(folder: str) -> int | None:
+    """The seed in a run folder's name: ``runs/full/mnli/seed-2`` is 2."""
+    found = re.search(r"seed-(\d+)$", folder.rstrip("/"))
+    return int(found.group(1)) if found else None
+
+
+def load_plan(root: Path) -> Plan:
+    """Read ``<root>/plan.json``.
+
+    Raises:
+        InputError: it is absent or not of the expected form.
+    """
+    path = root / "plan.json"
+    if not path.exists():
+        raise InputError("expected the planner's plan.json; run make plan first", path)
+    return parse(Plan, read_json(path), path)
+
+
+def _provenance(folder: Path) -> Provenance | None:
+    path = folder / "provenance.json"
+    return parse(Provenance, read_json(path), path) if path.exists() else None
+
+
+def load_run(root: Path, planned: PlannedRun) -> Run:
+    """Read one run folder. A run without ``scores.json`` did not run; one with it must be complete.
+
+    Raises:
+        InputError: a file is damaged, ``config.yaml`` or ``provenance.json`` is missing beside the scores, the seed is
+            another one, the scores are of an earlier ``config.yaml``, or a planned task or an expected language has
+            neither a score nor a place in ``no_data``.
+    """
+    folder = root / planned.dir
+    config_path, scores_path = folder / "config.yaml", folder / "scores.json"
+    config = parse(RunConfig, load_yaml(config_path), config_path) if config_path.exists() else None
+    if not scores_path.exists():
+        return Run(planned, config, None, None)
+    if config is None:
+        raise InputError("expected the run's config.yaml beside its scores.json; run make plan again", config_path)
+    if config.seed != planned.seed:
+        raise InputError(
+            f"expected seed {planned.seed} as planned, got {config.seed}; run make plan again", config_path
+        )
+    scores = parse(Scores, read_json(scores_path), scores_path)
+    for task in planned.tasks:
+        _check_complete(task, scores, config, scores_path)
+    provenance = _provenance(folder)
+    if provenance is None:
+        raise InputError("expected provenance.json beside scores.json; delete scores.json and run again", folder)
+    if provenance.config_sha256 not in (None, sha256_file(config_path)):
+        raise InputError("expected scores of this folder's config.yaml; delete the file and run again", scores_path)
+    return Run(planned, config, scores, provenance)
+
+
+def _check_complete(task: str, scores: Scores, config: RunConfig, path: Path) -> None:
+    if task not in scores.tasks:
+        raise InputError(f"expected scores of the planned task {task}; delete the file and run again", path)
+    found = scores.tasks[task]
+    lost = [code for code in config.languages.get(task, []) if code not in found.languages | set(found.no_data)]
+    if lost:
+        message = f"{task}: expected a score or an entry in no_data for {', '.join(lost)}; score the run again"
+        raise InputError(message, path)
+
+
+def load_regime(root: Path, plan: Plan, name: str) -> Regime:
+    """Read every run of one regime of the plan.
+
+    Raises:
+        InputError: the plan has no such regime, two runs score the same task with the same seed, or a run is damaged.
+    """
+    if name not in plan.regimes:
+        known = ", ".join(plan.regimes) or "none"
+        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / "plan.json")
+    planned = plan.regimes[name]
+    pairs = [(task, run.seed) for run in planned.runs for task in run.tasks]
+    if doubled := sorted({pair for pair in pairs if pairs.count(pair) > 1}):
+        message = f"{name}: expected one run per task and seed, got two for {doubled[0][0]}, seed {doubled[0][1]}"
+        raise InputError(message, root / "plan.json")
+    runs = [load_run(root, run) for run in planned.runs]
+    return Regime(name, planned.title, runs, {folder: _provenance(root / folder) for folder in planned.upstream})
