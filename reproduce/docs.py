@@ -22,7 +22,7 @@ def pages(root: Path) -> dict[str, str]:
     Raises:
         InputError: a config is damaged, or a page lacks a mark.
     """
-    from xlt.planning.reproduce_page import page  # beside this script; scipy: slow import
+    from xlt.planning.reproduce_page import page  # scipy: slow import
     from xlt.results.recorded_tables import blocks
 
     recorded = blocks(root / "configs")

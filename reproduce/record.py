@@ -27,9 +27,8 @@ UNFINISHED = ("not run", "no data", "not covered")
 
 def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
     """Runs and minutes of one core of every table that a claim rests on and that has finished with the profile's seeds."""
-    from plan import build, listed_plan
-
-    from xlt.planning.reproduce_page import asked, key  # beside this script; scipy: slow import
+    from xlt.planning.make_plan import build, listed_plan
+    from xlt.planning.reproduce_page import asked, key  # scipy: slow import
     from xlt.results.claims import Claim
 
     planned = load_plan(root)

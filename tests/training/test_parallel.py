@@ -150,7 +150,7 @@ def test_each_process_draws_its_own_dropout(two: list[dict[str, Any]]) -> None:
         torch.set_rng_state(first)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(distributed, "rank", lambda rank=rank: rank)
-            two_processes.loop.draw_apart(1, 5, None)
+            two_processes.trainer.draw_apart(1, 5, None)
         parallel_states.append(torch.get_rng_state())
     assert torch.equal(parallel_states[0], first)
     assert not torch.equal(parallel_states[1], first)
