@@ -2,7 +2,7 @@
 """Carry out one planned run: train, predict, score. A step whose result is there and current is not repeated.
 
 The steps in one process save start-up time; train.py, predict.py and score.py do them one by one. torchrun starts it as
-several processes that train and predict together (docs/parallel.md).
+several processes that train and predict together (docs/running.md).
 """
 
 from __future__ import annotations
