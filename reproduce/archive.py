@@ -29,7 +29,7 @@ RESULTS = (
     "*/*/report/**/*",
     "*/*/plan.json",
     "*/*/runs/*/*/*/*.json",
-    "*/*/runs/*/*/*/config.yaml",
+    "*/*/runs/*/*/*/config.json",
     "*/*/lexical/*/*/*/lexical.json",
     "*/*/language-adapters/*/adapter.json",
 )

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "xlt"
-BASE = {"config", "digests", "errors", "files", "folders", "languages", "locks", "names", "options"}
+BASE = {"config", "digests", "errors", "files", "folders", "languages", "layout", "locks", "names", "options"}
 ALLOWED = {  # package: what it may import at run time, besides itself (docs/architecture.md)
     "bench": BASE | {"pipeline", "training", "evaluation", "modeling", "data"},
     "planning": BASE | {"results", "evaluation", "modeling", "data", "pipeline"},
@@ -24,12 +24,13 @@ ALLOWED = {  # package: what it may import at run time, besides itself (docs/arc
     "data": BASE,
     "results": BASE,
     "babel": BASE,
-    "config": {"errors", "files", "names"},
+    "config": {"errors", "files", "layout", "names"},
     "digests": {"files"},
     "folders": {"errors", "files", "names"},
     "locks": {"errors", "files"},
     "options": {"errors"},
     "names": set(),
+    "layout": set(),
     "files": {"errors"},
     "languages": {"config", "errors"},
     "errors": set(),

@@ -127,8 +127,8 @@ def test_a_changed_config_takes_the_old_scores_away_before_anything_can_fail(
     name = "adapter/udpos/seed-1"
     folder = root / "runs" / name
     assert run_here(root, name, mini_data, mini_encoder) == 0
-    config = (folder / "config.yaml").read_text(encoding="utf-8")
-    (folder / "config.yaml").write_text(config.replace("batch_size: 32", "batch_size: 2"), encoding="utf-8")
+    config = (folder / "config.json").read_text(encoding="utf-8")
+    (folder / "config.json").write_text(config.replace('"batch_size": 32', '"batch_size": 2'), encoding="utf-8")
 
     def interrupted(context: Context, *_: Any) -> None:
         raise KeyboardInterrupt
@@ -157,7 +157,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", ".lock"}
+    assert {path.name for path in folder.iterdir()} == {"config.json", ".lock"}
     context = steps.make_context(folder, mini_data, mini_encoder, 1)
     assert not is_trained(context)
 
@@ -253,7 +253,7 @@ def test_train_predict_and_score_may_be_done_one_by_one(root: Path, mini_data: P
     name = "lora/udpos/seed-1"
     assert run_here(root, name, mini_data, mini_encoder, script="train") == 0
     assert {path.name for path in (root / "runs" / name).iterdir()} == {
-        ".lock", "config.yaml", "weights.safetensors", "trained.json", "cost.json"
+        ".lock", "config.json", "weights.safetensors", "trained.json", "cost.json"
     }  # fmt: skip
     assert run_here(root, name, mini_data, mini_encoder, script="predict") == 0
     assert not (root / "runs" / name / "scores.json").exists()

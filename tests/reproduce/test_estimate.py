@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tests.conftest import ROOT, make_plan, write_mini_configs
 
-from xlt.config.benchmark import Model, Recipe, load, load_yaml, parse
+from xlt.config.benchmark import Model, Recipe, load
 from xlt.config.lexical_injection import read_job
-from xlt.config.run_config import Augmentation, LanguageAdapterConfig, RunConfig, read_run
+from xlt.config.run_config import Augmentation, LanguageAdapterConfig, RunConfig, read_config, read_run
 from xlt.data.dataset import load_split, sample
 from xlt.data.features import choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Choice, Passage, Question
@@ -166,8 +166,7 @@ def test_fusion_masked_text_and_mixtures_are_counted(
 
 
 def test_jobs_are_counted(planned: Path, extents: Extents) -> None:
-    path = planned / "language-adapters/qaa/config.yaml"
-    adapter = parse(LanguageAdapterConfig, load_yaml(path), path)
+    adapter = read_config(LanguageAdapterConfig, planned / "language-adapters/qaa")
     found = language_adapter_work(adapter, extents, MINI)
     assert found.training > 0 and found.steps == adapter.settings.steps
     assert language_adapter_work(adapter.model_copy(update={"text": None}), extents, MINI) == Work()

@@ -87,11 +87,11 @@ def test_every_run_of_an_injected_regime_starts_from_its_seed_s_encoder(plan: Pl
     rules = (root / "plan.mk").read_text(encoding="utf-8")
     job = f"{root}/lexical/tli/all/seed-1"
     assert (
-        f"{job}/lexical.json: {job}/config.yaml $(ENCODER)\n\t$(LAUNCH) $(PYTHON) reproduce/lexical.py {job} $(RUN)"
+        f"{job}/lexical.json: {job}/config.json $(ENCODER)\n\t$(LAUNCH) $(PYTHON) reproduce/lexical.py {job} $(RUN)"
         in rules
     )
     run_folder = f"{root}/runs/tli-full/udpos/seed-1"
-    assert f"{run_folder}/scores.json: {run_folder}/config.yaml $(ENCODER) {job}/lexical.json\n" in rules
+    assert f"{run_folder}/scores.json: {run_folder}/config.json $(ENCODER) {job}/lexical.json\n" in rules
     (table,) = re.findall(rf"^{root}/tables/table6.md: (.*)$", rules, flags=re.MULTILINE)
     assert f"{root}/lexical/tli/all/seed-3/lexical.json" in table.split()
 
@@ -111,7 +111,7 @@ def test_without_a_word_list_there_is_no_job_and_no_run(plan: Plan, data: Path) 
     assert lexical_jobs(root) == []
     assert read_json(root / "plan.json")["regimes"]["tli-adapter"]["runs"] == []
     assert not (root / "runs" / "tli-adapter").exists()
-    assert (root / "runs/adapter/udpos/seed-1/config.yaml").exists()
+    assert (root / "runs/adapter/udpos/seed-1/config.json").exists()
 
 
 def test_languages_may_be_chosen(plan: Plan, mini_configs: Path, data: Path) -> None:

@@ -118,8 +118,8 @@ def test_from_plan_to_scores(open_run: Callable[[str], Any]) -> None:
 def change(context: Any, language: str) -> None:
     """Make a language's adapter again with another seed."""
     folder = context.language_adapters[language]
-    path = folder / "config.yaml"
-    path.write_text(path.read_text().replace("seed: 1\n", "seed: 2\n"))
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 2'))
     job = make_job(folder, context.data, context.encoder)
     assert not is_made(job)
     make_language_adapter(job)

@@ -35,10 +35,10 @@ def still(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> Path:
 def copied(planned: Path, folder: Path, name: str, **changes: str) -> Path:
     """The folder of a run in a copy of the plan, with values of its recipe changed."""
     root = shutil.copytree(planned, folder)
-    path = root / "runs" / name / "config.yaml"
+    path = root / "runs" / name / "config.json"
     text = path.read_text(encoding="utf-8")
     for key, value in changes.items():
-        text, found = re.subn(rf"(?m)^( *{key}:) [\d.e+-]+$", rf"\1 {value}", text)
+        text, found = re.subn(rf'(?m)^( *"{key}":) [\d.e+-]+(,?)$', rf"\1 {value}\2", text)
         assert found
     path.write_text(text, encoding="utf-8")
     return path.parent

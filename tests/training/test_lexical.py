@@ -19,7 +19,7 @@ from tests.conftest import CONFIGS
 
 from xlt.config.benchmark import Decoder, Model, ModelSource, load
 from xlt.config.lexical_injection import LexicalConfig, LexicalRun
-from xlt.config.run_config import FileSet, write_run
+from xlt.config.run_config import FileSet, write_config
 from xlt.data.word_lists import WordPair, translations
 from xlt.errors import InputError, exit_status
 from xlt.files import read_json
@@ -72,7 +72,7 @@ def job(tmp_path: Path, mini_encoder: Path) -> Callable[..., Job]:
             update={"sources": [ModelSource(local=str(encoder))], "decoder": decoder}
         )
         run = LexicalRun(lexical=config, seed=1, model=model, learning_rate=rate, files=files)
-        write_run(run, folder / "config.yaml")
+        write_config(run, folder)
         return make_job(folder, data, encoder)
 
     return function

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from xlt.config.run_config import read_run, write_run
+from xlt.config.run_config import read_run, write_config
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
@@ -251,7 +251,7 @@ def test_too_few_development_examples_are_an_input_error(
 
 def test_a_run_config_survives_writing_and_reading(open_run: Callable[[str], Context]) -> None:
     context = open_run("adapter-itt/copa/seed-1")
-    assert not write_run(context.config, context.folder / "config.yaml")
+    assert not write_config(context.config, context.folder)
     assert read_run(context.folder) == context.config
 
 

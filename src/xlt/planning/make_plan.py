@@ -1,6 +1,6 @@
 """Turn configs into the runs of a profile and model: run folders with resolved configs, and make rules between them.
 
-Nothing is trained here. A run's config.yaml is rewritten only when its content changes, so make re-runs what depends on it.
+Nothing is trained here. A run's config.json is rewritten only when its content changes, so make re-runs what depends on it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from xlt.config.benchmark import Profile, Recipe, Table, Task, load, load_all
 from xlt.config.lexical_injection import LexicalConfig
 from xlt.config.regimes import Regime
-from xlt.config.run_config import write_run
+from xlt.config.run_config import write_config
 from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.evaluation.outputs import check_task
 from xlt.files import to_json, write_atomic
 from xlt.folders import make_own
 from xlt.languages import register
+from xlt.layout import CONFIG, PLAN, RULES
 from xlt.modeling.pretrained import resolve_model
 from xlt.names import names_config
 from xlt.planning.language_adapter_jobs import NO_ADAPTERS, language_adapter_jobs, settings_of
@@ -93,11 +94,11 @@ def run_rules(root: Path, planner: Planner) -> list[str]:
     results |= {folder: f"{root}/{folder}/scores.json" for folder in planner.runs}
     lines = []
     for folder, job in planner.jobs.items():
-        before = [f"{root}/{folder}/config.yaml", "$(ENCODER)", *(results[need] for need in job.needs)]
+        before = [f"{root}/{folder}/{CONFIG}", "$(ENCODER)", *(results[need] for need in job.needs)]
         command = f"$(LAUNCH) $(PYTHON) reproduce/{job.script} {root}/{folder} $(RUN)"
         lines += [f"{results[folder]}: {' '.join(before)}", f"\t{command}", ""]
     for folder, run in planner.runs.items():
-        before = [f"{root}/{folder}/config.yaml", "$(ENCODER)", *(results[need] for need in run.needs())]
+        before = [f"{root}/{folder}/{CONFIG}", "$(ENCODER)", *(results[need] for need in run.needs())]
         command = f"$(LAUNCH) $(SEVERAL) reproduce/run.py {root}/{folder} $(RUN)"
         lines += [f"{results[folder]}: {' '.join(before)}", f"\t{command}", ""]
     return lines
@@ -135,7 +136,7 @@ def make_rules(
     }
     for name, (goal, results, config) in made.items():
         target = f"{root}/tables/{name}.md"
-        needs = " ".join([*(f"{root}/{result}" for result in results), f"{root}/plan.json", config, "$(REPORTED)"])
+        needs = " ".join([*(f"{root}/{result}" for result in results), f"{root}/{PLAN}", config, "$(REPORTED)"])
         what = f"--table {goal}" if config else f"--regime {goal}"
         counting = f" --data {planner.data}" if name in tables and tables[name].kind == "sizes" else ""
         command = f"$(PYTHON) reproduce/table.py {what} --root {root} --configs configs{named}{counting}"
@@ -243,14 +244,14 @@ def make_plan(arguments: argparse.Namespace) -> None:
     """Write the folders of runs and jobs, the plan and its make rules; print what ``--show`` asks for."""
     built = planner, regimes, tables, rows = build(arguments)
     root: Path = arguments.root
-    make_own(root, "plan.json")
+    make_own(root, PLAN)
     for folder, config in [*planner.runs.items(), *((folder, job.config) for folder, job in planner.jobs.items())]:
-        write_run(config, root / folder / "config.yaml")
+        write_config(config, root / folder)
     planner.digests.save()
     given: str = arguments.model or planner.profile.model
     checkpoint = None if names_config(given, arguments.configs) else str(Path(given).resolve())
-    write_if_changed(root / "plan.json", to_json(plan_json(planner, regimes, tables, rows, checkpoint)))
-    write_if_changed(root / "plan.mk", make_rules(root, planner, regimes, tables, rows) + "\n")
+    write_if_changed(root / PLAN, to_json(plan_json(planner, regimes, tables, rows, checkpoint)))
+    write_if_changed(root / RULES, make_rules(root, planner, regimes, tables, rows) + "\n")
     if arguments.show:
         from xlt.planning.token_counts import Extents
 

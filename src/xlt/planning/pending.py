@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlt.errors import InputError
+from xlt.layout import CONFIG
 
 STEP = re.compile(r"reproduce/\w+\.py (?P<folder>\S+) --data ")
 """The command of a run, or of a job that runs are made from, in a plan's rules (run_rules in plan.py)."""
@@ -50,7 +51,7 @@ def planned(make: Sequence[str]) -> dict[str, str]:
         for need in known.get(target, []):
             if need in known and need not in found:
                 visit(need)
-                if f"{Path(need).parent}/config.yaml" in known[need]:
+                if f"{Path(need).parent}/{CONFIG}" in known[need]:
                     found[need] = str(Path(need).parent)
 
     visit(make[-1])
