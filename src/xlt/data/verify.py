@@ -11,12 +11,12 @@ from typing import Any
 from tabulate import tabulate
 
 from xlt.config.benchmark import Profile, Recipe, Source, Task
-from xlt.data.data_folder import DataFolder
+from xlt.data.download.data_folder import DataFolder
 from xlt.data.dataset import truly_labelled
-from xlt.data.download import published
+from xlt.data.download.downloader import published
 from xlt.data.leaks import Leak, as_table
-from xlt.data.lockfile import Lock
-from xlt.data.manifest import Wanted
+from xlt.data.download.lockfile import Lock
+from xlt.data.download.manifest import Wanted
 from xlt.data.profile_files import languages_of
 from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
 from xlt.data.sizes import counted

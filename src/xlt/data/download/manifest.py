@@ -1,7 +1,7 @@
 """The manifests of ``configs/data``: for each file of the data folder who publishes it, where, and what it must be.
 
 A manifest never holds a size, a hash or a revision that was not read at its owner's or in a copy of the owner's commit.
-What is unknown is left out; the first download records it in the lock (``xlt.data.lockfile``).
+What is unknown is left out; the first download records it in the lock (``xlt.data.download.lockfile``).
 """
 
 from __future__ import annotations

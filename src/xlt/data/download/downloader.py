@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlt.data.archives import unpack
-from xlt.data.data_folder import DataFolder
-from xlt.data.http import Fetched, Patience, Unavailable, fetch, public, remote_size
-from xlt.data.lockfile import Lock, check
-from xlt.data.manifest import Download, Known, Step, Wanted
-from xlt.data.progress import Bars
+from xlt.data.download.archives import unpack
+from xlt.data.download.data_folder import DataFolder
+from xlt.data.download.http import Fetched, Patience, Unavailable, fetch, public, remote_size
+from xlt.data.download.lockfile import Lock, check
+from xlt.data.download.manifest import Download, Known, Step, Wanted
+from xlt.data.download.progress import Bars
 from xlt.errors import InputError
 from xlt.files import sha256_file
 
@@ -229,7 +229,7 @@ def _make(job: _Job, source: Path, target: Path, label: str) -> None:
     if job.step.convert is None:
         shutil.copyfile(source, target)
         return
-    from xlt.data.convert import convert
+    from xlt.data.download.convert import convert
 
     convert(job.step.convert, source, job.wanted.language, target, label)
 
