@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from loopback import COMMIT, QUICK, Fault, Loopback, Repository
 
-from xlt.data.download.downloader import Report, download_all
+from xlt.data.download.downloader import DownloadReport, download_all
 from xlt.data.download.lockfile import Lock
 from xlt.errors import InputError
 
@@ -25,7 +25,7 @@ OTHER = BODY[::-1]
 Files = Callable[..., list[Any]]
 
 
-def get(tmp_path: Path, files: list[Any]) -> Report:
+def get(tmp_path: Path, files: list[Any]) -> DownloadReport:
     return download_all(tmp_path / "data", files, Lock(tmp_path / "data.lock.yaml"), patience=QUICK)
 
 
