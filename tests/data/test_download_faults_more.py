@@ -16,8 +16,8 @@ import pytest
 from loopback import COMMIT, QUICK, Fault, Loopback, Repository
 
 from xlt.config.benchmark import Model, ModelSource
-from xlt.data.download import download_all, plan
-from xlt.data.lockfile import Lock
+from xlt.data.download.downloader import download_all, plan
+from xlt.data.download.lockfile import Lock
 from xlt.errors import InputError
 from xlt.modeling.pretrained import prepare
 

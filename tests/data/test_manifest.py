@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from xlt.config.benchmark import Profile, Recipe, Task, load, load_all
-from xlt.data.convert import CONVERTERS
-from xlt.data.importing import candidates
-from xlt.data.manifest import Convert, Wanted, load_manifests, wanted
+from xlt.data.download.convert import CONVERTERS
+from xlt.data.download.importing import candidates
+from xlt.data.download.manifest import Convert, Wanted, load_manifests, wanted
 from xlt.data.profile_files import giving, needed, patterns
 from xlt.errors import InputError
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from xlt.data.manifest import Download, Known
+from xlt.data.download.manifest import Download, Known
 from xlt.errors import InputError
 from xlt.files import sha256_file, write_atomic
 
@@ -270,7 +270,7 @@ def asked_wait(value: str | None) -> float | None:
 
 
 def _from_hub(download: Download, target: Path, patience: Patience, progress: Progress) -> Fetched:
-    from xlt.data.hub import hub_file
+    from xlt.data.download.hub import hub_file
 
     folder = target.with_name(target.name + ".hub")
     path, commit = hub_file(str(download.hub), "dataset", download.revision, str(download.path), folder)
@@ -289,7 +289,7 @@ def remote_size(download: Download, patience: Patience) -> int | None:
         return download.known.size
     try:
         if download.url is None:
-            from xlt.data.hub import hub_metadata
+            from xlt.data.download.hub import hub_metadata
 
             return hub_metadata(str(download.hub), "dataset", download.revision, str(download.path)).size
         timeout = (patience.connect, patience.silence)

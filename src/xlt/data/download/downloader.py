@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlt.data.archives import unpack
-from xlt.data.data_folder import DataFolder
-from xlt.data.http import Fetched, Patience, Unavailable, fetch, public, remote_size
-from xlt.data.lockfile import Lock, check
-from xlt.data.manifest import Download, Known, Step, Wanted
-from xlt.data.progress import Bars
+from xlt.data.download.archives import unpack
+from xlt.data.download.data_folder import DataFolder
+from xlt.data.download.http import Fetched, Patience, Unavailable, fetch, public, remote_size
+from xlt.data.download.lockfile import Lock, check
+from xlt.data.download.manifest import Download, Known, Step, Wanted
+from xlt.data.download.progress import Bars
 from xlt.errors import InputError
 from xlt.files import sha256_file
 
 
 @dataclass
-class Report:
+class DownloadReport:
     """What a call did: files put in place by source, files that were there, and files that no source gave, with reasons."""
 
     placed: dict[str, str] = field(default_factory=dict)
@@ -89,7 +89,7 @@ def _check_own(path: Path, one: Wanted, lock: Lock) -> None:
 
 def download_all(
     data: Path, files: Sequence[Wanted], lock: Lock, *, patience: Patience | None = None, jobs: int = 4
-) -> Report:
+) -> DownloadReport:
     """Bring every file of ``files`` that is missing into ``data``.
 
     Files without any source are left to the caller. Other processes that fill the same folder wait.
@@ -98,7 +98,7 @@ def download_all(
         InputError: what came is not what was expected, an archive is unsafe, or nothing can be written.
     """
     folder = DataFolder(data)
-    report = Report()
+    report = DownloadReport()
     with folder.exclusively():
         shutil.rmtree(folder.incoming)
         folder.incoming.mkdir()
@@ -111,7 +111,13 @@ def download_all(
 
 
 def _round(
-    folder: DataFolder, pending: list[_Job], lock: Lock, report: Report, patience: Patience, jobs: int, bars: Bars
+    folder: DataFolder,
+    pending: list[_Job],
+    lock: Lock,
+    report: DownloadReport,
+    patience: Patience,
+    jobs: int,
+    bars: Bars,
 ) -> list[_Job]:
     """Try the current source of every job; the jobs whose source failed go on to their next one, if there is one."""
     groups: dict[str, list[_Job]] = {}
@@ -139,7 +145,7 @@ def _round(
     return again
 
 
-def _next_source(group: Iterable[_Job], reason: str, report: Report) -> list[_Job]:
+def _next_source(group: Iterable[_Job], reason: str, report: DownloadReport) -> list[_Job]:
     again = []
     for job in group:
         job.reasons.append(f"{public(job.step.download.key)}: {reason}")
@@ -182,7 +188,7 @@ def _expected(stated: Known, seen: dict[str, object] | None) -> Known:
     )
 
 
-def _put(folder: DataFolder, group: Sequence[_Job], found: Fetched, lock: Lock, report: Report) -> list[_Job]:
+def _put(folder: DataFolder, group: Sequence[_Job], found: Fetched, lock: Lock, report: DownloadReport) -> list[_Job]:
     """Unpack or convert a download into the files that were wanted of it, and put them in place.
 
     What is seen for the first time and has no stated hash is recorded in the lock, once it has proved usable.
@@ -229,7 +235,7 @@ def _make(job: _Job, source: Path, target: Path, label: str) -> None:
     if job.step.convert is None:
         shutil.copyfile(source, target)
         return
-    from xlt.data.convert import convert
+    from xlt.data.download.convert import convert
 
     convert(job.step.convert, source, job.wanted.language, target, label)
 

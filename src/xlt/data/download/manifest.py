@@ -1,7 +1,7 @@
 """The manifests of ``configs/data``: for each file of the data folder who publishes it, where, and what it must be.
 
 A manifest never holds a size, a hash or a revision that was not read at its owner's or in a copy of the owner's commit.
-What is unknown is left out; the first download records it in the lock (``xlt.data.lockfile``).
+What is unknown is left out; the first download records it in the lock (``xlt.data.download.lockfile``).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Known(Strict):
     sha256: Sha256 | None = None
 
 
-class Origin(Strict):
+class Location(Strict):
     """One place a file comes from: an address (``url``) or a file of a hub dataset (``hub`` with ``path``).
 
     ``member`` picks the file (or, with ``*``, files) out of an archive; ``convert`` names what turns parquet into the
@@ -64,7 +64,7 @@ class Origin(Strict):
     sha256: Sha256 | None = None
 
     @model_validator(mode="after")
-    def _one_place(self) -> Origin:
+    def _one_place(self) -> Location:
         if (self.url is None) == (self.hub is None):
             raise ValueError("expected one of url and hub")
         if (self.hub is None) != (self.path is None):
@@ -86,7 +86,7 @@ class Entry(Strict):
     split: Literal["train", "dev", "test", "all"]
     languages: list[str] = Field(min_length=1)
     question_languages: list[str] | None = None
-    sources: list[Origin] = Field(default_factory=list)
+    sources: list[Location] = Field(default_factory=list)
 
     @field_validator("path")
     @classmethod
@@ -209,7 +209,7 @@ def _filled(manifest: Manifest, entry: Entry, language: str, question: str) -> W
     return Wanted(manifest.name, path, entry.split, (language,), tuple(steps), manifest.known.get(path, Known()))
 
 
-def _download(origin: Origin, fill: Callable[[str], str], known: Known) -> Download:
+def _download(origin: Location, fill: Callable[[str], str], known: Known) -> Download:
     if origin.url is not None:
         url = fill(origin.url)
         return Download(url, url, None, None, None, known)
