@@ -1,9 +1,9 @@
 """Which arithmetic an encoder computes in: bfloat16 where that is faster, single precision elsewhere.
 
 Weights, optimizer, heads, losses and everything after the encoder stay in single precision. ``XLT_PRECISION``
-(``make PRECISION=...``) is ``auto``, ``float32`` or ``bfloat16``; ``auto`` is bfloat16 on a GPU that has it, and on a CPU where
-a short timing shows that it pays, as on those with instructions for it. ``XLT_FAST=0`` (``make FAST=0``) is the reference path
-and computes in single precision on every device.
+(``make PRECISION=...``) is ``auto``, ``float32`` or ``bfloat16``; ``auto`` is bfloat16 on a GPU that has it, and on a CPU
+where a short timing shows that it pays, as on those with instructions for it. ``XLT_FAST=0`` (``make FAST=0``) is the
+reference path and computes in single precision on every device.
 """
 
 from __future__ import annotations
