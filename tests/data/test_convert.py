@@ -145,6 +145,12 @@ def test_classes_in_another_order_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"premise": pyarrow.array([], pyarrow.string())}), tmp_path / "none")
+    with pytest.raises(InputError, match="x: expected rows, got none"):
+        convert("nli", tmp_path / "none", "en", tmp_path / "out", "x")
+
+
 def test_other_columns_or_no_parquet_is_one_line(converted: Converted, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.parquet: not in the columns that wikiann has: KeyError 'tokens'"):
         converted("wikiann", [{"words": ["a"]}], "wikiann")

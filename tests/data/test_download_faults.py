@@ -26,7 +26,7 @@ Files = Callable[..., list[Any]]
 
 
 def get(tmp_path: Path, files: list[Any]) -> DownloadReport:
-    return download_all(tmp_path / "data", files, Lock(tmp_path / "data.lock.yaml"), patience=QUICK)
+    return download_all(tmp_path / "data", files, Lock(tmp_path / "data.lock.yaml"), policy=QUICK)
 
 
 def found(tmp_path: Path, name: str = "a/file.txt") -> bytes | None:
