@@ -61,7 +61,7 @@ def test_a_job_per_language_with_text(planned: Path) -> None:
         line for line in rules.splitlines() if line.startswith(f"{planned}/runs/madx/udpos/seed-1/scores.json:")
     )
     assert all(path in rule for path in made)
-    assert f"reproduce/language_adapter.py {planned}/language-adapters/qag" in rules
+    assert f"reproduce/job.py {planned}/language-adapters/qag" in rules
 
 
 @pytest.mark.parametrize(("missing", "served"), [("source", "en"), ("none", "none")])

@@ -7,16 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import docs
 import numpy as np
 import plan
 import pytest
-import record
 import yaml
 from tests.conftest import ROOT
 from tests.results.conftest import Folders, keep_examples
 
 from xlt.config.benchmark import load
 from xlt.errors import InputError
+from xlt.planning import record
 from xlt.planning import reproduce_page as guide
 
 
@@ -85,8 +86,8 @@ def test_claims_have_their_effect_and_those_not_run_no_entry(
     assert effect["found"] == 20.0 and effect["low"] < 20 < effect["high"]
     monkeypatch.setattr(record, "tables", lambda *given: {})
     given = ["--root", str(made.root), "--data", "data", "--configs", str(mini_configs)]
-    monkeypatch.setattr(sys, "argv", ["record.py", *given])
-    record.main()
+    monkeypatch.setattr(sys, "argv", ["docs.py", "record", *given])
+    docs.main()
     written = load(guide.Recorded, mini_configs / "recorded.yaml")
     assert written.claims == {"helps": guide.Found.model_validate(found["helps"])}
 
@@ -126,6 +127,6 @@ def test_the_guide_says_what_was_found_and_what_was_not_run() -> None:
 def test_only_the_generated_world_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Folders(tmp_path / "root")
     made.write_plan()
-    monkeypatch.setattr(sys, "argv", ["record.py", "--root", str(made.root), "--data", "data"])
+    monkeypatch.setattr(sys, "argv", ["docs.py", "record", "--root", str(made.root), "--data", "data"])
     with pytest.raises(InputError, match="expected runs of the profile tiny, got those of pilot"):
-        record.main()
+        docs.main()

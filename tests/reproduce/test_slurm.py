@@ -228,11 +228,10 @@ def test_status_of_something_that_is_not_planned_is_one_line(place: Path) -> Non
 
 
 def test_a_group_larger_than_an_array_may_be_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    import slurm
-
-    from xlt.planning.pending import Work
+    from xlt.planning import slurm
+    from xlt.planning.pending import PendingWork
 
     monkeypatch.setattr(slurm, "LARGEST_ARRAY", 2)
-    work = [Work(f"late-{number}", "", ("early",)) for number in range(3)] + [Work("early", "", ())]
+    work = [PendingWork(f"late-{number}", "", ("early",)) for number in range(3)] + [PendingWork("early", "", ())]
     groups = [[each.folder for each in group] for group in slurm.grouped(work)]
     assert groups == [["early"], ["late-0", "late-1"], ["late-2"]]

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import run as script
 import torch
 
 from xlt import locks
@@ -25,6 +24,7 @@ from xlt.errors import InputError, exit_status
 from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.modeling.model import TransferModel, build_model
+from xlt.pipeline import folder_lock as script
 from xlt.pipeline import train_run as training
 from xlt.pipeline.steps import predict_step, score_step, train_step
 from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, save_atomic, train

@@ -190,11 +190,11 @@ def test_the_pilot_chooses_by_the_mean_over_languages(job: Callable[..., Job]) -
 
 
 def run_script(made: Job) -> int:
-    """The command line of reproduce/lexical.py in this process; its exit status."""
-    main = importlib.import_module("lexical").main
+    """The command line of reproduce/job.py in this process; its exit status."""
+    main = importlib.import_module("job").main
     before = sys.argv, sys.path[0]
     sys.argv = [
-        "lexical.py",
+        "job.py",
         str(made.folder),
         "--data",
         str(made.data),

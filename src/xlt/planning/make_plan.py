@@ -95,11 +95,11 @@ def run_rules(root: Path, planner: Planner) -> list[str]:
     lines = []
     for folder, job in planner.jobs.items():
         before = [f"{root}/{folder}/{CONFIG}", "$(ENCODER)", *(results[need] for need in job.needs)]
-        command = f"$(LAUNCH) $(PYTHON) reproduce/{job.script} {root}/{folder} $(RUN)"
+        command = f"$(LAUNCH) $(PYTHON) reproduce/job.py {root}/{folder} $(RUN)"
         lines += [f"{results[folder]}: {' '.join(before)}", f"\t{command}", ""]
     for folder, run in planner.runs.items():
         before = [f"{root}/{folder}/{CONFIG}", "$(ENCODER)", *(results[need] for need in run.needs())]
-        command = f"$(LAUNCH) $(SEVERAL) reproduce/run.py {root}/{folder} $(RUN)"
+        command = f"$(LAUNCH) $(PYTHON) reproduce/run.py {root}/{folder} $(RUN) --processes $(PROCESSES)"
         lines += [f"{results[folder]}: {' '.join(before)}", f"\t{command}", ""]
     return lines
 
@@ -119,7 +119,7 @@ def make_rules(
     world = planner.profile.languages_from
     named = "" if world is None else f" --languages {planner.data / world}"
     lines = ["# Written by reproduce/plan.py; do not edit.", "MAKEFLAGS += --no-builtin-rules", ".DELETE_ON_ERROR:"]
-    lines += ["SEVERAL = $(PYTHON)", ""]  # or reproduce/torchrun.py, which starts several of it for one run
+    lines += ["PROCESSES = 1", ""]  # of one run
     lines += [
         "$(ENCODER):  # made by then; make -n may go on without it",
         "",

@@ -17,7 +17,7 @@ STEP = re.compile(r"reproduce/\w+\.py (?P<folder>\S+) --data ")
 
 
 @dataclass(frozen=True)
-class Work:
+class PendingWork:
     """One run or job: its folder, the shell command that makes it, and the folders it is made from."""
 
     folder: str
@@ -67,12 +67,14 @@ def dry_run(make: Sequence[str]) -> Iterator[str]:
     return iter(done.stdout.splitlines())
 
 
-def due(make: Sequence[str]) -> list[Work]:
+def due(make: Sequence[str]) -> list[PendingWork]:
     """What is not done of the goal's runs and jobs, each after what it is made from."""
     known, results = rules(plan_file(make)), planned(make)
     commands = {match["folder"]: line.strip() for line in dry_run(make) if (match := STEP.search(line))}
     targets = {folder: target for target, folder in results.items()}
     return [
-        Work(folder, command, tuple(results[need] for need in known[targets[folder]] if results.get(need) in commands))
+        PendingWork(
+            folder, command, tuple(results[need] for need in known[targets[folder]] if results.get(need) in commands)
+        )
         for folder, command in commands.items()
     ]
