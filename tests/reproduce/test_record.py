@@ -108,7 +108,7 @@ def test_what_was_measured_by_hand_stays(tmp_path: Path) -> None:
     assert "  table2: {runs: 40, minutes: 12}\n" in new
     (tmp_path / "recorded.yaml").write_text(new, encoding="utf-8")
     read = load(guide.Recorded, tmp_path / "recorded.yaml")
-    assert read.claims["a"] == guide.Found(status="not shown", seeds=3, effect=guide.Effect(**effect))
+    assert read.claims["a"] == guide.Found(status="not shown", seeds=3, effect=guide.RecordedEffect(**effect))
     assert record.written(new, made, path) == new
     assert record.written(new, {"tiny": {}, "claims": {}}, path).endswith("tiny: {}\nclaims: {}\n")
     with pytest.raises(InputError, match="expected the line # From here on written by"):
@@ -116,7 +116,7 @@ def test_what_was_measured_by_hand_stays(tmp_path: Path) -> None:
 
 
 def test_the_guide_says_what_was_found_and_what_was_not_run() -> None:
-    effect = guide.Effect(found=0.8, low=-1.0, high=2.7)
+    effect = guide.RecordedEffect(found=0.8, low=-1.0, high=2.7)
     assert guide.found_said(guide.Found(status="not shown", seeds=3, effect=effect), "") == (
         "not shown: +0.8 (−1.0 to +2.7), 3 seeds"
     )

@@ -5,7 +5,6 @@ Tables that have not finished and claims whose runs have not finished get no ent
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,20 @@ UNFINISHED = ("not run", "no data", "not covered")
 
 def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
     """Runs and minutes of one core of every table that a claim rests on and that has finished with the profile's seeds."""
-    from xlt.planning.make_plan import build, listed_plan
-    from xlt.planning.reproduce_page import asked, key  # scipy: slow import
+    from xlt.planning.cost import spent  # scipy: slow import
+    from xlt.planning.plan import build
+    from xlt.planning.reproduce_page import asked, key
     from xlt.results.claims import Claim
 
     planned = load_plan(root)
-    given = {"configs": configs, "profile": planned.profile, "model": planned.model, "data": data, "root": root}
     plans = {
-        every: listed_plan(root, build(argparse.Namespace(**given, seeds=None, all_rows=every)))
+        every: build(configs, planned.profile, root, data=data, model=planned.model, all_rows=every)
         for every in (False, True)
     }
     found = {}
     for table, every in asked(load_all(Claim, configs / "claims")):
         plan = plans[every]
-        seconds = plan.spent(table)
+        seconds = spent(plan, table)
         if seconds is not None:
             runs = sum(folder in plan.runs for folder in plan.needed(table))
             found[key(table, every)] = {"runs": runs, "minutes": max(1, round(seconds / 60))}
