@@ -22,6 +22,7 @@ from xlt.errors import InputError, exit_status
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import SOURCE_ROOT, to_json, write_atomic
+from xlt.layout import PREPARED
 from xlt.options import count
 
 CONFIG = SOURCE_ROOT / "configs" / "bench.yaml"
@@ -46,7 +47,7 @@ def make_bench(options: argparse.Namespace) -> Bench:
     """What is measured."""
     if (options.data is None) != (options.encoder is None):
         raise InputError("expected both --data and --encoder, or neither")
-    if options.encoder is not None and not (options.encoder / "prepared.json").exists():
+    if options.encoder is not None and not (options.encoder / PREPARED).exists():
         raise InputError("expected a prepared encoder; run reproduce/prepare_model.py", options.encoder)
     config = load_bench_config(CONFIG)
     size = (config.sizes.quick if options.quick else config.sizes.full).retrieval

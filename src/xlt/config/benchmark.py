@@ -23,6 +23,8 @@ Benchmark = Literal["xtreme-r", "xtreme"]
 Rate = Annotated[float, Field(gt=0)]
 LONGEST_QUESTION = 64
 """Sub-words of a question that are read (XTREME's ``run_squad.py``)."""
+QUERY_TOKENS = 96
+"""Longest LAReQA question in sub-words (XTREME's ``train_lareqa.sh``); the rest of ``max_length`` is for the answer."""
 
 
 class Strict(BaseModel):
