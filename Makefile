@@ -20,6 +20,7 @@ TABLE   ?= table2
 ROWS    ?=
 FAST    ?= 1
 DETERMINISTIC ?= 0
+PRECISION ?= $(if $(filter tiny,$(PROFILE)),float32,auto)# auto: bfloat16 where a GPU has it or a CPU is faster with it
 JOBS    ?= $(shell echo $$(( $(SLOTS) / $(PROCESSES) > 0 ? $(SLOTS) / $(PROCESSES) : 1 )))
 THREADS ?= $(shell echo $$(( $(CORES) / $(JOBS) / $(PROCESSES) > 0 ? $(CORES) / $(JOBS) / $(PROCESSES) : 1 )))# of each process
 CHECKPOINT ?= 300# least seconds between two checkpoints of a training
@@ -86,6 +87,7 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
 export XLT_FAST := $(FAST)
 export XLT_DETERMINISTIC := $(DETERMINISTIC)
+export XLT_PRECISION := $(PRECISION)
 export XLT_FEATURES := $(CACHE)/features
 export PYTHONPATH := src
 

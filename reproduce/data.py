@@ -19,8 +19,8 @@ from xlt.options import count
 
 if TYPE_CHECKING:
     from xlt.config.benchmark import Profile, Recipe, Task
-    from xlt.data.lockfile import Lock
-    from xlt.data.manifest import Manifest, Wanted
+    from xlt.data.download.lockfile import Lock
+    from xlt.data.download.manifest import Manifest, Wanted
 
 
 SHOWN = 20
@@ -82,7 +82,7 @@ def profile_of(options: argparse.Namespace, profiles: dict[str, Profile]) -> Pro
 
 def manifests_of(options: argparse.Namespace) -> tuple[dict[str, Manifest], list[Wanted]]:
     """The manifests and all of their files."""
-    from xlt.data.manifest import load_manifests, wanted
+    from xlt.data.download.manifest import load_manifests, wanted
 
     manifests = load_manifests(getattr(options, "manifests", None) or options.configs / "data")
     return manifests, [one for manifest in manifests.values() for one in wanted(manifest)]
@@ -90,7 +90,7 @@ def manifests_of(options: argparse.Namespace) -> tuple[dict[str, Manifest], list
 
 def lock_of(options: argparse.Namespace) -> Lock:
     """What first downloads found."""
-    from xlt.data.lockfile import Lock
+    from xlt.data.download.lockfile import Lock
 
     return Lock(options.lock)
 
@@ -117,7 +117,7 @@ def megabytes(size: int | None) -> str:
 
 def by_hand(options: argparse.Namespace, manifests: dict[str, Manifest], files: list[Wanted]) -> None:
     """One line for each thing that only the user can provide and that is not there."""
-    from xlt.data.data_folder import DataFolder
+    from xlt.data.download.data_folder import DataFolder
 
     folder = DataFolder(options.data)
     for manifest in manifests.values():
@@ -129,7 +129,7 @@ def by_hand(options: argparse.Namespace, manifests: dict[str, Manifest], files: 
 
 def run_fetch(options: argparse.Namespace) -> int:
     """Download, or say what would be downloaded."""
-    from xlt.data.download import download_all, plan
+    from xlt.data.download.downloader import download_all, plan
 
     manifests, everything = manifests_of(options)
     files = chosen(options, everything)
@@ -154,8 +154,8 @@ def run_fetch(options: argparse.Namespace) -> int:
 
 def run_import(options: argparse.Namespace) -> int:
     """Take what is recognised."""
-    from xlt.data.importing import candidates, import_folder
-    from xlt.data.packing import unpack_pack
+    from xlt.data.download.importing import candidates, import_folder
+    from xlt.data.download.packing import unpack_pack
 
     if options.source.is_file():
         content = unpack_pack(options.source, options.data, options.cache)
@@ -179,7 +179,7 @@ def run_import(options: argparse.Namespace) -> int:
 
 def run_pack(options: argparse.Namespace) -> int:
     """One archive."""
-    from xlt.data.packing import pack
+    from xlt.data.download.packing import pack
 
     content = pack(options.data, options.model, options.output)
     size = sum(file["size"] for file in content["files"].values())

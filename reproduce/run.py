@@ -2,7 +2,7 @@
 """Carry out one planned run: train, predict, score. A step whose result is there and current is not repeated.
 
 The steps in one process save start-up time; --only does one of them. With --processes, torchrun starts several processes
-that train and predict together (docs/parallel.md).
+that train and predict together (docs/running.md).
 """
 
 from __future__ import annotations

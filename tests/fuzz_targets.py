@@ -31,7 +31,7 @@ from xlt.config.run_config import (
     config_text,
     read_run,
 )
-from xlt.data.manifest import Manifest
+from xlt.data.download.manifest import Manifest
 from xlt.data.readers import COMPANIONS, FORMATS
 from xlt.data.sources import Located, locate, read, read_candidates
 from xlt.data.synonyms import load_neighbours

@@ -20,7 +20,7 @@ import torch
 from tests.conftest import mini_world
 
 from xlt import babel
-from xlt.babel.dials import EncoderConfig
+from xlt.babel.config import EncoderConfig
 from xlt.config.run_config import Augmentation, FileSet
 from xlt.evaluation.context import Context
 from xlt.files import read_json

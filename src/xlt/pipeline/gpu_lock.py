@@ -112,6 +112,6 @@ def run_on_gpus(command: list[str], each: int, wanted: int) -> None:
         time.sleep(SECONDS_BETWEEN_TRIES)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
     try:
-        os.execvp(command[0], command)
+        os.execvp(command[0], list(command))
     except OSError as error:
         raise InputError(f"expected a command that can be run, got {command[0]}: {error.strerror}") from None

@@ -21,7 +21,7 @@ CORE = (35e9, 75e9)
 """Operations per second of one CPU core, training and prediction, when no run has been recorded: the rates of 266 runs of the
 tiny profile (36 and 40 GFLOP/s) and nine of the pilot (32 and 74), on one machine."""
 CORE_FACTOR = 2.3
-"""Nineteen of twenty of these 275 runs took between 1 / factor and factor times what ``CORE`` says (docs/planning.md)."""
+"""Nineteen of twenty of these 275 runs took between 1 / factor and factor times what ``CORE`` says (docs/running.md)."""
 SHARE_OF_PEAK = 0.3
 """Assumed, not measured: the part of a GPU's peak that training and prediction reach."""
 GPU_STEP_SECONDS = (0.014, 0.025)
