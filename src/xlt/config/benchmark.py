@@ -251,7 +251,7 @@ class Model(Strict):
     parameters: str
 
 
-class Grid(Strict):
+class RegimeGrid(Strict):
     """Rows made by crossing: each regime as it is, and after intermediate training on each recipe (``continue``)."""
 
     regimes: list[str] = Field(min_length=1)
@@ -265,7 +265,7 @@ class Table(Strict):
     title: str
     kind: Literal["benchmark", "languages", "pairs", "grid", "lexical", "groups", "sizes"] = "benchmark"
     regimes: list[str] = []
-    grid: Grid | None = None
+    grid: RegimeGrid | None = None
     lexical: list[str] = []
     tasks: list[str] = []
     reference: str = "full"
