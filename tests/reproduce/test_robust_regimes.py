@@ -16,8 +16,9 @@ from xlt.config.run_config import read_run
 from xlt.data.dataset import load_split, sample
 from xlt.evaluation.context import Context
 from xlt.files import read_json
+from xlt.layout import WEIGHTS
 from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
-from xlt.pipeline.train_run import WEIGHTS, training_key, training_records
+from xlt.pipeline.train_run import training_key, training_records
 
 FILE = "robust/counterfitted_neighbors.json"
 METHODS = [f"{tuning}-{method}" for tuning in ("full", "adapter") for method in ("adv", "rs-rp", "rs-da", "longer")]

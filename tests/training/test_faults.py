@@ -23,11 +23,12 @@ from xlt.data.features import Feature
 from xlt.errors import InputError, exit_status
 from xlt.evaluation.context import Context
 from xlt.files import read_json
+from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel, build_model
 from xlt.pipeline import folder_lock as script
 from xlt.pipeline import train_run as training
 from xlt.pipeline.steps import predict_step, score_step, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, save_atomic, train
+from xlt.pipeline.train_run import is_trained, save_atomic, train
 from xlt.training.objectives import SUMS
 from xlt.training.optimizer_step import is_out_of_memory
 from xlt.training.robustness.adversarial import AdversarialTraining

@@ -19,10 +19,11 @@ from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.predict import PREDICT
 from xlt.files import read_json
+from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, load_trained, make_model, train, upstream_state
+from xlt.pipeline.train_run import is_trained, load_trained, make_model, train, upstream_state
 
 TUNINGS: dict[str, dict[str, Any]] = {
     "full": {"kind": "full"},

@@ -9,11 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlt.config.lexical_injection import RESULT
-from xlt.config.run_config import ADAPTER
 from xlt.errors import InputError
 from xlt.files import read_json
-from xlt.layout import CONFIG
+from xlt.layout import ADAPTER, CONFIG, LEXICAL, TRAINED
 from xlt.options import count, seconds
 from xlt.pipeline.folder_lock import alone, as_one
 
@@ -49,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     from xlt.modeling.distributed import from_first, is_first_launched
     from xlt.pipeline.predict_run import is_predicted
     from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
-    from xlt.pipeline.train_run import TRAINED, is_trained
+    from xlt.pipeline.train_run import is_trained
 
     folder, steps = options.folder, [options.only] if options.only else STEPS
     started, model = time.perf_counter(), None
@@ -134,7 +132,7 @@ def _inject(options: argparse.Namespace) -> str:
 
     made = make_job(options.folder, options.data, options.encoder)
     if is_done(made):
-        return _current(options.folder / RESULT)
+        return _current(options.folder / LEXICAL)
     result = inject(made, options.checkpoint_every)
     return f"layer {result['layer']} of {result['layers']}, {result['wall_seconds']:.0f} s"
 

@@ -17,18 +17,16 @@ from xlt.data import batching
 from xlt.evaluation.context import Context
 from xlt.evaluation.per_example_scores import write_examples
 from xlt.files import peak_memory_bytes, provenance, read_json, to_json, write_atomic
+from xlt.layout import COST, PREDICTED, PREPARED, PROVENANCE, SCORES, TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
 from xlt.modeling.precision import name_of, settle
 from xlt.modeling.pretrained import check_stamp, load_tokenizer
 from xlt.modeling.tokenizer import TOKENIZER, positions_of
 from xlt.modeling.tuning import merged
-from xlt.pipeline.predict_run import PREDICTED, is_predicted, predict, score
-from xlt.pipeline.train_run import TRAINED, is_trained, load_trained, train, training_key
+from xlt.pipeline.predict_run import is_predicted, predict, score
+from xlt.pipeline.train_run import is_trained, load_trained, train, training_key
 from xlt.training.checkpointer import CHECKPOINT, EVERY, Keeper, checkpoint_key
-
-SCORES, COST = "scores.json", "cost.json"
-"""Seconds and memory of the steps done so far; becomes part of ``provenance.json``."""
 
 
 def set_up(threads: int | None) -> None:
@@ -124,8 +122,8 @@ def score_step(context: Context) -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "seed": context.config.seed,
         "config_sha256": hashlib.sha256(config_text(context.config).encode()).hexdigest(),
-        "encoder": read_json(context.encoder / "prepared.json")["origin"],
-        "tokenizer_sha256": read_json(context.encoder / "prepared.json")["sha256"].get(TOKENIZER),
+        "encoder": read_json(context.encoder / PREPARED)["origin"],
+        "tokenizer_sha256": read_json(context.encoder / PREPARED)["sha256"].get(TOKENIZER),
         "positions": positions,
         "cut": context.config.longer_than(positions),
         **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
@@ -141,7 +139,7 @@ def score_step(context: Context) -> dict[str, Any]:
             default=peak_memory_bytes(),
         ),
     }
-    write_atomic(context.folder / "provenance.json", to_json(record))
+    write_atomic(context.folder / PROVENANCE, to_json(record))
     scores = {"tasks": tasks, "dev": dev}
     write_atomic(context.folder / SCORES, to_json(scores))
     return scores

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from xlt.config.benchmark import QUERY_TOKENS
 from xlt.config.run_config import Mixture, Stage, Upstream
 from xlt.data.dataset import left_out, load_split, sample, truly_labelled
 from xlt.data.feature_cache import cached
@@ -22,8 +23,9 @@ from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.development import development
-from xlt.evaluation.dual_encoder import QUERY_TOKENS, contrastive_features, lareqa_pairs, mewslix_pairs
+from xlt.evaluation.dual_encoder import contrastive_features, lareqa_pairs, mewslix_pairs
 from xlt.files import digest, read_json, sha256_file, to_json, write_atomic
+from xlt.layout import PREPARED, TRAINED, WEIGHTS
 from xlt.modeling.distributed import check_same, from_first
 from xlt.modeling.intermediate_adapters import Earlier
 from xlt.modeling.language_adapters import adapter_hashes
@@ -37,7 +39,6 @@ from xlt.training.multitask import Masked, Part, Together, fit_together
 from xlt.training.registry import make_perturbation, make_schedule
 from xlt.training.trainer import Settings, fit
 
-WEIGHTS, TRAINED = "weights.safetensors", "trained.json"
 NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
 """What of a stage its weights do not depend on."""
 
@@ -331,7 +332,7 @@ def training_key(context: Context) -> str:
             "dual_encoder": config.profile.dual_encoder,
             "mixture": None if config.mixture is None else config.mixture.model_dump(mode="json"),
             "model": config.model.model_dump(include={"name", "pooling", "retrieval_prefix"}),
-            "encoder": read_json(context.encoder / "prepared.json")["sha256"],
+            "encoder": read_json(context.encoder / PREPARED)["sha256"],
             "language_adapters": adapter_hashes(
                 {code: path for code, path in context.language_adapters.items() if code in sources}
             ),
@@ -346,8 +347,7 @@ def is_trained(context: Context) -> bool:
     if not path.exists() or not weights.exists():
         return False
     summary = read_json(path)
-    current = summary.get("key") == training_key(context)
-    return current and summary.get("weights_sha256") == sha256_file(weights)
+    return summary.get("key") == training_key(context) and summary.get("weights_sha256") == sha256_file(weights)
 
 
 def load_trained(context: Context) -> TransferModel:

@@ -103,9 +103,10 @@ def show(options: Namespace, plan: WorkPlan, extents: Extents) -> None:
         InputError: there is no such table, regime or GPU, or a data file is not in its format.
     """
     gpu = None if options.gpu is None else load_gpu(options.gpu, options.configs / "gpus.yaml")
-    target, model, known = options.show, plan.planner.model, shape_of(options.encoder)
-    shape = known or shape_said(model)
+    target, model = options.show, plan.planner.model
     plan.behind(target)  # refused before anything is measured
+    known = shape_of(options.encoder)
+    shape = known or shape_said(model)
     speed = machine_speed(plan, extents, shape, options.threads, gpu)
     runs = costed(plan, target, extents, shape, speed)
     extents.save()

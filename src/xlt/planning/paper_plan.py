@@ -17,7 +17,7 @@ from xlt.planning.cost import costed, memory_of, show
 from xlt.planning.data_files import DataFiles
 from xlt.planning.flops import shape_said
 from xlt.planning.make_plan import plan_asked_for
-from xlt.planning.plan import build
+from xlt.planning.plan import WorkPlan, build
 from xlt.planning.throughput import Gpu, gpu_speed
 from xlt.planning.token_counts import Extent, Extents, Spec
 from xlt.results.sizes_table import TRAINING, Sizes
@@ -127,8 +127,12 @@ def show_published(options: Namespace) -> None:
 def paper_runs(configs: Path, model: str) -> list[RunConfig]:
     """The runs of the paper profile with its first seed, with every official file there."""
     with TemporaryDirectory() as folder:
-        given = {"data": folder, "model": model, "seeds": "1", "kind": PublishedFiles}
-        return list(build(configs, "paper", Path(folder), all_rows=True, **given).runs.values())
+        return list(_paper(configs, folder, model, all_rows=True, seeds="1").runs.values())
+
+
+def _paper(configs: Path, folder: str, model: str, *, all_rows: bool, seeds: str | None = None) -> WorkPlan:
+    given = {"data": folder, "model": model, "seeds": seeds}
+    return build(configs, "paper", Path(folder), **given, all_rows=all_rows, kind=PublishedFiles)
 
 
 def gpu_hours(
@@ -144,9 +148,7 @@ def gpu_hours(
     """
     extents, speed, found = PublishedExtents(configs), gpu_speed(gpu), {}
     with TemporaryDirectory() as folder:
-        given = {"data": folder, "model": model, "kind": PublishedFiles}
-        rows = {every for _, every in tables}
-        plans = {every: build(configs, "paper", Path(folder), all_rows=every, **given) for every in rows}
+        plans = {every: _paper(configs, folder, model, all_rows=every) for every in {each for _, each in tables}}
         for name, every in sorted(tables, key=lambda table: table[1]):
             plan = plans[every]
             shape = shape_said(plan.planner.model)
