@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from xlt.bench.settings import Bench, Lengths
+from xlt.data.dataset import Located, read
 from xlt.data.features import Feature, pair_features, span_features
 from xlt.data.records import Pair
-from xlt.data.sources import Located, read
 from xlt.errors import InputError
 
 SPECIAL = 4

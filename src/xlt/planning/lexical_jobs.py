@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xlt.config.benchmark import Model
 from xlt.config.lexical_injection import RESULT, LexicalConfig, LexicalRun, job_dir
 from xlt.config.run_config import FileSet
-from xlt.data.sources import expand
+from xlt.data.dataset import expand
 from xlt.errors import InputError
 from xlt.languages import XTREME_R
 from xlt.planning.jobs import Job

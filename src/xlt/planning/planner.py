@@ -23,7 +23,7 @@ from xlt.config.run_config import (
     Upstream,
     run_dir,
 )
-from xlt.data.sources import locate
+from xlt.data.dataset import locate
 from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.planning.evaluations import apart_too, evaluation_of
