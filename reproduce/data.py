@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The data folder: fetch what a profile reads, import what you have, pack it for a machine without network, verify it.
+"""The data folder: fetch what a profile reads, import what you have, pack it for a machine without network, verify it;
+or generate the embedded world, Babel, in the owners' file formats.
 
 docs/data.md says how; the files, their sources and hashes are in configs/data.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +52,14 @@ def arguments() -> argparse.Namespace:
     pack.add_argument("--model", type=Path, nargs="*", default=[], help="prepared models that go with it")
     verify = commands.add_parser("verify", parents=[shared, profiled], help="check hashes, sizes, labels, ids, overlap")
     verify.add_argument("--output", type=Path, required=True, help="the report, without ending: .json and .md")
+    generate = commands.add_parser("generate", help="write the generated world (docs/babel.md)")
+    generate.add_argument("--data", type=Path, required=True, help="folder to write")
+    generate.add_argument(
+        "--config", type=Path, default=SOURCE_ROOT / "configs" / "babel.yaml", help="the world's dials"
+    )
     options = parser.parse_args()
+    if options.command == "generate":
+        return options
     options.lock = options.lock or options.configs / "data.lock.yaml"
     return options
 
@@ -207,10 +216,30 @@ def run_verify(options: argparse.Namespace) -> int:
     return result.status
 
 
+def run_generate(options: argparse.Namespace) -> int:
+    """Write the generated world."""
+    from xlt import babel
+
+    started = time.monotonic()
+    babel.write_world(options.data, babel.load(options.config))
+    sizes = [path.stat().st_size for path in options.data.rglob("*") if path.is_file()]
+    print(f"{options.data}: {len(sizes)} files, {megabytes(sum(sizes))}, {time.monotonic() - started:.1f} s")
+    return 0
+
+
+COMMANDS = {
+    "fetch": run_fetch,
+    "import": run_import,
+    "pack": run_pack,
+    "verify": run_verify,
+    "generate": run_generate,
+}
+
+
 def main() -> int:
     """Do what the command line asks for."""
     options = arguments()
-    return {"fetch": run_fetch, "import": run_import, "pack": run_pack, "verify": run_verify}[options.command](options)
+    return COMMANDS[options.command](options)
 
 
 if __name__ == "__main__":

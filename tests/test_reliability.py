@@ -1,4 +1,4 @@
-"""docs/reliability.md keeps its word: every test it names exists; what is promised of all code is looked for in it."""
+"""docs/running.md keeps its word: every test it names exists; what is promised of all code is looked for in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.soak import evaluation, grows
 
 from xlt.errors import InputError
 
-DOCUMENT = ROOT / "docs" / "reliability.md"
+DOCUMENT = ROOT / "docs" / "running.md"
 SOURCES = sorted(path for folder in ("src", "reproduce") for path in (ROOT / folder).rglob("*.py"))
 
 

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from xlt.babel.corpus_files import corpus_key, write_corpus
-from xlt.babel.dials import BabelConfig, load
+from pathlib import Path
+
+from xlt.babel.config import BabelConfig
+from xlt.babel.corpus import corpus_key, write_corpus
 from xlt.babel.writer import STAMP, write_world
+from xlt.config import benchmark
 
 __all__ = ["STAMP", "BabelConfig", "corpus_key", "load", "write_corpus", "write_world"]
+
+
+def load(path: Path) -> BabelConfig:
+    """Read and validate ``configs/babel.yaml``. Raises InputError with file and line of the first wrong key."""
+    return benchmark.load(BabelConfig, path)

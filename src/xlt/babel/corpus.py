@@ -11,16 +11,19 @@ and languages).
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from xlt.babel.config import BabelConfig, CorpusConfig
 from xlt.babel.context import Babel
-from xlt.babel.dials import CorpusConfig
 from xlt.babel.grammar import NAME, RARE, Choose, Clause, Phrase, Speaker, Token, join, text_of, with_phrase
-from xlt.babel.language import SOURCE, Language
+from xlt.babel.language import SOURCE, BabelLanguage
 from xlt.babel.lexicon import CONCEPTS, members
 from xlt.babel.pairs import PHRASES, drop, swap
 from xlt.babel.world import Storyteller, cause_of, effect_of, opposite_rules, turn
+from xlt.files import digest, sha256_file, write_atomic
 
 SUPPORTED, CONFLICTING, NEW, ELSEWHERE, ASKED = "01234"
 SLOT_OF = {"subject": "S", "object": "O", "recipient": "R", "place": "P"}
@@ -50,15 +53,16 @@ def translators(babel: Babel, first: str, second: str, rng: random.Random) -> tu
     chosen: dict[str, int] = {}
     free = any_synonym(rng)
 
-    def same(language: Language, concept: str) -> int:
+    def same(language: BabelLanguage, concept: str) -> int:
         return chosen.setdefault(concept, free(language, concept))
 
     choose = free if first == second else same
     return Speaker(babel.languages[first], choose), Speaker(babel.languages[second], choose)
 
 
-def documents(babel: Babel, language: str, count: int) -> str:
+def documents(babel: Babel, language: str) -> str:
     """Stories, a sentence per line, a blank line after each."""
+    count = round(babel.config.corpus.documents * babel.languages[language].settings.text)
     teller = babel.teller("raw-" + language, "train")
     speaker = Speaker(babel.languages[language], any_synonym(babel.rng(language, "raw")))
     blocks = []
@@ -287,3 +291,31 @@ def _covers(wide: Phrase, narrow: Phrase) -> bool:
     if wide.kind or narrow.kind or narrow.head.startswith(RARE):
         return False
     return CONCEPTS[narrow.head].category == wide.head
+
+
+def write_corpus(out: Path, config: BabelConfig) -> None:
+    """Write the text that the world's encoder is pre-trained on as ``out/raw``, a function of the config alone.
+
+    Monolingual text as the world's own, and code-switched and paired text, which only pre-training reads.
+    """
+    babel, settings = Babel(config), config.corpus
+    texts = {f"{code}.txt": documents(babel, code) for code in babel.languages}
+    texts["mixed.txt"] = mixed_documents(babel, settings.mixed_documents)
+    texts["parallel.tsv"] = parallel(babel, settings.parallel)
+    texts["pairs.tsv"] = "".join(pair.row() for pair in pairs(babel, settings.pairs))
+    for name, text in texts.items():
+        write_atomic(out / "raw" / name, text)
+
+
+def corpus_key(config: BabelConfig) -> str:
+    """A hash of what an encoder is pre-trained on and how: all dials, and the beginning of each kind of text.
+
+    The text is a function of dials and code; its beginning shows a change of either, and takes a second to write.
+    """
+    begun = {"documents": 20, "mixed_documents": 50, "pairs": 500, "parallel": 200}
+    short = config.model_copy(update={"corpus": config.corpus.model_copy(update=begun)})
+    with tempfile.TemporaryDirectory() as folder:
+        write_corpus(Path(folder), short)
+        texts = {path.name: sha256_file(path) for path in sorted((Path(folder) / "raw").iterdir())}
+    dials = config.model_dump(mode="json", include={"seed", "languages", "world", "corpus", "encoder"})
+    return digest({"dials": dials, "texts": texts})

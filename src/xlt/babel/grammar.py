@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from xlt.babel.language import SOURCE, Language
+from xlt.babel.language import SOURCE, BabelLanguage
 from xlt.babel.lexicon import CONCEPTS, WEEKDAYS
 
 RARE = "~"  # marks a rare word among the concept ids
@@ -63,11 +63,11 @@ class Token(NamedTuple):
     synonym: int = 0
 
 
-Choose = Callable[[Language, str], int]
+Choose = Callable[[BabelLanguage, str], int]
 """Which synonym of a concept a language's speaker says: a position in the language's forms of it."""
 
 
-def everyday(language: Language, concept: str) -> int:
+def everyday(language: BabelLanguage, concept: str) -> int:
     """Always the everyday word."""
     return language.everyday[concept]
 
@@ -75,7 +75,7 @@ def everyday(language: Language, concept: str) -> int:
 class Speaker:
     """Renders clauses in one language; ``choose`` picks among synonyms."""
 
-    def __init__(self, language: Language, choose: Choose = everyday) -> None:
+    def __init__(self, language: BabelLanguage, choose: Choose = everyday) -> None:
         self.language = language
         self.settings = language.settings
         self.choose = choose

@@ -9,10 +9,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from xlt.babel.dials import LanguageConfig
+from xlt.babel.config import SOURCE, LanguageConfig
 from xlt.babel.lexicon import CONCEPTS
 
-SOURCE = "en"
 LATIN = "abcdefghijklmnopqrstuvwxyz"
 SCRIPTS = {
     "latin": LATIN,
@@ -38,7 +37,7 @@ def _invent(rng: random.Random) -> str:
 
 
 @dataclass
-class Language:
+class BabelLanguage:
     """The words of one language.
 
     ``forms[concept][i]`` translates the i-th English synonym of the concept; ``everyday[concept]`` is the position of the

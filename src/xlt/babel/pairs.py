@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 from xlt.babel.context import Babel
 from xlt.babel.grammar import Clause, Phrase, with_phrase
@@ -216,25 +217,23 @@ def make(
     task: str,
     split: str,
     count: int,
-    labels: tuple[str, ...],
     one: Callable[[Storyteller, str], PairMeaning],
+    labels: tuple[str, ...] = LABELS,
 ) -> list[PairMeaning]:
     """``count`` pairs, labels in turn (so they are balanced), then shuffled."""
     teller = babel.teller(task, split)
-    turn = 0
-
-    def draw() -> PairMeaning:
-        nonlocal turn
-        turn += 1
-        return one(teller, labels[turn % len(labels)])
-
-    quota = dict.fromkeys(labels, 0)
+    labels_in_turn = cycle(labels[1:] + labels[:1])
+    missing = {label: count // len(labels) + (index < count % len(labels)) for index, label in enumerate(labels)}
     found: list[PairMeaning] = []
-    wanted = [count // len(labels) + (index < count % len(labels)) for index in range(len(labels))]
     while len(found) < count:
-        for pair in babel.fresh(task, 1, draw, lambda pair: (replace(pair.first, time_first=False),)):
-            if quota[pair.label] < wanted[labels.index(pair.label)]:
-                quota[pair.label] += 1
-                found.append(pair)
+        (pair,) = babel.fresh(
+            task,
+            1,
+            lambda: one(teller, next(labels_in_turn)),
+            lambda pair: (replace(pair.first, time_first=False),),
+        )
+        if missing[pair.label]:
+            missing[pair.label] -= 1
+            found.append(pair)
     teller.rng.shuffle(found)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from xlt.babel.dials import WorldConfig
+from xlt.babel.config import WorldConfig
 from xlt.babel.grammar import RARE, Clause, Phrase, is_person
 from xlt.babel.language import stream
 from xlt.babel.lexicon import THINGS, members
@@ -23,7 +23,7 @@ PLACES = ("in", "near", "behind", "under")
 
 
 @dataclass(frozen=True, slots=True)
-class Entity:
+class NamedEntity:
     """Somebody or something with a name; ``trait`` is a profession (people) or kind, ``home`` the place it belongs to."""
 
     id: str
@@ -51,9 +51,9 @@ def _proper(rng: random.Random, kind: str, taken: set[str]) -> str:
 class World:
     """People, places and organisations, and rare words by part of speech; ``part`` splits what training may show."""
 
-    people: tuple[Entity, ...]
-    places: tuple[Entity, ...]
-    organisations: tuple[Entity, ...]
+    people: tuple[NamedEntity, ...]
+    places: tuple[NamedEntity, ...]
+    organisations: tuple[NamedEntity, ...]
     rare: tuple[str, ...]
     rare_share: float
 
@@ -66,7 +66,7 @@ class World:
         return World(people, places, organisations, rare, self.rare_share)  # type: ignore[arg-type]
 
     @property
-    def entities(self) -> tuple[Entity, ...]:
+    def entities(self) -> tuple[NamedEntity, ...]:
         """Everybody and everything with a name."""
         return self.people + self.places + self.organisations
 
@@ -76,27 +76,29 @@ def build(config: WorldConfig, seed: int) -> World:
     rng = stream(seed, "world")
     taken: set[str] = set(GIVEN)
     places = tuple(
-        Entity(f"Q{1000 + i}", "LOC", (_proper(rng, "LOC", taken),), rng.choice(("village", "island", "castle")), "")
+        NamedEntity(
+            f"Q{1000 + i}", "LOC", (_proper(rng, "LOC", taken),), rng.choice(("village", "island", "castle")), ""
+        )
         for i in range(config.places)
     )
     surnames = [_proper(rng, "PER", taken) for _ in range(max(8, config.people // 3))]
     named: set[tuple[str, str]] = set()
-    people: list[Entity] = []
+    people: list[NamedEntity] = []
     while len(people) < config.people:
         name = (rng.choice(GIVEN), rng.choice(surnames))
         if name not in named:
             named.add(name)
             trait, home = rng.choice(members("person")), rng.choice(places).name[0]
-            people.append(Entity(f"Q{2000 + len(people)}", "PER", name, trait, home))
+            people.append(NamedEntity(f"Q{2000 + len(people)}", "PER", name, trait, home))
     founders = surnames + [place.name[0] for place in places]
-    organisations: list[Entity] = []
+    organisations: list[NamedEntity] = []
     heads = members("organisation", "PROPN")
     while len(organisations) < config.organisations:
         founder, head = rng.choice(founders), rng.choice(heads)
         if (founder, head) not in named:
             named.add((founder, head))
             number = f"Q{3000 + len(organisations)}"
-            organisations.append(Entity(number, "ORG", (founder,), head, rng.choice(places).name[0]))
+            organisations.append(NamedEntity(number, "ORG", (founder,), head, rng.choice(places).name[0]))
     rare: list[str] = []
     while len(rare) < config.rare_words:
         word = _root(rng) + _root(rng)
@@ -105,7 +107,7 @@ def build(config: WorldConfig, seed: int) -> World:
     return World(tuple(people), places, tuple(organisations), tuple(rare), config.rare_share)
 
 
-def refer(entity: Entity, rng: random.Random, full: float = 0.4) -> Phrase:
+def refer(entity: NamedEntity, rng: random.Random, full: float = 0.4) -> Phrase:
     """Name an entity; a person by both names with probability ``full``, else by the given name."""
     if entity.kind == "ORG":
         return Phrase(head=entity.trait, name=entity.name, kind="ORG")

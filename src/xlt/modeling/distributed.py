@@ -1,7 +1,7 @@
 """Several processes that carry out one run together, as torchrun starts them; in one process alone nothing is different.
 
 All of them run the same program on the same files and stay in step: each takes its share of a batch or of the test data,
-and what the shares give is added up or put together for all. The first one (rank 0) alone writes. docs/parallel.md.
+and what the shares give is added up or put together for all. The first one (rank 0) alone writes. docs/running.md.
 """
 
 from __future__ import annotations

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from xlt.config.yaml_files import load_yaml
-from xlt.errors import InputError
+from xlt.config.benchmark import Strict
 
-
-class Strict(BaseModel):
-    """Unknown keys are errors: a misspelt dial must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+SOURCE = "en"
 
 
 class LanguageConfig(Strict):
@@ -135,15 +129,10 @@ class BabelConfig(Strict):
         """Languages of a task: its own list, or all languages."""
         return self.task_languages.get(task, list(self.languages))
 
+    def of_split(self, task: str, split: str) -> list[str]:
+        """Languages of a task's split: training files are English."""
+        return [SOURCE] if split == "train" else self.of_task(task)
 
-def load(path: Path) -> BabelConfig:
-    """Read and validate ``configs/babel.yaml``. Raises InputError naming the first wrong key."""
-    if not path.is_file():
-        raise InputError("expected the Babel config file, found nothing; give it with --config", path)
-    raw = load_yaml(path)
-    try:
-        return BabelConfig.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{where or 'the file'}: {first['msg']}; correct this key", path) from None
+    def foreign(self, task: str = "") -> list[str]:
+        """Languages of a task other than English."""
+        return [code for code in self.of_task(task) if code != SOURCE]
