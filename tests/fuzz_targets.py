@@ -31,9 +31,9 @@ from xlt.config.run_config import (
     config_text,
     read_run,
 )
+from xlt.data.dataset import Located, locate, read, read_candidates
 from xlt.data.download.manifest import Manifest
 from xlt.data.readers import COMPANIONS, FORMATS
-from xlt.data.sources import Located, locate, read, read_candidates
 from xlt.data.synonyms import load_neighbours
 from xlt.data.word_lists import read_lexicon
 from xlt.evaluation.scoring import score_file

@@ -14,6 +14,7 @@ from tests.conftest import make_plan
 
 from xlt.config.run_config import read_run
 from xlt.data.dataset import load_split, sample
+from xlt.data.records import CandidateEntity
 from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.layout import WEIGHTS
