@@ -93,7 +93,7 @@ def hold_to_first_use(prepared: Prepared, lock: Path) -> None:
     Raises:
         InputError: they have changed under the same commit; the prepared folder is removed.
     """
-    from xlt.data.lockfile import Lock
+    from xlt.data.download.lockfile import Lock
     from xlt.modeling.model_sources import weight_files
     from xlt.modeling.tokenizer import TOKENIZER
 

@@ -20,6 +20,7 @@ from xlt.evaluation.submission import read_submission, submission_file, write_su
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import atomic_folder, read_json, to_json, write_atomic
+from xlt.layout import CONFIG
 
 
 def arguments() -> argparse.Namespace:
@@ -49,7 +50,7 @@ def folders_of(root: Path, name: str, seed: int | None, asked: Benchmark | None)
     """
     from xlt.results.run_folders import load_plan
 
-    if (root / name / "config.yaml").is_file():
+    if (root / name / CONFIG).is_file():
         found = {root / name: read_run(root / name)}
         chosen = found[root / name].seed
     else:

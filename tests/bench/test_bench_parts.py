@@ -24,7 +24,7 @@ WAYS = {
     "answers": {"example", "ours"},
     "retrieval": {"product", "search"},
     "tokenisation": {"each", "ours"},
-    "start_up": {"python alone", "train.py"},
+    "start_up": {"python alone", "run.py"},
 }
 PROMISES = {
     "fine_tuning": 6,
@@ -48,7 +48,7 @@ def quick(**more: Any) -> Bench:
 def test_a_part_is_complete_and_agrees_with_its_peer(name: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     if MODULES[name] == "tuning":
         pytest.importorskip("accelerate")
-    monkeypatch.setattr(starting, "scripts", lambda: [ROOT / "reproduce" / "train.py"])
+    monkeypatch.setattr(starting, "scripts", lambda: [ROOT / "reproduce" / "run.py"])
     bench = quick()
     report = measure(name, bench)
     assert isinstance(report, Measurement)

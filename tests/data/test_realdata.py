@@ -16,7 +16,7 @@ from xlt.config.benchmark import Recipe, Task, load_all
 from xlt.data.dataset import truly_labelled
 from xlt.data.readers import BITEXT, COMPANIONS, LABELLED, MINING, READERS
 from xlt.data.readers.files import lines
-from xlt.data.records import Bitext, Passage
+from xlt.data.records import ParallelText, Passage
 from xlt.data.sources import has_gold, locate, read
 from xlt.data.word_lists import FORMATS as WORD_LISTS
 
@@ -156,7 +156,7 @@ def test_every_language_of_tatoeba_is_there_and_aligned() -> None:
         found = locate(Path(str(FOLDER)), task.sources["test"], language=code, split="test")
         assert found is not None, code
         bitext = read(found, code)
-        assert isinstance(bitext, Bitext)
+        assert isinstance(bitext, ParallelText)
         assert len(bitext.source) == len(bitext.target) <= 1000
 
 

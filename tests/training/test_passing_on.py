@@ -126,7 +126,7 @@ def test_a_mixture_is_planned_once_and_shared(here: Path) -> None:
 def written(root: Path) -> set[str]:
     return {
         p.parent.relative_to(root / "runs").as_posix()
-        for p in root.rglob("config.yaml")
+        for p in root.rglob("config.json")
         if p.stat().st_mtime_ns > 10**9
     }
 
@@ -149,7 +149,7 @@ def test_a_changed_intermediate_recipe_changes_the_runs_that_train_on_it(
     for name in ("adapter-multi", "adapter-multi-stack"):  # and make runs again what is made from them
         target = f"{root}/runs/{name}/udpos/seed-1"
         mixture = f"{root}/runs/adapter-multi/intermediate/seed-1/scores.json"
-        assert f"{target}/scores.json: {target}/config.yaml $(ENCODER) {mixture}\n" in rules
+        assert f"{target}/scores.json: {target}/config.json $(ENCODER) {mixture}\n" in rules
 
 
 def frozen_tensors(model: TransferModel) -> State:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from xlt.config.run_config import FileSet
 from xlt.data.overlap import texts_of
-from xlt.data.records import Bitext, Mining, Pair, Question
+from xlt.data.records import Mining, Pair, ParallelText, Question
 from xlt.data.sources import Located, has_gold, read, read_candidates
 
 T = TypeVar("T")
@@ -21,9 +21,9 @@ def located(data: Path, files: FileSet) -> Located:
 
 
 def load_split(data: Path, files: FileSet, language: str, labels: Sequence[str] | None) -> Any:
-    """All records of a planned split (or its Bitext or Mining), without those the config skips or keeps apart from others."""
+    """All records of a planned split (or its texts to search), without those the config skips or keeps apart from others."""
     records = read(located(data, files), language, labels)
-    if isinstance(records, Bitext | Mining):
+    if isinstance(records, ParallelText | Mining):
         return records
     end = None if files.take is None else files.skip + files.take
     records = records[files.skip : end]
@@ -68,11 +68,11 @@ def first(records: Any, cap: int | None) -> Any:
     """A capped evaluation set: the first ``cap`` records, so that parallel languages keep the same examples."""
     if cap is None:
         return records
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         gold = records.gold[:cap]
         kept = sorted(set(gold))
         place = {old: new for new, old in enumerate(kept)}
-        return Bitext(records.source[:cap], tuple(records.target[i] for i in kept), tuple(place[i] for i in gold))
+        return ParallelText(records.source[:cap], tuple(records.target[i] for i in kept), tuple(place[i] for i in gold))
     if isinstance(records, Mining):
         return _first_pairs(records, cap)
     return records[:cap]
@@ -91,7 +91,7 @@ def _first_pairs(collection: Mining, cap: int) -> Mining:
 
 def labelled(records: Any) -> bool:
     """Whether gold is there to score against."""
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         return True
     if isinstance(records, Mining):
         return records.gold is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.config.benchmark import Profile, Recipe, Source, Task
-from xlt.data.manifest import Wanted, matcher
+from xlt.data.download.manifest import Wanted, matcher
 from xlt.data.readers import COMPANIONS
 from xlt.data.sources import expand
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xlt.config.benchmark import Recipe, Source, Task
 from xlt.data.dataset import truly_labelled
-from xlt.data.records import Bitext, Mining, Passage, Record
+from xlt.data.records import Mining, ParallelText, Passage, Record
 from xlt.data.sources import locate, read
 from xlt.errors import InputError
 
@@ -15,12 +15,12 @@ Counts = dict[str, dict[str, dict[str, int | None]]]
 """Set, split, language -> number of examples; None: there is no file."""
 
 
-def counted(records: Sequence[Record] | Bitext | Mining) -> dict[str, int]:
+def counted(records: Sequence[Record] | ParallelText | Mining) -> dict[str, int]:
     """What a split holds, by the ending of the set's name: examples under none, LAReQA's sentences, both sides of BUCC.
 
     As PAWS-X's owner counts, its untranslated rows are no examples.
     """
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         return {"": len(records.source)}
     if isinstance(records, Mining):
         sides = {" foreign": len(records.source), " English": len(records.target)}

@@ -11,7 +11,18 @@ from typing import Protocol, TypeVar
 from xlt import languages
 from xlt.data.readers import BITEXT, COMPANIONS, FORMATS, LABELLED, MINING, READERS
 from xlt.data.readers.mewslix import mewslix_candidates
-from xlt.data.records import Bitext, Choice, Entity, Mention, Mining, Pair, Passage, Question, Record, Tagged
+from xlt.data.records import (
+    CandidateEntity,
+    Choice,
+    Mention,
+    Mining,
+    Pair,
+    ParallelText,
+    Passage,
+    Question,
+    Record,
+    Tagged,
+)
 from xlt.errors import InputError
 from xlt.names import visible
 
@@ -86,7 +97,7 @@ def locate(
     return None
 
 
-def read(located: Located, language: str, labels: Sequence[str] | None = None) -> list[Record] | Bitext | Mining:
+def read(located: Located, language: str, labels: Sequence[str] | None = None) -> list[Record] | ParallelText | Mining:
     """Read what was located; several files are read in order, and ids then begin with the file's number from 1.
 
     Raises:
@@ -108,7 +119,7 @@ def read(located: Located, language: str, labels: Sequence[str] | None = None) -
     return records
 
 
-def read_candidates(located: Located) -> list[Entity]:
+def read_candidates(located: Located) -> list[CandidateEntity]:
     """The candidate entities that go with Mewsli-X's mentions.
 
     Raises:

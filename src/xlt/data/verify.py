@@ -11,14 +11,14 @@ from typing import Any
 from tabulate import tabulate
 
 from xlt.config.benchmark import Profile, Recipe, Source, Task
-from xlt.data.data_folder import DataFolder
 from xlt.data.dataset import truly_labelled
-from xlt.data.download import published
+from xlt.data.download.data_folder import DataFolder
+from xlt.data.download.downloader import published
+from xlt.data.download.lockfile import Lock
+from xlt.data.download.manifest import Wanted
 from xlt.data.leaks import Leak, as_table
-from xlt.data.lockfile import Lock
-from xlt.data.manifest import Wanted
 from xlt.data.profile_files import languages_of
-from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.records import Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.data.sizes import counted
 from xlt.data.sources import Located, locate, read, read_candidates
 from xlt.errors import InputError
@@ -258,7 +258,7 @@ def _duplicates(records: Any, *, questions: bool) -> int:
 
     Rows that have no id of their own are numbered by their reader.
     """
-    if isinstance(records, Bitext | Mining):
+    if isinstance(records, ParallelText | Mining):
         return 0
     names = [record.id for record in records]
     if questions:

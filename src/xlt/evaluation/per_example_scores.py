@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlt.data.records import Bitext
+from xlt.data.records import ParallelText
 from xlt.errors import InputError
 from xlt.evaluation.scoring import per_example
 from xlt.evaluation.submission import KIND, read_answers_gold, read_submission, submission_file
@@ -51,7 +51,7 @@ def write_items(folder: Path, task: str, records: Mapping[str, Any]) -> None:
 
 def names_of(records: Any) -> list[str]:
     """What tells the items of one language apart: their ids; of aligned sentences the English ones themselves."""
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         return list(records.target)
     return [_TREEBANK.sub("", record.id) for record in records]
 

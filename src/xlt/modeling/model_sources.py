@@ -98,7 +98,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
     """Those of ``files`` that a hub repository has, in the hub's own cache: a folder named after the commit."""
-    from xlt.data import http, hub
+    from xlt.data.download import http, hub
 
     try:
         return hub.hub_snapshot(repository, revision, files)
@@ -107,7 +107,7 @@ def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> 
 
 
 def _from_hub(repository: str, revision: str | None, folder: Path) -> str:
-    from xlt.data.hub import hub_names
+    from xlt.data.download.hub import hub_names
 
     snapshot = _snapshot(repository, revision, (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES))
     if not weight_files(snapshot):

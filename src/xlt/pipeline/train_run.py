@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from xlt.modeling.intermediate_adapters import Earlier
 from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
-from xlt.modeling.pretrained import load_tokenizer
+from xlt.modeling.pretrained import load_tokenizer, load_word_embeddings
+from xlt.modeling.trained_rows import only_moved
 from xlt.training.checkpointer import Keeper, flush
 from xlt.training.mlm_data import MaskedText
 from xlt.training.multitask import Masked, Part, Together, fit_together
@@ -178,7 +180,7 @@ def train(context: Context, keeper: Keeper | None = None) -> TransferModel:
             keeper=keeper,
         )
         histories[stage.recipe.name] = {**size_of(stage, records, features, context.data), **history.as_json()}
-    finish(context, model.trained_state(), model.parameter_counts(), histories)
+    finish(context, model, model.trained_state(), model.parameter_counts(), histories)
     return model
 
 
@@ -207,7 +209,7 @@ def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) ->
         keeper=keeper,
     )
     summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}
-    finish(context, together.shared(), together.parameter_counts(), summaries)
+    finish(context, base, together.shared(), together.parameter_counts(), summaries)
     return base
 
 
@@ -236,9 +238,14 @@ def masked_part(context: Context, mixture: Mixture, tokenizer: Any) -> Masked | 
 
 
 def finish(
-    context: Context, state: dict[str, torch.Tensor], counts: tuple[int, int], histories: dict[str, Any]
+    context: Context,
+    model: TransferModel,
+    state: dict[str, torch.Tensor],
+    counts: tuple[int, int],
+    histories: dict[str, Any],
 ) -> None:
     """Write the weights, then ``trained.json``, which vouches for them. ``counts``: (trainable, all) parameters."""
+    state = only_moved(state, model.table_name(), partial(load_word_embeddings, context.encoder), model.unread_factor)
     check_same("weights", {name: float(tensor.double().sum()) for name, tensor in state.items()})
 
     def write() -> None:

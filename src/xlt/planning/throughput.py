@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,9 +137,3 @@ def leave_one_out(done: Sequence[tuple[Work, float]]) -> float:
         training, prediction = fit([*done[:index], *done[index + 1 :]])
         errors.append(abs(math.log(seconds / (work.training / training + work.prediction / prediction))))
     return float(math.exp(np.quantile(errors, 0.95)))
-
-
-def recorded_seconds(walls: Mapping[str, float | None]) -> float | None:
-    """The seconds a run recorded, or None where it recorded none (a run that was only scored again)."""
-    known = [value for value in walls.values() if value is not None]
-    return sum(known) if known else None

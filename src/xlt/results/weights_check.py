@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xlt.config.benchmark import load_yaml
 from xlt.files import read_json
+from xlt.layout import CONFIG
 from xlt.results.run_folders import Plan
 
 Swapped = dict[str, str]
@@ -34,7 +34,7 @@ def swapped(root: Path, plan: Plan) -> Swapped:
         owners.setdefault(weights, []).append(folder)
     for weights, sharing in owners.items():
         same = sharing if len(sharing) > 1 and weights is not None else []
-        trained_here = [folder for folder in same if _trains(load_yaml(root / folder / "config.yaml"))]
+        trained_here = [folder for folder in same if _trains(read_json(root / folder / CONFIG))]
         for folder in trained_here if len(trained_here) > 1 else []:
             others = ", ".join(other for other in trained_here if other != folder)
             wrong[folder] = f"scored with the same weights as {others}; delete its weights.safetensors and run it again"

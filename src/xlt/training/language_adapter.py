@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xlt.config.benchmark import load_yaml, parse
-from xlt.config.run_config import ADAPTER, LanguageAdapterConfig, LanguageAdapterSettings
+from xlt.config.run_config import ADAPTER, LanguageAdapterConfig, LanguageAdapterSettings, read_config
 from xlt.errors import NotFinite
 from xlt.files import digest, provenance, read_json, sha256_file, to_json, write_atomic
 from xlt.modeling.hub_adapters import fetch_language_adapter
@@ -46,9 +45,8 @@ class Job:
 
 
 def make_job(folder: Path, data: Path, encoder: Path) -> Job:
-    """Read a job's ``config.yaml``."""
-    path = folder / "config.yaml"
-    config = parse(LanguageAdapterConfig, load_yaml(path), path)
+    """Read a job's config."""
+    config = read_config(LanguageAdapterConfig, folder)
     check_stamp(encoder, config.model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Job(config, folder, data, encoder, device)

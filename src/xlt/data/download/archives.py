@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from xlt.data.manifest import matcher
+from xlt.data.download.manifest import matcher
 from xlt.errors import InputError
 
 RATIO = 200

@@ -1,13 +1,46 @@
-"""Which learning rate, epochs and batch a recipe gets in a regime on a model under a profile."""
+"""One training of a run: a recipe in a regime on a model under a profile, with its files and every value resolved."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from xlt.config.benchmark import DUAL_ENCODERS, ForRecipe, Model, Profile, Recipe
-from xlt.config.regimes import Copies, Regime, learning_rate_key
+from xlt.config.regimes import Copies, Regime, Robustness, Synonyms, learning_rate_key
+from xlt.config.run_config import Augmentation, Stage
 from xlt.config.schedules import Training
 from xlt.errors import InputError
+from xlt.planning.data_files import DataFiles
+
+
+def make_stage(files: DataFiles, model: Model, recipe: Recipe, regime: Regime, seed: int) -> Stage | None:
+    """One training with every value resolved, or None when its training files or its neighbours' file are absent."""
+    train, dev = files.train(recipe.name, recipe.sources, recipe.language)
+    augmentation = augmentation_of(files, recipe, regime.robustness, seed)
+    if train is None or (isinstance(regime.robustness, Copies) and augmentation is None):
+        return None
+    values = {
+        "epochs": epochs(recipe, regime, files.profile),
+        "batch_size": batch_size(recipe, regime, model),
+        "micro_batch_size": micro_batch_size(recipe, files.profile, model),
+    }
+    return Stage(
+        recipe=recipe.model_copy(update=values),
+        learning_rate=learning_rate(recipe, regime, model),
+        caps=files.profile.cap(recipe.name),
+        train=train,
+        dev=dev,
+        augmentation=augmentation,
+    )
+
+
+def augmentation_of(files: DataFiles, recipe: Recipe, noise: Robustness | None, seed: int) -> Augmentation | None:
+    """The copies of a recipe's training set that a regime asks for; for RS-DA none without the file of neighbours."""
+    if not isinstance(noise, Copies):
+        return None
+    neighbours = files.neighbours(noise.neighbours) if isinstance(noise, Synonyms) else None
+    if isinstance(noise, Synonyms) and neighbours is None:
+        return None
+    return Augmentation(neighbours=neighbours, copies=noise.copies_of(recipe.name), seed=seed)
 
 
 def learning_rate(recipe: Recipe, regime: Regime, model: Model) -> float:
@@ -64,14 +97,3 @@ def micro_batch_size(recipe: Recipe, profile: Profile, model: Model) -> int | No
     if recipe.family in DUAL_ENCODERS and profile.dual_encoder == "mean-in-batch":
         return None
     return model.recipes.get(recipe.name, ForRecipe()).micro_batch_size or recipe.micro_batch_size
-
-
-def resolved(recipe: Recipe, regime: Regime, profile: Profile, model: Model) -> Recipe:
-    """The recipe with the epochs and batches of a run."""
-    return recipe.model_copy(
-        update={
-            "epochs": epochs(recipe, regime, profile),
-            "batch_size": batch_size(recipe, regime, model),
-            "micro_batch_size": micro_batch_size(recipe, profile, model),
-        }
-    )

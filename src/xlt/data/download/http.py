@@ -6,7 +6,6 @@ a server redirected to (it may carry a signature) nor a header (it may carry a t
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import json
 import os
@@ -14,12 +13,11 @@ import random
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
-from xlt.data.manifest import Download, Known
+from xlt.data.download.manifest import Known, Location
 from xlt.errors import InputError
 from xlt.files import sha256_file, write_atomic
 
@@ -28,14 +26,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CHUNK = 1 << 16
-PASSING = (408, 425, 429, 500, 502, 503, 504)
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 """Answers that another try may not get."""
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that have come and the size, where it is known."""
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to try: attempts, seconds before the second one (doubled each time), the longest wait, time-outs."""
 
     attempts: int = 6
@@ -45,26 +43,28 @@ class Patience:
     silence: float = 30.0
 
 
+DEFAULT_POLICY = RetryPolicy()
+
+
 @dataclass(frozen=True)
 class Fetched:
     """What came: its size, its SHA-256 and, from the hub, the commit."""
 
+    revision: str | None
     size: int
     sha256: str
-    revision: str | None = None
 
     def record(self) -> dict[str, Any]:
         """As the lock holds it."""
-        found: dict[str, Any] = {"size": self.size, "sha256": self.sha256}
-        return found if self.revision is None else {"revision": self.revision, **found}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Unavailable(Exception):
     """A source cannot give the file; the message says why. The next source is tried."""
 
 
-class Passing(Exception):
-    """A fault that another try may not meet; ``wait`` is how many seconds the server asks for."""
+class TransientError(Exception):
+    """A transient error: another try may succeed; ``wait`` is how many seconds the server asks for."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -85,32 +85,41 @@ def offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def public(address: str) -> str:
-    """An address without what may be secret: user, password and query."""
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def fetch(download: Download, target: Path, patience: Patience, progress: Progress) -> Fetched:
-    """Bring ``download`` to ``target``, which appears only when it is complete and is what it must be.
+def fetch(
+    source: Location, revision: str | None, known: Known, target: Path, progress: Progress, policy: RetryPolicy
+) -> Fetched:
+    """Bring what ``source`` names to ``target``, which appears only when it is complete and is what ``known`` says.
 
     An interrupted download is resumed by the next call. One whose bytes are wrong is deleted and fetched once more.
 
+    Args:
+        source: where it is.
+        revision: of a hub repository; None: its main branch.
+        known: what its bytes must be, as far as that is known.
+        target: where it goes.
+        progress: told of each block that comes.
+        policy: how long to try.
+
     Raises:
         Unavailable: the source does not have it, or cannot be reached after all attempts.
-        InputError: what comes is twice not what the manifest says, or the disk is full.
+        InputError: what comes is twice not what it must be, or the disk is full.
     """
     if offline():
         raise Unavailable("HF_HUB_OFFLINE is set")
-    bring = _from_url if download.url else _from_hub
-    return persist(lambda: bring(download, target, patience, progress), patience, public(download.key), target)
+
+    def bring() -> Fetched:
+        if source.url is not None:
+            return _from_url(source.url, known, target, policy, progress)
+        return _from_hub(source, revision, known, target, progress)
+
+    return persist(bring, policy, source.label, target)
 
 
-def persist(action: Callable[[], T], patience: Patience, label: str, target: Path) -> T:
+def persist(action: Callable[[], T], policy: RetryPolicy, label: str, target: Path) -> T:
     """What ``action`` returns: tried again after a passing fault, and once more after a mismatch.
 
     Raises:
-        Unavailable: all attempts failed, or the server asks for more patience than there is.
+        Unavailable: all attempts failed, or the server asks for more policy than there is.
         InputError: what comes is twice not what it must be (``label`` says what), or ``target`` cannot be written.
     """
     attempt = 0
@@ -122,14 +131,14 @@ def persist(action: Callable[[], T], patience: Patience, label: str, target: Pat
             wrong += 1
             if wrong == 2:
                 raise InputError(f"{label}: {error}, twice; nothing was put in place") from None
-        except Passing as fault:
+        except TransientError as fault:
             attempt += 1
-            wait = fault.wait if fault.wait is not None else patience.first_wait * 2 ** (attempt - 1)
-            if attempt >= patience.attempts:
+            wait = fault.wait if fault.wait is not None else policy.first_wait * 2 ** (attempt - 1)
+            if attempt >= policy.attempts:
                 raise Unavailable(f"{fault} ({attempt} attempts)") from None
-            if wait > patience.longest_wait and fault.wait is not None:
+            if wait > policy.longest_wait and fault.wait is not None:
                 raise Unavailable(f"{fault}; the server asks to wait {wait:.0f} s") from None
-            pause(min(wait, patience.longest_wait) * random.uniform(1.0, 1.25))
+            pause(min(wait, policy.longest_wait) * random.uniform(1.0, 1.25))
         except OSError as error:
             raise InputError(f"cannot write: {error.strerror or error}", target) from None
 
@@ -140,26 +149,25 @@ def _checked(path: Path, known: Known, revision: str | None = None) -> Fetched:
     Raises:
         Mismatch: they are not those that are known; the file is deleted.
     """
-    found = Fetched(path.stat().st_size, sha256_file(path), revision)
-    for name in ("size", "sha256"):
-        expected, got = getattr(known, name), getattr(found, name)
-        if expected is not None and expected != got:
+    found = Fetched(revision, path.stat().st_size, sha256_file(path))
+    for name, expected in known.model_dump(exclude_none=True).items():
+        if expected != (got := getattr(found, name)):
             path.unlink()
             raise Mismatch(f"expected {name} {expected}, got {got}")
     return found
 
 
-def _from_url(download: Download, target: Path, patience: Patience, progress: Progress) -> Fetched:
+def _from_url(url: str, known: Known, target: Path, policy: RetryPolicy, progress: Progress) -> Fetched:
     import requests
 
     part = target.with_name(target.name + ".part")
     try:
-        _stream(str(download.url), part, download.known, patience, progress)
+        _stream(url, part, known, policy, progress)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise Passing(reason(error)) from None
+        raise TransientError(reason(error)) from None
     except requests.RequestException as error:
         raise Unavailable(reason(error)) from None
-    found = _checked(part, download.known)
+    found = _checked(part, known)
     _validator_of(part).unlink(missing_ok=True)
     os.replace(part, target)
     return found
@@ -167,26 +175,25 @@ def _from_url(download: Download, target: Path, patience: Patience, progress: Pr
 
 def reason(error: Exception) -> str:
     """What went wrong in words, without the address that a library's message may hold."""
-    import requests
+    from requests import exceptions
 
-    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
+    if "timed out" in str(error).lower():
         return "the server stopped sending"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection was cut"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "no valid certificate"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    if isinstance(error, requests.TooManyRedirects):
-        return "too many redirects"
-    return type(error).__name__
+    words = {
+        exceptions.Timeout: "the server stopped sending",
+        exceptions.ChunkedEncodingError: "the connection was cut",
+        exceptions.SSLError: "no valid certificate",
+        exceptions.ConnectionError: "no connection",
+        exceptions.TooManyRedirects: "too many redirects",
+    }
+    return next((text for kind, text in words.items() if isinstance(error, kind)), type(error).__name__)
 
 
 def _validator_of(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-def _stream(url: str, part: Path, known: Known, patience: Patience, progress: Progress) -> None:
+def _stream(url: str, part: Path, known: Known, policy: RetryPolicy, progress: Progress) -> None:
     """Bring the rest of ``url`` into ``part``, from where it stopped if the server still has the same file."""
     import requests
 
@@ -196,15 +203,13 @@ def _stream(url: str, part: Path, known: Known, patience: Patience, progress: Pr
         headers["Range"] = f"bytes={have}-"
         if validator:
             headers["If-Range"] = validator
-    timeout = (patience.connect, patience.silence)
+    timeout = (policy.connect, policy.silence)
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
         if answer.status_code == 416:  # what is there is no beginning of what the server has
             part.unlink()
-            raise Passing("the server has no such range")
-        if answer.status_code in PASSING:
-            raise Passing(f"HTTP {answer.status_code}", asked_wait(answer.headers.get("Retry-After")))
+            raise TransientError("the server has no such range")
         if answer.status_code not in (200, 206):
-            raise Unavailable(f"HTTP {answer.status_code}")
+            raise of_status(answer)
         if known.sha256 is None and answer.headers.get("Content-Type", "").startswith("text/html"):
             raise Unavailable("got a web page, not the file")
         begin, size = _extent(answer, have)
@@ -224,7 +229,7 @@ def _stream(url: str, part: Path, known: Known, patience: Patience, progress: Pr
             handle.flush()
             os.fsync(handle.fileno())
     if size is not None and done != size:
-        raise Passing(f"the connection was cut after {done} of {size} bytes")
+        raise TransientError(f"the connection was cut after {done} of {size} bytes")
 
 
 def _resumable(part: Path, known: Known) -> tuple[int, str | None]:
@@ -257,47 +262,48 @@ def _extent(answer: requests.Response, have: int) -> tuple[int, int | None]:
     return have, int(total) if total.isdigit() else (have + int(length) if length else None)
 
 
-def asked_wait(value: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or a date (RFC 9110, section 10.2.3)."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
+def of_status(answer: requests.Response) -> Exception:
+    """What an answer that is not the file means; a server that is busy may say when to ask again (Retry-After)."""
+    from urllib3.exceptions import InvalidHeader
+    from urllib3.util import Retry
+
+    if answer.status_code not in TRANSIENT:
+        return Unavailable(f"HTTP {answer.status_code}")
+    asked = answer.headers.get("Retry-After")
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+        wait = None if asked is None else Retry().parse_retry_after(asked)
+    except InvalidHeader:
+        wait = None
+    return TransientError(f"HTTP {answer.status_code}", wait)
 
 
-def _from_hub(download: Download, target: Path, patience: Patience, progress: Progress) -> Fetched:
-    from xlt.data.hub import hub_file
+def _from_hub(source: Location, revision: str | None, known: Known, target: Path, progress: Progress) -> Fetched:
+    from xlt.data.download.hub import hub_file
 
     folder = target.with_name(target.name + ".hub")
-    path, commit = hub_file(str(download.hub), "dataset", download.revision, str(download.path), folder)
-    found = _checked(path, download.known, commit)
+    path, commit = hub_file(str(source.hub), revision, str(source.path), folder)
+    found = _checked(path, known, commit)
     progress(found.size, found.size)
     os.replace(path, target)
     shutil.rmtree(folder)
     return found
 
 
-def remote_size(download: Download, patience: Patience) -> int | None:
+def remote_size(source: Location, policy: RetryPolicy) -> int | None:
     """The size of a download as its server states it, for a list before anything is fetched; None: not known."""
     import requests
 
-    if download.known.size is not None or offline():
-        return download.known.size
+    if source.size is not None or offline():
+        return source.size
     try:
-        if download.url is None:
-            from xlt.data.hub import hub_metadata
+        if source.url is None:
+            from xlt.data.download.hub import hub_metadata
 
-            return hub_metadata(str(download.hub), "dataset", download.revision, str(download.path)).size
-        timeout = (patience.connect, patience.silence)
-        answer = requests.head(
-            download.url, headers={"Accept-Encoding": "identity"}, timeout=timeout, allow_redirects=True
-        )
+            return hub_metadata(str(source.hub), source.revision, str(source.path)).size
+        headers, timeout = {"Accept-Encoding": "identity"}, (policy.connect, policy.silence)
+        answer = requests.head(source.url, headers=headers, timeout=timeout, allow_redirects=True)
         return int(answer.headers["Content-Length"]) if answer.ok and "Content-Length" in answer.headers else None
-    except (Unavailable, Passing, Mismatch, requests.RequestException):
+    except (Unavailable, TransientError, requests.RequestException):
         return None
 
 

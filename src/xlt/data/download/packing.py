@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xlt.data.data_folder import WORK, DataFolder
+from xlt.data.download.data_folder import WORK, DataFolder
 from xlt.errors import InputError
 from xlt.files import atomic_folder, sha256_file, to_json
 

@@ -1,26 +1,18 @@
-#!/usr/bin/env python3
-"""Set the scores of the same runs, made in several ways (kernels, threads, encoders), side by side, task by task.
-
-python reproduce/side_by_side.py --table table2 avx2=out/kernels/avx2/tiny/babel avx512=out/kernels/avx512/tiny/babel
-"""
+"""The scores of the same runs, made in several ways (kernels, threads, encoders), side by side, task by task."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-# In place of this script's own folder, where a script would hide the package of its name.
 from tabulate import tabulate
 
 from xlt.config.benchmark import Table, Task, load
-from xlt.errors import InputError, exit_status
+from xlt.errors import InputError
 from xlt.results.aggregate import SCORE, TaskResult, task_result
 from xlt.results.run_folders import load_plan, load_regime
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 Results = dict[tuple[str, str], TaskResult]
 """Scores by (regime, task)."""
 
@@ -82,23 +74,16 @@ def _span(values: Sequence[float]) -> float:
     return max(values) - min(values)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "roots", nargs="+", metavar="NAME=ROOT", help="what a way is called, and its folder with plan.json"
-    )
-    parser.add_argument("--table", default="table2", help="whose rows and tasks (default: %(default)s)")
-    parser.add_argument("--configs", type=Path, default=CONFIGS, help="default: configs")
-    options = parser.parse_args()
-    named = [entry.partition("=") for entry in options.roots]
-    if len(named) < 2 or not all(name and root for name, _, root in named):
+def side_by_side(ways: Sequence[str], name: str, configs: Path) -> str:
+    """The scores of a table's rows in several ways, each given as NAME=ROOT, as a Markdown table.
+
+    Raises:
+        InputError: fewer than two ways are given, or a run of the table is not finished.
+    """
+    named = [entry.partition("=") for entry in ways]
+    if len(named) < 2 or not all(way and root for way, _, root in named):
         raise InputError("expected at least two of NAME=ROOT, such as avx2=out/kernels/avx2/tiny/babel")
-    table = load(Table, options.configs / "tables" / f"{options.table}.yaml")
-    tasks = {name: load(Task, options.configs / "tasks" / f"{name}.yaml") for name in table.tasks}
-    ways = {name: read(Path(root), table, tasks) for name, _, root in named}
-    print(compared(ways, table.tasks, {name: task.title for name, task in tasks.items()}))
-
-
-if __name__ == "__main__":
-    sys.exit(exit_status(main))
+    table = load(Table, configs / "tables" / f"{name}.yaml")
+    tasks = {task: load(Task, configs / "tasks" / f"{task}.yaml") for task in table.tasks}
+    found = {way: read(Path(root), table, tasks) for way, _, root in named}
+    return compared(found, table.tasks, {task.name: task.title for task in tasks.values()})

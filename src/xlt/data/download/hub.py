@@ -11,15 +11,24 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from xlt.data.http import PASSING, Mismatch, Passing, Patience, Unavailable, asked_wait, git_blob, persist, reason
+from xlt.data.download.http import (
+    Mismatch,
+    RetryPolicy,
+    TransientError,
+    Unavailable,
+    git_blob,
+    of_status,
+    persist,
+    reason,
+)
 from xlt.files import sha256_file
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
 
-MODEL_PATIENCE = Patience(attempts=4)
+MODEL_POLICY = RetryPolicy(attempts=4)
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -34,69 +43,51 @@ def _endpoint() -> str | None:
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """The library's errors as ``Unavailable`` or ``Passing``, without the addresses and headers in their messages."""
+    """The library's errors as ``Unavailable`` or ``TransientError``, without the addresses and headers in their messages."""
     import requests
     from huggingface_hub import errors
 
+    said: dict[type[Exception], str] = {
+        errors.GatedRepoError: "access must be asked for on the hub; then set HF_TOKEN",
+        errors.RepositoryNotFoundError: "no such repository, or it is private and HF_TOKEN gives no access",
+        errors.RevisionNotFoundError: "no such revision",
+        errors.LocalEntryNotFoundError: "the hub cannot be reached and its cache has no such revision",
+        errors.EntryNotFoundError: "no such file at this revision",
+        errors.FileMetadataError: "the server is no hub: it gives no commit or no ETag",
+        errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE is set",
+    }
     try:
         yield
-    except errors.GatedRepoError:
-        raise Unavailable("access must be asked for on the hub; then set HF_TOKEN") from None
-    except errors.RepositoryNotFoundError:
-        raise Unavailable("no such repository, or it is private and HF_TOKEN gives no access") from None
-    except errors.RevisionNotFoundError:
-        raise Unavailable("no such revision") from None
-    except errors.LocalEntryNotFoundError as error:
-        raise _of_cause(error) from None
-    except errors.EntryNotFoundError:
-        raise Unavailable("no such file at this revision") from None
-    except errors.FileMetadataError:
-        raise Unavailable("the server is no hub: it gives no commit or no ETag") from None
-    except errors.OfflineModeIsEnabled:
-        raise Unavailable("HF_HUB_OFFLINE is set") from None
+    except tuple(said) as error:
+        cause = error.__cause__ or error.__context__  # why the library fell back to its cache, where nothing was
+        if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(cause, requests.RequestException):
+            if isinstance(cause, requests.Timeout):
+                raise TransientError(reason(cause)) from None
+            if cause.response is not None and isinstance(fault := of_status(cause.response), TransientError):
+                raise fault from None
+        raise Unavailable(next(text for kind, text in said.items() if isinstance(error, kind))) from None
     except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        raise _of_status(
-            status, None if error.response is None else error.response.headers.get("Retry-After")
-        ) from None
+        fault = Unavailable("HTTP 0") if error.response is None else of_status(error.response)
+        denied = error.response is not None and error.response.status_code in (401, 403)
+        raise Unavailable(f"{fault}; set HF_TOKEN") if denied else fault from None
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise Passing(reason(error)) from None
+        raise TransientError(reason(error)) from None
     except OSError as error:
         if "Consistency check failed" in str(error):
-            raise Passing("the connection was cut") from None
+            raise TransientError("the connection was cut") from None
         raise
 
 
-def _of_cause(error: Exception) -> Exception:
-    """Why the library fell back to its cache, in which there is no such file."""
-    import requests
-
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, requests.HTTPError) and cause.response is not None:
-        found = _of_status(cause.response.status_code, cause.response.headers.get("Retry-After"))
-        if isinstance(found, Passing):
-            return found
-    if isinstance(cause, requests.Timeout):
-        return Passing(reason(cause))
-    return Unavailable("the hub cannot be reached and its cache has no such revision")
-
-
-def _of_status(status: int, retry_after: str | None) -> Exception:
-    if status in PASSING:
-        return Passing(f"HTTP {status}", asked_wait(retry_after))
-    return Unavailable(f"HTTP {status}" + ("; set HF_TOKEN" if status in (401, 403) else ""))
-
-
-def hub_metadata(repository: str, kind: str, revision: str | None, path: str) -> HfFileMetadata:
-    """Commit, ETag and size of a file of the hub.
+def hub_metadata(repository: str, revision: str | None, path: str) -> HfFileMetadata:
+    """Commit, ETag and size of a file of a hub dataset.
 
     Raises:
         Unavailable: the hub does not have it, or ``revision`` is a commit and the hub answers with another one.
-        Passing: a fault that another try may not meet.
+        TransientError: another try may succeed.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    url = hf_hub_url(repository, path, repo_type=kind, revision=revision, endpoint=_endpoint())
+    url = hf_hub_url(repository, path, repo_type="dataset", revision=revision, endpoint=_endpoint())
     with _plain_errors():
         found = get_hf_file_metadata(url, token=_token(), endpoint=_endpoint())
     if found.commit_hash is None or found.etag is None:
@@ -106,32 +97,25 @@ def hub_metadata(repository: str, kind: str, revision: str | None, path: str) ->
     return found
 
 
-def hub_file(repository: str, kind: str, revision: str | None, path: str, folder: Path) -> tuple[Path, str]:
-    """A file of the hub below ``folder``, resumed where an earlier call stopped; its path and its commit.
+def hub_file(repository: str, revision: str | None, path: str, folder: Path) -> tuple[Path, str]:
+    """A file of a hub dataset below ``folder``, resumed where an earlier call stopped; its path and its commit.
 
     Raises:
-        Unavailable, Passing: as ``hub_metadata``.
+        Unavailable, TransientError: as ``hub_metadata``.
         Mismatch: the content is not what the hub's ETag says; the file is deleted.
     """
     from huggingface_hub import hf_hub_download
 
-    found = hub_metadata(repository, kind, revision, path)
+    found = hub_metadata(repository, revision, path)
+    where: dict[str, Any] = {"repo_type": "dataset", "revision": found.commit_hash, "local_dir": folder}
     with _plain_errors():
-        got = hf_hub_download(
-            repository,
-            path,
-            repo_type=kind,
-            revision=found.commit_hash,
-            local_dir=folder,
-            token=_token(),
-            endpoint=_endpoint(),
-        )
-    check_etag(Path(got), str(found.etag))
-    return Path(got), str(found.commit_hash)
+        got = Path(hf_hub_download(repository, path, **where, token=_token(), endpoint=_endpoint()))
+    check_etag(got, str(found.etag))
+    return got, str(found.commit_hash)
 
 
 def hub_snapshot(
-    repository: str, revision: str | None, names: Sequence[str], patience: Patience = MODEL_PATIENCE
+    repository: str, revision: str | None, names: Sequence[str], policy: RetryPolicy = MODEL_POLICY
 ) -> Path:
     """Those files of a hub model that fit ``names``, in the hub's own cache, with the content their ETags say.
 
@@ -143,11 +127,8 @@ def hub_snapshot(
 
     def bring() -> Path:
         with _plain_errors():
-            folder = Path(
-                snapshot_download(
-                    repository, revision=revision, allow_patterns=list(names), token=_token(), endpoint=_endpoint()
-                )
-            )
+            where: dict[str, Any] = {"revision": revision, "allow_patterns": list(names)}
+            folder = Path(snapshot_download(repository, **where, token=_token(), endpoint=_endpoint()))
         for path in sorted(folder.rglob("*")):
             blob = path.resolve()  # the cache names a content after its ETag
             if blob.is_file():
@@ -158,7 +139,7 @@ def hub_snapshot(
                     raise
         return folder
 
-    return persist(bring, patience, f"hub:{repository}@{revision or 'main'}", Path(repository))
+    return persist(bring, policy, f"hub:{repository}@{revision or 'main'}", Path(repository))
 
 
 def hub_names(repository: str, revision: str | None) -> list[str]:
@@ -168,7 +149,7 @@ def hub_names(repository: str, revision: str | None) -> list[str]:
     try:
         with _plain_errors():
             found = HfApi(endpoint=_endpoint(), token=_token()).model_info(repository, revision=revision)
-    except (Unavailable, Passing):
+    except (Unavailable, TransientError):
         return []
     return [file.rfilename for file in found.siblings or []]
 

@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-# In place of this script's own folder, where a script would hide the package of its name.
+from xlt.files import SOURCE_ROOT, atomic_folder
 
-ROOT = Path(__file__).resolve().parents[1]
 ENCODER = "babel/encoder"
+DIALS = SOURCE_ROOT / "configs" / "babel.yaml"
 
 
-def main() -> None:
-    """Run the script."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str]) -> None:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="job.py encoder", description=__doc__)
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "src" / "xlt" / ENCODER, help="folder to write (default: the package's)"
+        "--out", type=Path, default=SOURCE_ROOT / "src/xlt" / ENCODER, help="folder to write (default: the package's)"
     )
-    parser.add_argument(
-        "--config", type=Path, default=ROOT / "configs" / "babel.yaml", help="the dials (default: configs/babel.yaml)"
-    )
+    parser.add_argument("--config", type=Path, default=DIALS, help="the dials (default: configs/babel.yaml)")
     parser.add_argument("--seed", type=int, default=None, help="seed of the training (default: the world's)")
     parser.add_argument("--threads", type=int, default=2, help="threads; the figures depend on it (default: 2)")
     parser.add_argument("--checkpoint-every", type=float, default=300.0, help="least seconds between checkpoints")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     # threads that wait should not spin: on a busy machine that makes two threads slower than one
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -38,7 +36,6 @@ def main() -> None:
 
     from xlt import babel
     from xlt.config.benchmark import ModelSource
-    from xlt.files import atomic_folder
     from xlt.modeling.pretrained import stamp_folder
     from xlt.training.checkpointer import Keeper, checkpoint_key
     from xlt.training.pretraining import pretrain
@@ -61,9 +58,3 @@ def main() -> None:
         keeper.clear()
     last = log["history"][-1]
     print(f"{options.out}: masked-word loss {last['mlm']}, {keeper.elapsed():.0f} s")
-
-
-if __name__ == "__main__":
-    from xlt.errors import exit_status
-
-    sys.exit(exit_status(main))

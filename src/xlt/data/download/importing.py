@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -10,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlt.config.benchmark import Profile, Recipe, Task
-from xlt.data.archives import place_of
-from xlt.data.data_folder import DataFolder
-from xlt.data.download import published
-from xlt.data.lockfile import Lock
-from xlt.data.manifest import Wanted
+from xlt.data.download.archives import place_of
+from xlt.data.download.data_folder import DataFolder
+from xlt.data.download.downloader import not_published
+from xlt.data.download.lockfile import Lock
+from xlt.data.download.manifest import Wanted
 from xlt.data.profile_files import beside, patterns
 from xlt.data.sources import Located, read
 from xlt.errors import InputError
@@ -69,7 +70,7 @@ def candidates(
     for one in files:
         known.setdefault(one.path, Candidate(one.path, one.path, None, one.language, None))
     yield from known.values()
-    members = {one.path: [step.member for step in one.steps if step.member is not None] for one in files}
+    members = {one.path: [source.member for source in one.sources if source.member is not None] for one in files}
     for path, candidate in known.items():
         for place in (*members.get(path, []), *_other_places(path)):
             yield Candidate(path, place, candidate.format, candidate.language, candidate.labels)
@@ -95,26 +96,18 @@ def import_folder(
     if not source.is_dir():
         raise InputError("expected a folder of data files or an archive made by make data-pack", source)
     folder = DataFolder(data)
-    result = Imported()
-    by_path = {one.path: one for one in files}
+    judge = _Import(source, data, {one.path: one for one in files}, lock)
+    result = judge.result
     with folder.exclusively():
-        staged: dict[str, Path] = {}
-        groups: dict[str, list[str]] = {}
+        globbed: dict[str, list[str]] = {}
         for candidate in wanted:
-            if candidate.target in groups:
-                continue
-            kept = []
-            for target, name, others in _found(source, candidate):
-                if _one(folder, source, candidate, target, name, by_path, lock, result):
-                    kept.append(target)
-                    for other, place in others:
-                        _one(folder, source, candidate, other, place, by_path, lock, result)
-            if kept:
-                groups[candidate.target] = sorted(kept)
-        for target, name in result.taken.items():
-            staged[target] = _stage(source / name, folder.incoming / target, link)
-        globbed = {pattern: names for pattern, names in groups.items() if "*" in pattern}
-        folder.place(staged, f"imported from {source.name}", globbed)
+            if candidate.target not in globbed and (kept := judge.take(candidate)):
+                globbed[candidate.target] = sorted(kept)
+        staged = {
+            target: _stage(source / name, folder.incoming / target, link) for target, name in result.taken.items()
+        }
+        patterns = {pattern: names for pattern, names in globbed.items() if "*" in pattern}
+        folder.place(staged, f"imported from {source.name}", patterns)
     used = {*result.taken.values(), *result.present.values(), *result.refused}
     everything = (path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file())
     result.left = [name for name in everything if name not in used]
@@ -123,75 +116,74 @@ def import_folder(
     return result
 
 
-def _found(source: Path, candidate: Candidate) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
-    """The files of a candidate: target, path below ``source``, and both of what is there and read beside it."""
-    there = visible(source, candidate.source) if "*" in candidate.source else [source / candidate.source]
-    for path in there:
-        if path.is_file():
-            name = path.relative_to(source).as_posix()
-            target = place_of(candidate.target, name)
-            kind = candidate.format or ""
-            pairs = zip(beside(target, kind), beside(name, kind), strict=True)
-            yield target, name, [(other, place) for other, place in pairs if (source / place).is_file()]
+@dataclass(frozen=True)
+class _Import:
+    """One import: where files come from, where they go, and what has been decided of them."""
 
+    source: Path
+    data: Path
+    by_path: Mapping[str, Wanted]
+    lock: Lock
+    result: Imported = field(default_factory=Imported)
 
-def _one(
-    folder: DataFolder,
-    source: Path,
-    candidate: Candidate,
-    target: str,
-    name: str,
-    by_path: Mapping[str, Wanted],
-    lock: Lock,
-    result: Imported,
-) -> bool:
-    """Judge one file; whether it is now in the folder or will be."""
-    if target in result.taken or target in result.present:
-        return True
-    if name in result.taken.values() or name in result.present.values():  # it has its place already
-        return False
-    why = _wrong(source / name, name, candidate, target, by_path, lock)
-    if why is None and (folder.path / target).exists():
-        if sha256_file(folder.path / target) == sha256_file(source / name):
-            result.present[target] = name
+    def take(self, candidate: Candidate) -> list[str]:
+        """The targets of a candidate's files that are in the folder or will be; with them comes what is read beside."""
+        kept = []
+        kind = candidate.format or ""
+        there = visible(self.source, candidate.source) if "*" in candidate.source else [self.source / candidate.source]
+        for path in there:
+            if path.is_file():
+                name = path.relative_to(self.source).as_posix()
+                target = place_of(candidate.target, name)
+                if self._decide(candidate, target, name):
+                    kept.append(target)
+                    for other, place in zip(beside(target, kind), beside(name, kind), strict=True):
+                        if (self.source / place).is_file():
+                            self._decide(candidate, other, place)
+        return kept
+
+    def _decide(self, candidate: Candidate, target: str, name: str) -> bool:
+        """Judge one file; whether it is now in the folder or will be."""
+        result = self.result
+        if target in result.taken or target in result.present:
             return True
-        why = f"another file is at {target} already; delete that one to take this one"
-    if why is not None:
-        result.refused[name] = why
-        return False
-    result.refused.pop(name, None)
-    result.taken[target] = name
-    return True
+        if name in result.taken.values() or name in result.present.values():  # it has its place already
+            return False
+        why = self._wrong(candidate, target, name)
+        if why is None and (self.data / target).exists():
+            if sha256_file(self.data / target) == sha256_file(self.source / name):
+                result.present[target] = name
+                return True
+            why = f"another file is at {target} already; delete that one to take this one"
+        if why is not None:
+            result.refused[name] = why
+            return False
+        result.refused.pop(name, None)
+        result.taken[target] = name
+        return True
 
-
-def _wrong(
-    path: Path, name: str, candidate: Candidate, target: str, by_path: Mapping[str, Wanted], lock: Lock
-) -> str | None:
-    """Why a file is not what it should be; None: nothing speaks against it."""
-    one = by_path.get(target)
-    if one is not None:
-        values, complete = published(one, lock)
-        if complete and (got := sha256_file(path)) not in values:
-            return f"not the published file: expected sha256 {' or '.join(sorted(values))}, got {got}"
-    if candidate.format is None or place_of(candidate.target, name) != target:  # read beside another file
+    def _wrong(self, candidate: Candidate, target: str, name: str) -> str | None:
+        """Why a file is not what it should be; None: nothing speaks against it."""
+        path, one = self.source / name, self.by_path.get(target)
+        if one is not None and (wrong := not_published(path, one, self.lock)):
+            return f"not the published file: expected {wrong}"
+        if candidate.format is None or place_of(candidate.target, name) != target:  # read beside another file
+            return None
+        try:
+            read(Located(name, candidate.format, (path,)), candidate.language, candidate.labels)
+        except InputError as error:
+            return str(InputError(error.message, name, error.line))
         return None
-    try:
-        read(Located(name, candidate.format, (path,)), candidate.language, candidate.labels)
-    except InputError as error:
-        return str(InputError(error.message, name, error.line))
-    return None
 
 
 def _stage(source: Path, target: Path, link: bool) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    if link:
-        try:
-            os.link(source, target)
-            return target
-        except OSError:  # another file system
-            pass
     try:
+        if link:
+            with contextlib.suppress(OSError):  # another file system
+                os.link(source, target)
+                return target
         shutil.copyfile(source, target)
     except OSError as error:
         raise InputError(f"cannot copy: {error.strerror}", source) from None

@@ -1,24 +1,19 @@
-#!/usr/bin/env python3
-"""Record what the finished runs of the tiny profile took and show, in configs/recorded.yaml (``make record``).
-
-    python reproduce/record.py --root out/tiny/babel --data out/tiny/data
+"""What the finished runs of the tiny profile took and show, for ``configs/recorded.yaml`` (``make record``).
 
 Tables that have not finished and claims whose runs have not finished get no entry. What was measured by hand stays.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate; the folder goes to the end.
 import yaml
 
 from xlt.config.benchmark import Task, load_all
-from xlt.errors import InputError, exit_status
-from xlt.files import SOURCE_ROOT, write_atomic
+from xlt.errors import InputError
+from xlt.files import write_atomic
 from xlt.results.run_folders import load_plan, load_regime
 
 MARK = "# From here on written by `make record`"
@@ -27,20 +22,20 @@ UNFINISHED = ("not run", "no data", "not covered")
 
 def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
     """Runs and minutes of one core of every table that a claim rests on and that has finished with the profile's seeds."""
-    from xlt.planning.make_plan import build, listed_plan
-    from xlt.planning.reproduce_page import asked, key  # scipy: slow import
+    from xlt.planning.cost import spent  # scipy: slow import
+    from xlt.planning.plan import build
+    from xlt.planning.reproduce_page import asked, key
     from xlt.results.claims import Claim
 
     planned = load_plan(root)
-    given = {"configs": configs, "profile": planned.profile, "model": planned.model, "data": data, "root": root}
     plans = {
-        every: listed_plan(root, build(argparse.Namespace(**given, seeds=None, all_rows=every)))
+        every: build(configs, planned.profile, root, data=data, model=planned.model, all_rows=every)
         for every in (False, True)
     }
     found = {}
     for table, every in asked(load_all(Claim, configs / "claims")):
         plan = plans[every]
-        seconds = plan.spent(table)
+        seconds = spent(plan, table)
         if seconds is not None:
             runs = sum(folder in plan.runs for folder in plan.needed(table))
             found[key(table, every)] = {"runs": runs, "minutes": max(1, round(seconds / 60))}
@@ -84,21 +79,15 @@ def written(text: str, made: Mapping[str, Mapping[str, Any]], path: Path) -> str
     return above + "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Read the runs and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, required=True, help="folder of the tiny profile's runs, with plan.json")
-    parser.add_argument("--data", type=Path, required=True, help="the generated world")
-    parser.add_argument("--configs", type=Path, default=SOURCE_ROOT / "configs")
-    arguments = parser.parse_args()
-    root, configs = arguments.root, arguments.configs
+def record(root: Path, data: Path, configs: Path) -> str:
+    """Write what the runs below ``root`` took and show into ``configs/recorded.yaml``. Returns one line on it.
+
+    Raises:
+        InputError: the runs are of another profile, or the file has no mark.
+    """
     if (profile := load_plan(root).profile) != "tiny":
         raise InputError(f"expected runs of the profile tiny, got those of {profile}; give PROFILE=tiny", root)
     path = configs / "recorded.yaml"
-    made = {"tiny": tables(root, arguments.data, configs), "claims": claims(root, configs)}
+    made = {"tiny": tables(root, data, configs), "claims": claims(root, configs)}
     write_atomic(path, written(path.read_text(encoding="utf-8"), made, path))
-    print(f"{path}: {len(made['tiny'])} tables, {len(made['claims'])} claims; make docs writes them into REPRODUCE.md")
-
-
-if __name__ == "__main__":
-    raise SystemExit(exit_status(main))
+    return f"{path}: {len(made['tiny'])} tables, {len(made['claims'])} claims; make docs writes them into REPRODUCE.md"

@@ -1,43 +1,27 @@
 """The manifests of ``configs/data``: for each file of the data folder who publishes it, where, and what it must be.
 
 A manifest never holds a size, a hash or a revision that was not read at its owner's or in a copy of the owner's commit.
-What is unknown is left out; the first download records it in the lock (``xlt.data.lockfile``).
+What is unknown is left out; the first download records it in the lock (``xlt.data.download.lockfile``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from xlt.config.benchmark import Strict, load_all
+from xlt.data.download.convert import CONVERTERS
 from xlt.data.sources import expand
 from xlt.errors import InputError
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Revision = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
-Convert = Literal[
-    "squad",
-    "tydiqa",
-    "tydiqa-all",
-    "xnli",
-    "xnli-pairs",
-    "nli",
-    "anli",
-    "pawsx",
-    "pawsx-pairs",
-    "qqp",
-    "wikiann",
-    "siqa",
-    "hellaswag",
-    "cosmosqa",
-    "commonsenseqa",
-    "jsonl",
-]
 
 
 class Known(Strict):
@@ -47,7 +31,7 @@ class Known(Strict):
     sha256: Sha256 | None = None
 
 
-class Origin(Strict):
+class Location(Strict):
     """One place a file comes from: an address (``url``) or a file of a hub dataset (``hub`` with ``path``).
 
     ``member`` picks the file (or, with ``*``, files) out of an archive; ``convert`` names what turns parquet into the
@@ -59,12 +43,12 @@ class Origin(Strict):
     revision: Revision | None = None
     path: str | None = None
     member: str | None = None
-    convert: Convert | None = None
+    convert: Literal[tuple(CONVERTERS)] | None = None  # type: ignore[valid-type]
     size: int | None = Field(default=None, ge=0)
     sha256: Sha256 | None = None
 
     @model_validator(mode="after")
-    def _one_place(self) -> Origin:
+    def _one_place(self) -> Location:
         if (self.url is None) == (self.hub is None):
             raise ValueError("expected one of url and hub")
         if (self.hub is None) != (self.path is None):
@@ -74,6 +58,22 @@ class Origin(Strict):
         if self.member is not None and self.convert is not None:
             raise ValueError("expected one of member and convert")
         return self
+
+    @property
+    def key(self) -> str:
+        """What is downloaded: its address, or repository, revision and path. Files with the same key come together."""
+        return self.url or f"hub:{self.hub}@{self.revision or 'main'}/{self.path}"
+
+    @property
+    def label(self) -> str:
+        """The key in the lock and in messages: without what may be secret, user, password and query."""
+        parts = urlsplit(self.key)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the file in the data folder is what is downloaded, byte for byte."""
+        return self.member is None and self.convert is None
 
 
 class Entry(Strict):
@@ -86,7 +86,7 @@ class Entry(Strict):
     split: Literal["train", "dev", "test", "all"]
     languages: list[str] = Field(min_length=1)
     question_languages: list[str] | None = None
-    sources: list[Origin] = Field(default_factory=list)
+    sources: list[Location] = Field(default_factory=list)
 
     @field_validator("path")
     @classmethod
@@ -118,35 +118,14 @@ class Manifest(Strict):
 
 
 @dataclass(frozen=True)
-class Download:
-    """One thing to download: ``key`` names it in the lock and in messages, ``known`` is what its bytes must be."""
-
-    key: str
-    url: str | None
-    hub: str | None
-    revision: str | None
-    path: str | None
-    known: Known
-
-
-@dataclass(frozen=True)
-class Step:
-    """One way to a file: a download and what is done with it (``member`` of an archive, ``convert``, or neither)."""
-
-    download: Download
-    member: str | None
-    convert: str | None
-
-
-@dataclass(frozen=True)
 class Wanted:
-    """One file (with ``*`` in ``path``: the files of one pattern) of the data folder, and the ways to it in order."""
+    """One file (with ``*`` in ``path``: the files of one pattern) of the data folder, and where it comes from, in order."""
 
     manifest: str
     path: str
     split: str
     languages: tuple[str, ...]
-    steps: tuple[Step, ...]
+    sources: tuple[Location, ...]
     known: Known
 
     @property
@@ -175,47 +154,28 @@ def wanted(manifest: Manifest) -> list[Wanted]:
     """
     files: dict[str, Wanted] = {}
     for entry in manifest.files:
-        for language, question in _fillings(entry):
-            one = _filled(manifest, entry, language, question)
-            before = files.get(one.path)
-            languages = (*before.languages, *one.languages) if before else one.languages
-            files[one.path] = Wanted(
-                one.manifest, one.path, one.split, tuple(dict.fromkeys(languages)), one.steps, one.known
-            )
+        for language in entry.languages:
+            for question in entry.question_languages or [language]:
+                one = _filled(manifest, entry, language, question)
+                before = files.get(one.path)
+                both = one.languages if before is None else tuple(dict.fromkeys((*before.languages, language)))
+                files[one.path] = replace(one, languages=both)
     if strangers := [path for path in manifest.known if path not in files]:
         raise InputError(f"manifest {manifest.name}: known: no file has the path {strangers[0]}")
     return list(files.values())
 
 
-def _fillings(entry: Entry) -> Iterator[tuple[str, str]]:
-    for language in entry.languages:
-        for question in entry.question_languages or [language]:
-            yield language, question
-
-
 def _filled(manifest: Manifest, entry: Entry, language: str, question: str) -> Wanted:
     # ``{split}`` is not among an entry's placeholders: owners name their splits each in their own way.
-    def fill(pattern: str) -> str:
-        return expand(pattern, language=language, split=entry.split, question_language=question)
-
+    fill = partial(expand, language=language, split=entry.split, question_language=question)
     path = fill(entry.path)
-    steps = []
-    for origin in entry.sources:
-        known = Known(size=origin.size, sha256=origin.sha256)
-        if origin.member is None and origin.convert is None and path in manifest.known:
-            known = manifest.known[path]
-        member = None if origin.member is None else fill(origin.member)
-        steps.append(Step(_download(origin, fill, known), member, origin.convert))
-    return Wanted(manifest.name, path, entry.split, (language,), tuple(steps), manifest.known.get(path, Known()))
-
-
-def _download(origin: Origin, fill: Callable[[str], str], known: Known) -> Download:
-    if origin.url is not None:
-        url = fill(origin.url)
-        return Download(url, url, None, None, None, known)
-    path = fill(str(origin.path))
-    key = f"hub:{origin.hub}@{origin.revision or 'main'}/{path}"
-    return Download(key, None, origin.hub, origin.revision, path, known)
+    known = manifest.known.get(path)
+    sources = []
+    for source in entry.sources:
+        found = {name: fill(text) for name in ("url", "path", "member") if (text := getattr(source, name)) is not None}
+        stated = known.model_dump() if known is not None and source.whole else {}
+        sources.append(source.model_copy(update={**found, **stated}))
+    return Wanted(manifest.name, path, entry.split, (language,), tuple(sources), known or Known())
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
