@@ -267,11 +267,12 @@ def _parse(text: str) -> Pattern:
     return who, verb, rest[0] if rest else ""
 
 
-RULES = tuple(
-    Rule(*(_parse(side) for side in rule.split(">")), good)  # type: ignore[misc, arg-type]
-    for text, good in ((GOOD, True), (BAD, False))
-    for rule in text.split(";")
-)
+def _rules(text: str, good: bool) -> list[Rule]:
+    sides = [[_parse(side) for side in rule.split(">")] for rule in text.split(";")]
+    return [Rule(cause, effect, good) for cause, effect in sides]
+
+
+RULES = (*_rules(GOOD, True), *_rules(BAD, False))
 
 
 def turn(rng: random.Random) -> int:
