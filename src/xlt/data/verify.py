@@ -153,7 +153,7 @@ def verify_splits(
                 of = _sizes_of(profile, name, tested, sizes)
                 found, contents = _judged_split(split, data, sources, task.labels, of)
                 splits += found
-                if part == "test" and task.recipe in training and contents is not None:
+                if tested == "test" and task.recipe in training and contents is not None:
                     split.overlap = sum(content in training[task.recipe] for content in contents)
     return [split for split in splits if world is None or split.examples is not None]
 
