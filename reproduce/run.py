@@ -68,9 +68,9 @@ def noting_failure(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def as_one(folder: Path) -> Iterator[None]:
     """Work on a run folder as its only process, or with the others that torchrun started for this very run."""
-    from xlt.modeling.distributed import is_first_launched, joined  # torch: slow import
+    from xlt.modeling.distributed import is_main_launched, joined  # torch: slow import
 
-    with alone(folder) if is_first_launched() else contextlib.nullcontext(), noting_failure(folder), joined():
+    with alone(folder) if is_main_launched() else contextlib.nullcontext(), noting_failure(folder), joined():
         yield
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     """Run the steps that are not done."""
     options = arguments(str(__doc__))
     start_faster()
-    from xlt.modeling.distributed import from_first, is_first_launched
+    from xlt.modeling.distributed import broadcast_from_main, is_main_launched
     from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
 
     started = time.perf_counter()
@@ -93,8 +93,8 @@ def main() -> None:
         context = make_context(options.run, options.data, options.encoder, options.threads)
         model = train_step(context, options.checkpoint_every)
         predict_step(context, model)
-        from_first(score_step, context)
-    if is_first_launched():
+        broadcast_from_main(score_step, context)
+    if is_main_launched():
         print(f"{options.run}: done in {time.perf_counter() - started:.0f} s", flush=True)
 
 

@@ -34,7 +34,7 @@ def collator(padding: Padding, max_length: int, *, labels: bool) -> Callable[[Se
             rows = [*rows, [PAD] * max_length]
         padded = pad_rows(rows, [[0] * len(row) for row in rows], PAD)
         number = len(features)
-        batch = {"input_ids": padded.ids[:number], "attention_mask": padded.mask[:number]}
+        batch = {"input_ids": padded.input_ids[:number], "attention_mask": padded.attention_mask[:number]}
         if not labels:
             return batch
         targets = torch.tensor([feature.target for feature in features])

@@ -21,7 +21,7 @@ from xlt.data.features import Feature
 from xlt.evaluation.context import TOKEN_BUDGET
 from xlt.evaluation.predict import outputs_of
 from xlt.modeling.model import TransferModel
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 RATE = 2e-5
 FAMILIES: tuple[Family, ...] = ("nli", "squad")
@@ -41,7 +41,7 @@ def inputs(bench: Bench, family: Family, number: int, *, test: bool, seed: str) 
 
 def our_step(model: TransferModel, features: Sequence[Feature], budget: int) -> tuple[Seconds, float]:
     """One step over all ``features``; its time and mean loss."""
-    settings = Settings(
+    settings = TrainingArguments(
         epochs=1,
         batch_size=len(features),
         learning_rate=RATE,
