@@ -21,6 +21,7 @@ from xlt.errors import InputError
 from xlt.planning import paper_plan as published
 from xlt.planning import reproduce_page as guide
 from xlt.planning import throughput as speed
+from xlt.planning.recorded import Recorded, asked, key
 from xlt.results.claims import Claim
 
 CODE = re.compile(r"`([^`\n]+)`")
@@ -134,12 +135,12 @@ def test_published_sizes_stand_in_for_files() -> None:
 
 
 def test_recorded_claims_are_claims() -> None:
-    recorded = load(guide.Recorded, ROOT / "configs" / "recorded.yaml")
+    recorded = load(Recorded, ROOT / "configs" / "recorded.yaml")
     claims = load_all(Claim, ROOT / "configs" / "claims")
     assert set(recorded.claims) <= {name for name, claim in claims.items() if claim.not_covered is None}
     effects = [found.effect for found in recorded.claims.values() if found.effect is not None]
     assert all(effect.low <= effect.found <= effect.high for effect in effects)
-    assert set(recorded.tiny) <= {guide.key(table, every) for table, every in guide.asked(claims)}
+    assert set(recorded.tiny) <= {key(table, every) for table, every in asked(claims)}
 
 
 def test_citation_has_what_cff_asks_for() -> None:

@@ -171,7 +171,10 @@ def test_a_plain_row_is_a_base_though_the_grid_does_not_cross_it(folders: Callab
     folder = folders()
     fill(folder)
     table = TABLE.model_copy(
-        update={"grid": RegimeGrid(regimes=["adapter"], intermediates=["mnli", "siqa"]), "regimes": ["full", *TABLE.regimes]}
+        update={
+            "grid": RegimeGrid(regimes=["adapter"], intermediates=["mnli", "siqa"]),
+            "regimes": ["full", *TABLE.regimes],
+        }
     )
     sections = {section.title: section.grid for section in made(folder, table).document.sections}
     assert sections == {section.title: section.grid for section in made(folder).document.sections}
