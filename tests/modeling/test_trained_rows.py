@@ -72,7 +72,7 @@ def test_the_same_training_with_decay_and_clipping(
     monkeypatch.setattr(batching, "FAST", True)
     dense = trained(mini_encoder, rows=False, monkeypatch=monkeypatch)
     if not fast:  # a micro-batch of all examples: words are not gathered
-        monkeypatch.setattr("xlt.training.optimizer_step.batch_words", None)
+        monkeypatch.setattr("xlt.training.optimizer_step.gathered_embeddings", None)
     close(trained(mini_encoder, rows=True, monkeypatch=monkeypatch), dense)
     before = load_word_embeddings(mini_encoder)
     unread = [number for number in range(len(before)) if number not in READ]

@@ -14,6 +14,7 @@ from tests.conftest import make_plan
 
 from xlt.config.run_config import read_run
 from xlt.data.dataset import load_split, sample
+from xlt.data.records import CandidateEntity
 from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.layout import WEIGHTS
@@ -121,7 +122,7 @@ def test_training_records_are_noisy_copies_and_development_stays_clean(
     assert noisy.augmentation is not None and clean.augmentation is None
     assert noisy.augmentation.copies == (10 if recipe == "pawsx" else 3) and noisy.augmentation.seed == 1
     copies, originals = training_records(noisy, data), training_records(clean, data)
-    entities = [record for record in originals if type(record).__name__ == "Entity"]
+    entities = [record for record in originals if isinstance(record, CandidateEntity)]
     assert len(copies) - len(entities) == noisy.augmentation.copies * (len(originals) - len(entities))
     assert copies != originals and training_records(noisy, data) == copies
     assert noisy.dev == clean.dev and noisy.caps == clean.caps

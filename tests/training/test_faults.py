@@ -32,13 +32,13 @@ from xlt.pipeline.train_run import is_trained, save_atomic, train
 from xlt.training.objectives import SUMS
 from xlt.training.optimizer_step import is_out_of_memory
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import History, Settings, fit
+from xlt.training.trainer import History, TrainingArguments, fit
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
 
 
-def settings(budget: int) -> Settings:
-    return Settings(2, 6, 0.01, 0, 0.0, 1.0, 1, token_budget=budget)
+def settings(budget: int) -> TrainingArguments:
+    return TrainingArguments(2, 6, 0.01, 0, 0.0, 1.0, 1, token_budget=budget)
 
 
 def features(count: int = 12) -> list[Feature]:
@@ -108,21 +108,26 @@ def test_a_resumed_training_keeps_its_small_micro_batches(
     made = model(mini_encoder, dropout=True)
     expected = fit(made, features(), settings(1000), None, title="t")
     asked = small(3)
-    keeper = training.Keeper(tmp_path / "checkpoint", "key")
+    checkpointer = training.Checkpointer(tmp_path / "checkpoint", "key")
     steps = iter(range(3))
 
     def stop() -> None:
         if next(steps) == 1:
-            keeper.save()
+            checkpointer.save()
             raise ConnectionError
 
-    keeper.after_step = stop  # type: ignore[method-assign]
+    checkpointer.after_step = stop  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        fit(model(mini_encoder, dropout=True), features(), settings(1000), None, title="t", keeper=keeper)
+        fit(model(mini_encoder, dropout=True), features(), settings(1000), None, title="t", checkpointer=checkpointer)
     asked.clear()
     again = model(mini_encoder, dropout=True)
     history = fit(
-        again, features(), settings(1000), None, title="t", keeper=training.Keeper(tmp_path / "checkpoint", "key")
+        again,
+        features(),
+        settings(1000),
+        None,
+        title="t",
+        checkpointer=training.Checkpointer(tmp_path / "checkpoint", "key"),
     )
     assert max(asked) <= 3
     assert (history.halved, history.losses) == (expected.halved, expected.losses)

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
         InputError: the step that is asked for needs another one first, or something in the run's input is wrong.
     """
     _start_faster()
-    from xlt.modeling.distributed import from_first, is_first_launched
+    from xlt.modeling.distributed import broadcast_from_main, is_main_launched
     from xlt.pipeline.predict_run import is_predicted
     from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
     from xlt.pipeline.train_run import is_trained
@@ -55,15 +55,15 @@ def run(options: argparse.Namespace) -> None:
         context = make_context(folder, options.data, options.encoder, options.threads)
         if "train" in steps:
             model = train_step(context, options.checkpoint_every)
-        elif not from_first(is_trained, context):
+        elif not broadcast_from_main(is_trained, context):
             raise InputError("expected current weights in this run; use --only train first", folder)
         if "predict" in steps:
             predict_step(context, model)
         elif "score" in steps and not is_predicted(context, read_json(folder / TRAINED)["weights_sha256"]):
             raise InputError("expected current predictions in this run; use --only predict first", folder)
         if "score" in steps:
-            from_first(score_step, context)
-    if is_first_launched():
+            broadcast_from_main(score_step, context)
+    if is_main_launched():
         print(f"{folder}: done in {time.perf_counter() - started:.0f} s", flush=True)
 
 

@@ -26,7 +26,7 @@ from xlt.modeling.tokenizer import TOKENIZER, positions_of
 from xlt.modeling.tuning import merged
 from xlt.pipeline.predict_run import is_predicted, predict, score
 from xlt.pipeline.train_run import is_trained, load_trained, train, training_key
-from xlt.training.checkpointer import CHECKPOINT, EVERY, Keeper, checkpoint_key
+from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
 
 
 def set_up(threads: int | None) -> None:
@@ -55,7 +55,7 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
         encoder = root / config.encoder_from / "encoder"
     check_stamp(encoder, config.model)
     device = distributed.device()
-    settle(device, distributed.from_first(_arithmetic_before, folder, device))
+    settle(device, distributed.broadcast_from_main(_arithmetic_before, folder, device))
     return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
 
 
@@ -76,25 +76,27 @@ def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
     ``every``: least seconds between two checkpoints; a training that was stopped goes on from its last one.
     """
     folder = context.folder / CHECKPOINT
-    if distributed.from_first(is_trained, context):
-        if distributed.is_first():
+    if distributed.broadcast_from_main(is_trained, context):
+        if distributed.is_main_process():
             shutil.rmtree(folder, ignore_errors=True)  # the process may have ended between the two
         return None
-    if distributed.is_first():
+    if distributed.is_main_process():
         (context.folder / SCORES).unlink(missing_ok=True)  # of an earlier config; would look finished if this fails
-    keeper = Keeper(folder, checkpoint_key(training_key(context), context.device.type), every)
-    model = train(context, keeper)
-    _record(context, "train", keeper.elapsed(), resumed=keeper.resumed, processes=distributed.count())
-    keeper.clear()
+    checkpointer = Checkpointer(folder, checkpoint_key(training_key(context), context.device.type), every)
+    model = train(context, checkpointer)
+    _record(context, "train", checkpointer.elapsed(), resumed=checkpointer.resumed, processes=distributed.count())
+    checkpointer.clear()
     return model
 
 
 def predict_step(context: Context, model: TransferModel | None) -> None:
     """Predict the test data of every task whose predictions are not there or not current."""
     weights = read_json(context.folder / TRAINED)["weights_sha256"]
-    if distributed.from_first(lambda: (context.folder / PREDICTED).exists() and is_predicted(context, weights)):
+    if distributed.broadcast_from_main(
+        lambda: (context.folder / PREDICTED).exists() and is_predicted(context, weights)
+    ):
         return
-    if distributed.is_first():
+    if distributed.is_main_process():
         (context.folder / SCORES).unlink(missing_ok=True)
     model = model or load_trained(context)
     started = time.perf_counter()
@@ -146,7 +148,7 @@ def score_step(context: Context) -> dict[str, Any]:
 
 
 def _record(context: Context, step: str, seconds: float, **more: int) -> None:
-    if not distributed.is_first():
+    if not distributed.is_main_process():
         return
     path = context.folder / COST
     cost = read_json(path) if path.exists() else {}
