@@ -209,7 +209,7 @@ def run_script(made: LexicalJob) -> int:
         sys.argv, sys.path[0] = before
 
 
-def test_a_run_is_no_job(job: Callable[..., Job], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_no_job(job: Callable[..., LexicalJob], capsys: pytest.CaptureFixture[str]) -> None:
     made = job()
     (made.folder / "config.json").write_text('{"regime": {}}', encoding="utf-8")
     assert run_script(made) == 2
