@@ -11,9 +11,9 @@ from tabulate import tabulate
 from xlt.config.benchmark import Model, load, load_all
 from xlt.config.run_config import RunConfig
 from xlt.errors import InputError
-from xlt.planning.cost import BYTES, amount, duration
+from xlt.planning.cost import BYTES, TableCost, amount, duration
 from xlt.planning.flops import shape_said
-from xlt.planning.paper_plan import TableCost, gpu_hours, paper_runs
+from xlt.planning.paper_plan import gpu_hours, paper_runs
 from xlt.planning.recorded import Found, Recorded, asked, key
 from xlt.planning.throughput import gpu_speed, load_gpu
 from xlt.results import run_folders as run_folders
@@ -80,10 +80,8 @@ def experiments(costs: Mapping[tuple[str, bool], TableCost], recorded: Recorded,
     for (name, every), cost in costs.items():
         made = recorded.tiny.get(key(name, every))
         tiny = ["not run", ""] if made is None else [str(made.runs), str(made.minutes)]
-        low, high = (duration(3600 * hours) for hours in (cost.hours / cost.factor, cost.hours * cost.factor))
         command = f"`make {name}{' ROWS=all' if every else ''}`"
-        estimate = f"{duration(3600 * cost.hours)} ({low} to {high})"
-        rows.append([command, *tiny, str(cost.runs), estimate, amount(cost.disk)])
+        rows.append([command, *tiny, str(len(cost.runs)), f"{duration(cost.left)} ({cost.span})", amount(cost.disk)])
     headers = ["Command", "Runs, tiny", "Minutes, tiny", "Runs, paper", f"{gpu}, paper", "Disk, paper"]
     return _table(headers, rows)
 
