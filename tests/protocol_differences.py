@@ -3,7 +3,7 @@
     python -m tests.protocol_differences --data out/tiny/data --encoder out/cache/babel --out /tmp/differences
 
 trains runs of the generated world both ways, with three seeds, and prints a Markdown table: the mean difference over seeds
-with its 95 % interval (Student), the other way minus this one, scores averaged over languages. MINUTES of one
+with its 95 % interval (Student), the other way minus this one, scores averaged over languages. Twenty minutes of one
 core; with ``--quick`` one seed and few examples, to see that every way is another one.
 """
 
@@ -157,14 +157,6 @@ def cells() -> Iterator[Cell]:
     for tuning in ("full", "adapter"):
         alone = Way("copa-alone", {"recipes/copa": {"after": None}})
         yield Cell("COPA without Social IQa", ours, alone, f"{tuning}/copa", "xcopa", "accuracy")
-    for tuning in ("full", "adapter"):
-        regime = f"{tuning}-rs-da"
-        five = profile(epochs={"mnli": 5}, caps={"mnli": {"train": 1600}})
-        passes = {f"regimes/{regime}": {"robustness": {"epochs": {"mnli": 5}}}}
-        published, all_epochs = Way("rs-da", five), Way(f"{regime}-long", {**five, **passes})
-        yield Cell("RS-DA for the recipe's 5 epochs", published, all_epochs, f"{regime}/mnli", "xnli", "accuracy")
-    mode = Way("fisher-mode", {"regimes/adapter-fisher": {"unfreezing": {"labels": "mode"}}})
-    yield Cell("Fisher traces of the likeliest labels", ours, mode, "adapter-fisher/mnli", "xnli", "accuracy")
 
 
 class Runs:
