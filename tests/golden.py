@@ -4,8 +4,8 @@
     python tests/golden.py out/tiny/babel > after.txt       # at another, from nothing
     diff before.txt after.txt
 
-hashes weights, predictions, labels, scores, scores of single examples, plan and tables. What differs from run to run (seconds,
-memory, commit, hash of the code) is left out.
+hashes weights, predictions, labels, scores, scores of single examples, plan and tables. What differs from run to run
+(seconds, memory, commit, hash of the code) is left out.
 """
 
 from __future__ import annotations
