@@ -85,7 +85,11 @@ def trainer_step(
 
         on_train_end = on_train_begin
 
-    settings: dict[str, Any] = {"per_device_train_batch_size": len(features), "num_train_epochs": 1, "learning_rate": RATE}
+    settings: dict[str, Any] = {
+        "per_device_train_batch_size": len(features),
+        "num_train_epochs": 1,
+        "learning_rate": RATE,
+    }
     with tempfile.TemporaryDirectory() as folder:
         trainer = _trainer(AdapterTrainer if library else Trainer, model, folder, collate, **settings)
         trainer.train_dataset = list(features)
