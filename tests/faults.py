@@ -177,7 +177,7 @@ def half(runs: Runs, regimes: Sequence[str]) -> Sequence[PlannedRun]:
 
 def cut(runs: Runs) -> Sequence[PlannedRun]:
     """Test texts are cut after 32 tokens; in LAReQA, the answers. For passages to be read, the configs refuse that."""
-    from xlt.evaluation.dual_encoder import QUERY_TOKENS
+    from xlt.config.benchmark import QUERY_TOKENS
 
     def short(config: RunConfig) -> RunConfig:
         evaluations = []

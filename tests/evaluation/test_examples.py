@@ -12,7 +12,7 @@ from xlt.errors import InputError
 from xlt.evaluation.gold import write_gold
 from xlt.evaluation.per_example_scores import example_items, write_examples, write_items
 from xlt.evaluation.submission import write_submission
-from xlt.pipeline.predict_run import PREDICTED
+from xlt.layout import PREDICTED
 
 
 def pair(name: str) -> Pair:

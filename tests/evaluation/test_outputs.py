@@ -18,7 +18,7 @@ from xlt.errors import InputError
 from xlt.evaluation.outputs import KIND_OF, as_trained, check_task
 from xlt.evaluation.scoring import score_task
 from xlt.evaluation.submission import KIND, LABELS, submission_file, write_submission
-from xlt.modeling.model import Rows
+from xlt.modeling.model import TokenBatch
 from xlt.pipeline.predict_run import predict_languages
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -97,8 +97,8 @@ class Reads:
     def eval(self) -> None:
         pass
 
-    def scores(self, rows: Rows) -> torch.Tensor:
-        found = torch.stack([(rows.ids == wanted).float() for wanted in self.ids], -1)
+    def scores(self, rows: TokenBatch) -> torch.Tensor:
+        found = torch.stack([(rows.input_ids == wanted).float() for wanted in self.ids], -1)
         return found if self.tagging else found[:, 1]
 
 

@@ -20,7 +20,7 @@ from xlt.modeling.precision import REDUCED, arithmetic, is_reduced, name_of, set
 from xlt.modeling.pretrained import load_encoder
 from xlt.modeling.sentence_embeddings import embed
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 CPU = torch.device("cpu")
 
@@ -53,7 +53,7 @@ def test_products_are_reduced_inside_only(reduced: None) -> None:
 @pytest.mark.parametrize("tuning", [Full(kind="full"), Bottleneck(kind="bottleneck")], ids=["full", "adapter"])
 @pytest.mark.parametrize("family", ["classification", "choice", "tagging", "span"])
 def test_training_and_prediction(family: str, tuning: Any, mini_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(3, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30)
+    settings = TrainingArguments(3, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30)
     losses, scores = [], []
     for kind in ({}, {"cpu": torch.bfloat16}):
         monkeypatch.setattr("xlt.modeling.precision.REDUCED", kind)
@@ -76,7 +76,7 @@ def test_adversarial_training(mini_encoder: Path, tokenizer: Any, reduced: None)
     history = fit(
         model,
         features("classification"),
-        Settings(1, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30),
+        TrainingArguments(1, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30),
         None,
         title="t",
         perturbation=AdversarialTraining(values, tokenizer, 1),

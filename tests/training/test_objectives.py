@@ -18,7 +18,7 @@ from xlt.data.features import (
     tagging_features,
 )
 from xlt.data.records import AnswerSpan, Choice, Pair, Question, Tagged
-from xlt.modeling.model import Rows, TransferModel, build_model
+from xlt.modeling.model import TokenBatch, TransferModel, build_model
 from xlt.training.objectives import contrastive_losses, loss_parts, option_scores, span_scores, supervised_losses
 
 LABELS = ("A", "B", "C")
@@ -95,7 +95,7 @@ class Scores:
         self.family = family
         self.table = table
 
-    def scores(self, rows: Rows) -> torch.Tensor:
+    def scores(self, rows: TokenBatch) -> torch.Tensor:
         return self.table
 
 
@@ -167,8 +167,8 @@ class Vectors:
         self.table = table
         self.scale = scale
 
-    def embeddings(self, rows: Rows) -> torch.Tensor:
-        return torch.tensor([self.table[int(row[0])] for row in rows.ids])
+    def embeddings(self, rows: TokenBatch) -> torch.Tensor:
+        return torch.tensor([self.table[int(row[0])] for row in rows.input_ids])
 
     def logit_scale(self) -> torch.Tensor:
         return torch.tensor(self.scale)

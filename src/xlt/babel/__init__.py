@@ -6,11 +6,11 @@ from pathlib import Path
 
 from xlt.babel.config import BabelConfig
 from xlt.babel.corpus import corpus_key, write_corpus
-from xlt.babel.writer import STAMP, write_world
+from xlt.babel.writer import write_world
 from xlt.config.benchmark import load_yaml, parse
 from xlt.errors import InputError
 
-__all__ = ["STAMP", "BabelConfig", "corpus_key", "load", "write_corpus", "write_world"]
+__all__ = ["BabelConfig", "corpus_key", "load", "write_corpus", "write_world"]
 
 
 def load(path: Path) -> BabelConfig:

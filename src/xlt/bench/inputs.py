@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xlt.bench.settings import Bench, LengthCounts, Lengths
+from xlt.data.dataset import Located, read
 from xlt.data.features import Feature, pair_features, span_features
 from xlt.data.records import Pair
-from xlt.data.sources import Located, read
 from xlt.errors import InputError
 
 SPECIAL = 4

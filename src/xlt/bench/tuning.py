@@ -21,7 +21,7 @@ from xlt.data.features import Feature
 from xlt.evaluation.context import TOKEN_BUDGET
 from xlt.evaluation.predict import outputs_of
 from xlt.modeling.model import TransferModel
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 TRAINED: dict[Family, Lengths] = {"nli": "nli_train", "squad": "squad_windows"}
 TESTED: dict[Family, Lengths] = {"nli": "nli_test", "squad": "squad_windows"}
@@ -33,7 +33,7 @@ Step = Callable[[Sequence[Feature]], tuple[Elapsed, float]]
 
 def our_step(model: TransferModel, features: Sequence[Feature]) -> tuple[Elapsed, float]:
     """One step over all ``features``; its time and mean loss."""
-    settings = Settings(
+    settings = TrainingArguments(
         epochs=1,
         batch_size=len(features),
         learning_rate=RATE,

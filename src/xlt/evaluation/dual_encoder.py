@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlt.config.benchmark import MiningRule
+from xlt.config.benchmark import QUERY_TOKENS, MiningRule
 from xlt.data.features import Feature, text_rows
 from xlt.data.readers.sentences import sentence_breaks
 from xlt.data.records import CandidateEntity, Mention, Mining, ParallelText, Passage
@@ -30,8 +30,6 @@ from xlt.evaluation.nearest_neighbors import (
 
 DEPTH = 20
 """Candidates kept per query: XTREME-R scores mAP@20."""
-QUERY_TOKENS = 96
-"""Longest LAReQA question in sub-words (XTREME's ``train_lareqa.sh``); the rest of ``max_length`` is for the answer."""
 
 Text = str | tuple[str, str]
 Embed = Callable[[Sequence[Text], int, str, Sequence[str]], NDArray[np.float32]]

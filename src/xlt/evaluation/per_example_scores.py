@@ -21,8 +21,9 @@ from xlt.errors import InputError
 from xlt.evaluation.scoring import per_example
 from xlt.evaluation.submission import KIND, read_answers_gold, read_submission, submission_file
 from xlt.files import read_json, to_json, write_atomic
+from xlt.layout import EXAMPLES
 
-EXAMPLES, ITEM = "examples.npz", "item"
+ITEM = "item"
 WITHOUT_NAMES = ("labels", "options", "tags", "indices")
 """Kinds of label files that do not name their examples."""
 ITEMS_OF = {

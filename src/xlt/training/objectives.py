@@ -49,7 +49,7 @@ def tagging_losses(model: TransferModel, features: Sequence[Feature]) -> Tensor:
     """Cross-entropy of the label of each word at its first sub-word, summed over the words of each feature: [features]."""
     rows = rows_of(features, model.pad_id).to(model.device)
     scores = model.scores(rows)
-    targets = torch.full(rows.ids.shape, IGNORED, device=model.device)
+    targets = torch.full(rows.input_ids.shape, IGNORED, device=model.device)
     for number, feature in enumerate(features):
         targets[number, : len(feature.target)] = torch.tensor(feature.target, device=model.device)
     losses = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
@@ -64,7 +64,7 @@ def tagging_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
 def span_scores(model: TransferModel, features: Sequence[Feature]) -> Tensor:
     """Start and end scores of every token: [features, tokens, 2], -inf at padding."""
     rows = rows_of(features, model.pad_id).to(model.device)
-    return model.scores(rows).masked_fill(rows.mask.unsqueeze(-1) == 0, float("-inf"))
+    return model.scores(rows).masked_fill(rows.attention_mask.unsqueeze(-1) == 0, float("-inf"))
 
 
 def span_sum(model: TransferModel, features: Sequence[Feature]) -> Tensor:
@@ -102,11 +102,11 @@ def divisors(family: str, features: Sequence[Feature], micro_batch_size: int | N
     return [len(parts) * max(1, words(part)) for part in parts for _ in part]
 
 
-LossPart = Callable[[], Tensor]
+MicroBatchLoss = Callable[[], Tensor]
 """Computes one part of the loss of a batch; called again, it runs the model again (adversarial training does)."""
 
 
-def supervised_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[LossPart]:
+def supervised_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[MicroBatchLoss]:
     """The parts of the mean loss of one batch, one per micro-batch of at most ``budget`` padded tokens.
 
     Of several processes each gets the parts of its share of the examples.
@@ -125,7 +125,7 @@ def _part(model: TransferModel, features: Sequence[Feature], divided: Sequence[i
     return SUMS[model.family](model, features) / divided[0]
 
 
-def contrastive_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[LossPart]:
+def contrastive_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[MicroBatchLoss]:
     """In-batch softmax over cosine similarities times a learned scale (XTREME-R's dual encoder).
 
     Row 0 of a feature is the query, row 1 its answer. With the model's ``micro_batch_size`` the other answers of the
@@ -160,18 +160,18 @@ def _rows(model: TransferModel, features: Sequence[Feature], side: int) -> Any:
     return pad_rows([f.rows[side] for f in features], [f.types[side] for f in features], model.pad_id).to(model.device)
 
 
-def own_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[LossPart]:
+def local_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[MicroBatchLoss]:
     """The parts of the loss of one batch that this process computes; those of all processes add up to it.
 
     What cannot be cut, a contrastive loss, is the first process's.
     """
-    if model.family in SUMS or distributed.is_first():
+    if model.family in SUMS or distributed.is_main_process():
         yield from loss_parts(model.family)(model, features, budget)
 
 
-LossParts = Callable[[TransferModel, Sequence[Feature], int], Iterator[LossPart]]
+MicroBatchLosses = Callable[[TransferModel, Sequence[Feature], int], Iterator[MicroBatchLoss]]
 
 
-def loss_parts(family: str) -> LossParts:
+def loss_parts(family: str) -> MicroBatchLosses:
     """The loss of a task family, as an iterator over parts that add up to the mean loss of the batch."""
     return supervised_losses if family in SUMS else contrastive_losses
