@@ -100,7 +100,7 @@ def often_evaluated() -> contextlib.AbstractContextManager[Any]:
 
         with mock.patch.object(trainer._Training, "step", and_evaluate):
             history = trainer.fit(
-                model, features, replace(settings, checkpoint="last"), None, **others | {"keeper": None}
+                model, features, replace(settings, checkpoint="last"), None, **others | {"checkpointer": None}
             )
         assert best[1], f"expected more than {EVERY} steps, got {history.steps}"
         model.load_trained_state(best[1], with_head=True)
