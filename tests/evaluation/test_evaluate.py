@@ -15,11 +15,12 @@ import torch
 
 from xlt.data.records import Answer, Mention, Question
 from xlt.errors import InputError
-from xlt.evaluation.context import Context, embedder
-from xlt.evaluation.per_example_scores import example_items
+from xlt.evaluation.submission import TaskFiles
 from xlt.files import read_json
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.pipeline import predict_run as predicting
+from xlt.pipeline.context import Context, embedder
+from xlt.pipeline.per_example_scores import example_items
 from xlt.pipeline.predict_run import (
     PREDICTED,
     answerable,
@@ -238,16 +239,16 @@ def test_a_crash_half_way_leaves_nothing_that_looks_done(open_run: OpenRun, monk
     context = open_run("adapter/squad/seed-1")
     predict_run(context)
     calls = 0
-    real = predicting.write_submission
+    real = TaskFiles.write
 
-    def failing(folder: Path, task: str, language: str, predictions: Any) -> Path:
+    def failing(files: TaskFiles, folder: Path, language: str, predictions: Any) -> Path:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise KeyboardInterrupt
-        return real(folder, task, language, predictions)
+        return real(files, folder, language, predictions)
 
-    monkeypatch.setattr(predicting, "write_submission", failing)
+    monkeypatch.setattr(TaskFiles, "write", failing)
     with pytest.raises(KeyboardInterrupt):
         predict_run(context, "new weights")
     assert not is_predicted(context, "new weights")

@@ -13,6 +13,7 @@ from torch import Tensor
 from xlt.config.regimes import MadX
 from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.files import sha256_file, to_json, write_atomic
 from xlt.modeling.collate import Rows
 from xlt.modeling.language_adapters import (
@@ -69,7 +70,7 @@ def rows(tokenizer: Any) -> Rows:
 def madx(encoder: Path, folders: Mapping[str, Path], **more: Any) -> TransferModel:
     tuning = MadX(kind="madx", reduction_factor=4, **more)
     return build_model(
-        encoder, family="tagging", labels=3, tuning=tuning, pooling="mean", seed=1, language_adapters=folders
+        encoder, family=FAMILIES["tagging"], labels=3, tuning=tuning, pooling="mean", seed=1, language_adapters=folders
     )
 
 
@@ -142,7 +143,7 @@ def test_a_language_without_an_adapter(mini_encoder: Path, folders: dict[str, Pa
     if missing == "none":  # the task adapter alone: the invertible adapter is off as well
         alone = build_model(
             mini_encoder,
-            family="tagging",
+            family=FAMILIES["tagging"],
             labels=3,
             tuning=MadX(kind="madx", reduction_factor=4, missing="none"),
             pooling="mean",

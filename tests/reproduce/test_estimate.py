@@ -15,9 +15,12 @@ from xlt.config.benchmark import Model, Recipe, load, load_yaml, parse
 from xlt.config.lexical_injection import read_job
 from xlt.config.run_config import Augmentation, LanguageAdapterConfig, RunConfig, read_run
 from xlt.data.dataset import load_split, sample
-from xlt.data.features import choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Choice, Passage, Question
 from xlt.errors import InputError
+from xlt.families.choice import choice_features
+from xlt.families.classification import pair_features
+from xlt.families.qa import span_features
+from xlt.families.tagging import tagging_features
 from xlt.planning.cost import shape_said
 from xlt.planning.flops import Shape, Work, language_adapter_work, lexical_work, make_shape, run_work, shape_of
 from xlt.planning.paper_plan import Planning, PublishedExtents, paper_runs

@@ -13,9 +13,9 @@ from tests.conftest import make_plan
 
 from xlt.config.run_config import RunConfig, read_run
 from xlt.errors import InputError
-from xlt.evaluation.context import embedder
 from xlt.files import read_json
 from xlt.modeling.pretrained import load_tokenizer
+from xlt.pipeline.context import embedder
 from xlt.pipeline.steps import predict_step, score_step, train_step
 from xlt.pipeline.train_run import load_trained, training_key
 from xlt.training.language_adapter import is_made, make_job, make_language_adapter

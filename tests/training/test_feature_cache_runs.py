@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from xlt.data import feature_cache
-from xlt.evaluation.context import Context
 from xlt.files import read_json
+from xlt.pipeline.context import Context
 from xlt.pipeline.predict_run import PREDICTED
 from xlt.pipeline.steps import predict_step, train_step
 from xlt.pipeline.train_run import TRAINED

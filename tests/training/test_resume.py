@@ -23,8 +23,8 @@ from xlt import babel
 from xlt.babel.dials import EncoderConfig
 from xlt.config.lexical_injection import RESULT
 from xlt.config.run_config import Augmentation, FileSet
-from xlt.evaluation.context import Context
 from xlt.files import read_json
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context, train_step
 from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, train
 from xlt.training import checkpointer

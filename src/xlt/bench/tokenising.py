@@ -8,8 +8,8 @@ from typing import Any
 from xlt.bench.inputs import files_of, records_of
 from xlt.bench.measure import Report, in_turn, ratio
 from xlt.bench.settings import Bench
-from xlt.data.features import pair_features
 from xlt.data.records import Pair
+from xlt.families.classification import pair_features
 from xlt.modeling.pretrained import load_tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

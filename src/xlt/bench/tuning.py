@@ -18,9 +18,9 @@ from xlt.bench.measure import Report, Seconds, Way, in_turn, peak_resident_bytes
 from xlt.bench.peers import Padding, collator, trainer_prediction, trainer_steps
 from xlt.bench.settings import Bench, Family
 from xlt.data.features import Feature
-from xlt.evaluation.context import TOKEN_BUDGET
-from xlt.evaluation.predict import outputs_of
 from xlt.modeling.model import TransferModel
+from xlt.modeling.outputs import outputs_of
+from xlt.pipeline.context import TOKEN_BUDGET
 from xlt.training.trainer import Settings, fit
 
 RATE = 2e-5

@@ -16,7 +16,6 @@ from xlt.config.regimes import Regime
 from xlt.config.run_config import write_run
 from xlt.digests import Digests
 from xlt.errors import InputError
-from xlt.evaluation.outputs import check_task
 from xlt.files import to_json, write_atomic
 from xlt.folders import make_own
 from xlt.languages import register
@@ -184,6 +183,8 @@ def build(arguments: argparse.Namespace, kind: type[Planner] = Planner) -> Built
         language_adapters=settings_of(configs, model.name),
     )
     check_taken(planner.tasks, planner.recipes, tables, regimes, configs)
+    from xlt.families.outputs import check_task  # numpy: help does without
+
     for task in planner.tasks.values():
         check_task(task, planner.recipes, configs / "tasks" / f"{task.name}.yaml")
     for name, table in tables.items():

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling.distributed import is_first
 from xlt.modeling.mlm import MaskedLMHead, masked_lm_loss
 from xlt.modeling.model import TransferModel
@@ -30,7 +31,7 @@ from xlt.training.checkpoint_state import State, capture, restore
 from xlt.training.checkpointer import Keeper
 from xlt.training.gradients import draw_apart
 from xlt.training.mlm_data import MaskedText
-from xlt.training.objectives import LossPart, own_losses
+from xlt.training.objectives import own_losses
 from xlt.training.optimizer_step import Batch, MicroBatches, Perturbation, take_step
 from xlt.training.trainer import (
     History,
@@ -248,7 +249,7 @@ class _Loop:
         chosen: list[Feature] = []
         if number == MASKED:
             model = self.together.parts[0].model
-            parts: Callable[[int], Iterator[LossPart]] = self._masked_loss(own)
+            parts: Callable[[int], Iterator[MicroBatchLoss]] = self._masked_loss(own)
         else:
             model, chosen, perturbation = (
                 self.together.parts[number].model,
@@ -307,7 +308,7 @@ class _Loop:
         self.streams = [part.batches(self.histories[n].steps) for n, part in enumerate(self.together.parts)]
         restore_plugins(state, self.perturbation, self.schedule)
 
-    def _masked_loss(self, own: Settings) -> Callable[[int], Iterator[LossPart]]:
+    def _masked_loss(self, own: Settings) -> Callable[[int], Iterator[MicroBatchLoss]]:
         if self.masked is None:
             raise AssertionError("a step of masked text without masked text")
         model = self.together.parts[0].model

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from xlt.data import batching
 from xlt.data.features import Feature
 from xlt.errors import InputError, NotFinite
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
 from xlt.modeling.sparse_embeddings import batch_words
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
 from xlt.training.gradients import over_processes
-from xlt.training.objectives import LossPart
 
 EXAMPLES_NAMED = 8
 """How many examples of a bad batch an error names."""
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class Perturbation(Protocol):
     """A way of robust training: how a step sees its input."""
 
-    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
+    def loss(self, model: TransferModel, part: MicroBatchLoss) -> Tensor:
         """The loss of one micro-batch under the perturbation; its gradient is what the step follows."""
 
     def state(self) -> tuple[Tensor, float | None]:
@@ -54,7 +54,7 @@ class Batch:
     """What one step sees: the model, ``parts`` by the tokens of a micro-batch, and the examples for an error to name."""
 
     model: TransferModel
-    parts: Callable[[int], Iterator[LossPart]]
+    parts: Callable[[int], Iterator[MicroBatchLoss]]
     features: Sequence[Feature]
     title: str
     step: int

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from xlt.config.regimes import Adversarial
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling.collate import Rows
 from xlt.modeling.model import TransferModel
 from xlt.modeling.perturbation import marker_ids, project, steepest, uniform_in_ball, unit, words_of
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
-from xlt.training.objectives import LossPart
 
 
 class AdversarialTraining:
@@ -30,7 +30,7 @@ class AdversarialTraining:
         self.generator = torch.Generator().manual_seed(seed)
         self.unit: float | None = None
 
-    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
+    def loss(self, model: TransferModel, part: MicroBatchLoss) -> Tensor:
         """The loss at the end of the ascent. The ascent leaves no gradient behind in any parameter."""
         if self.unit is None:  # of the encoder as it starts; its embeddings may be trained
             self.unit = unit(model, self.values.norm)

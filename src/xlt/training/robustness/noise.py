@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from xlt.config.regimes import RandomPerturbation
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling.collate import Rows
 from xlt.modeling.model import TransferModel
 from xlt.modeling.perturbation import marker_ids, uniform_in_ball, unit, words_of
-from xlt.training.objectives import LossPart
 
 
 class RandomNoise:
@@ -26,7 +26,7 @@ class RandomNoise:
         self.generator = torch.Generator().manual_seed(seed)
         self.radius: float | None = None
 
-    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
+    def loss(self, model: TransferModel, part: MicroBatchLoss) -> Tensor:
         """The loss of one micro-batch under fresh noise."""
         if self.radius is None:  # of the encoder as it starts; its embeddings may be trained
             self.radius = self.values.radius * unit(model, self.values.norm)
