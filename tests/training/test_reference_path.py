@@ -14,7 +14,7 @@ from torch import nn
 from xlt.config.regimes import Bottleneck, Full
 from xlt.data import batching
 from xlt.data.features import Feature
-from xlt.families import SUPERVISED
+from xlt.families import FAMILIES, SUPERVISED
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.outputs import outputs_of
 from xlt.modeling.sentence_embeddings import embed
@@ -41,7 +41,7 @@ def features(family: str) -> list[Feature]:
 
 def make(encoder: Path, family: str, tuning: Any) -> TransferModel:
     """A model without dropout, whose draws would depend on the order of rows."""
-    model = build_model(encoder, family=SUPERVISED[family], labels=3, tuning=tuning, pooling="mean", seed=1)
+    model = build_model(encoder, family=FAMILIES[family], labels=3, tuning=tuning, pooling="mean", seed=1)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
