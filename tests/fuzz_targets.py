@@ -32,9 +32,9 @@ from xlt.config.run_config import (
     config_text,
     read_run,
 )
-from xlt.data.manifest import Manifest
+from xlt.data.dataset import Located, locate, read, read_candidates
+from xlt.data.download.manifest import Manifest
 from xlt.data.readers import COMPANIONS, FORMATS
-from xlt.data.sources import Located, locate, read, read_candidates
 from xlt.data.synonyms import load_neighbours
 from xlt.data.word_lists import read_lexicon
 from xlt.files import to_json
@@ -254,8 +254,14 @@ PLAN = {
     },
 }
 RUN: dict[str, Any] = {
-    "config.yaml": "regime: {name: full}\nmodel: {name: m, title: M}\nprofile: {name: tiny, title: T}\nseed: 1\n"
-    "stages: [{recipe: {name: mnli}}]\nlanguages: {xnli: [en, de]}\n",
+    "config.json": {
+        "regime": {"name": "full"},
+        "model": {"name": "m", "title": "M"},
+        "profile": {"name": "tiny", "title": "T"},
+        "seed": 1,
+        "stages": [{"recipe": {"name": "mnli"}}],
+        "languages": {"xnli": ["en", "de"]},
+    },
     "scores.json": {
         "tasks": {"xnli": {"split": "test", "metrics": {"accuracy": {"en": 50.0}}, "n": {"en": 4}, "no_data": ["de"]}}
     },
@@ -312,8 +318,8 @@ def _jsonl(rows: list[dict[str, Any]]) -> str:
 
 def written(world: Path) -> Iterator[Target]:
     """Further files that the project wrote: a run's whole config, scores of single examples, a checkpoint, manifests."""
-    from xlt.training.checkpoint_state import State
-    from xlt.training.checkpointer import Keeper
+    from xlt.training.checkpoint_state import TrainingState
+    from xlt.training.checkpointer import Checkpointer
 
     recipe, regime = load(Recipe, CONFIGS / "recipes/mnli.yaml"), load(Regime, CONFIGS / "regimes/adapter.yaml")
     files = FileSet(format="glue-tsv", files=["a.tsv"], sha256={"a.tsv": "0"})
@@ -330,7 +336,7 @@ def written(world: Path) -> Iterator[Target]:
         languages={},
         evaluations=[],
     )
-    yield Target("run-config", {"config.yaml": config_text(run).encode()}, read_run)
+    yield Target("run-config", {"config.json": config_text(run).encode()}, read_run)
     buffer = io.BytesIO()
     kept = {"xnli/accuracy/en": np.ones(4, dtype=np.float32), "xnli/item/en": np.arange(4, dtype=np.uint64)}
     np.savez_compressed(buffer, **kept)  # type: ignore[arg-type]
@@ -338,13 +344,13 @@ def written(world: Path) -> Iterator[Target]:
     task = load(Task, CONFIGS / "tasks/xnli.yaml")
     reader = partial(lambda r, folder: examples_of(folder, r, task, "en"), FinishedRegime("full", "Full", [done]))
     yield Target("examples", {"examples.npz": buffer.getvalue()}, reader)
-    keeper = Keeper(world.parent / "checkpoint", "key", 0)
-    with keeper.guarding(lambda: State({"step": 1}, {"weights": torch.arange(6.0)})):
-        keeper.save()
+    checkpointer = Checkpointer(world.parent / "checkpoint", "key", 0)
+    with checkpointer.checkpoint_on_signal(lambda: TrainingState({"step": 1}, {"weights": torch.arange(6.0)})):
+        checkpointer.save()
     kept = {path.name: path.read_bytes() for path in (world.parent / "checkpoint").iterdir()}
 
     def taken(folder: Path) -> None:
-        state = Keeper(folder, "key").take()
+        state = Checkpointer(folder, "key").pop_resume_state()
         assert state is None or (
             state.values == {"step": 1} and state.tensors["weights"].tolist() == [0, 1, 2, 3, 4, 5]
         )

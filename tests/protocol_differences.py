@@ -37,7 +37,7 @@ from xlt.modeling.model import TransferModel, fresh_head
 from xlt.pipeline.context import Context
 from xlt.pipeline.train_run import features_of, training_records
 from xlt.training import trainer
-from xlt.training.objectives import own_losses
+from xlt.training.objectives import local_losses
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -102,7 +102,7 @@ def often_evaluated() -> contextlib.AbstractContextManager[Any]:
 
         with mock.patch.object(trainer._Training, "step", and_evaluate):
             history = trainer.fit(
-                model, features, replace(settings, checkpoint="last"), None, **others | {"keeper": None}
+                model, features, replace(settings, checkpoint="last"), None, **others | {"checkpointer": None}
             )
         model.load_trained_state(best[1], with_head=True)
         return history
@@ -124,7 +124,9 @@ def by_loss() -> contextlib.AbstractContextManager[Any]:
         def score() -> float:
             model.eval()
             with torch.no_grad():
-                losses = [sum(float(part()) for part in own_losses(model, batch, context.budget)) for batch in batches]
+                losses = [
+                    sum(float(part()) for part in local_losses(model, batch, context.budget)) for batch in batches
+                ]
             return -sum(loss * len(batch) for loss, batch in zip(losses, batches, strict=True)) / len(features)
 
         return score

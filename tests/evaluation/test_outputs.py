@@ -17,7 +17,7 @@ from xlt.config.benchmark import Recipe, Task, load_all
 from xlt.data.records import Pair, Tagged
 from xlt.errors import InputError
 from xlt.families.outputs import as_trained, check_task
-from xlt.modeling.model import Rows, TransferModel
+from xlt.modeling.model import TokenBatch, TransferModel
 from xlt.pipeline.predict_run import predict_languages
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -98,8 +98,8 @@ class Reads:
     def eval(self) -> None:
         pass
 
-    def scores(self, rows: Rows) -> torch.Tensor:
-        found = torch.stack([(rows.ids == wanted).float() for wanted in self.ids], -1)
+    def scores(self, rows: TokenBatch) -> torch.Tensor:
+        found = torch.stack([(rows.input_ids == wanted).float() for wanted in self.ids], -1)
         return found if self.tagging else found[:, 1]
 
 

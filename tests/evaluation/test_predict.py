@@ -16,7 +16,7 @@ from xlt.data.records import Choice, Pair, Question, Tagged
 from xlt.evaluation.qa_decoding import MAX_ANSWER_TOKENS, N_BEST, best_spans
 from xlt.families import SUPERVISED
 from xlt.families.classification import pair_features
-from xlt.modeling.model import Rows, TransferModel, build_model
+from xlt.modeling.model import TokenBatch, TransferModel, build_model
 from xlt.modeling.outputs import outputs_of
 
 WORDS = ("cat", "dog", "bird", "tree", "red", "house", "Bob", "Anna")
@@ -98,12 +98,12 @@ class ByToken:
     def eval(self) -> None:
         pass
 
-    def scores(self, rows: Rows) -> torch.Tensor:
-        self.shapes.append(tuple(rows.ids.shape))
-        values = torch.stack([torch.sin(rows.ids * (k + 1.0)) for k in range(self.outputs)], -1)
+    def scores(self, rows: TokenBatch) -> torch.Tensor:
+        self.shapes.append(tuple(rows.input_ids.shape))
+        values = torch.stack([torch.sin(rows.input_ids * (k + 1.0)) for k in range(self.outputs)], -1)
         if self.per_token:
             return values.float()
-        mask = rows.mask.unsqueeze(-1)
+        mask = rows.attention_mask.unsqueeze(-1)
         return ((values * mask).sum(1) / mask.sum(1)).float()
 
 
@@ -162,8 +162,8 @@ def test_outputs_leave_padding_out() -> None:
 
 def test_options_by_hand(tokenizer: Any) -> None:
     class Longest(ByToken):
-        def scores(self, rows: Rows) -> torch.Tensor:
-            return rows.mask.sum(1, keepdim=True).float()
+        def scores(self, rows: TokenBatch) -> torch.Tensor:
+            return rows.attention_mask.sum(1, keepdim=True).float()
 
     records = [
         Choice("1", "why", ("cat", "the cat sat", "dog ran"), None),
@@ -181,9 +181,9 @@ def test_tags_of_windows_are_put_together_in_order(tokenizer: Any) -> None:
     labels = ["CAT", "DOG", "ZQ"]
 
     class Reads(ByToken):
-        def scores(self, rows: Rows) -> torch.Tensor:
-            self.shapes.append(tuple(rows.ids.shape))
-            return torch.stack([(rows.ids == vocabulary[word]).float() for word in ("cat", "dog", "zq")], -1)
+        def scores(self, rows: TokenBatch) -> torch.Tensor:
+            self.shapes.append(tuple(rows.input_ids.shape))
+            return torch.stack([(rows.input_ids == vocabulary[word]).float() for word in ("cat", "dog", "zq")], -1)
 
     sentence = ("cat", "zq", "dog", "dog", "zq", "cat", "zq") * 3
     records = [Tagged("1", ("dog",), None), Tagged("2", sentence, None), Tagged("3", ("zq", "cat"), None)]
@@ -199,8 +199,8 @@ def test_the_answer_is_the_best_of_all_windows_without_its_leading_space(tokeniz
     target = tokenizer("house", add_special_tokens=False)["input_ids"][0]
 
     class Finds(ByToken):
-        def scores(self, rows: Rows) -> torch.Tensor:
-            return torch.stack([(rows.ids == target).float() * 9] * 2, -1)
+        def scores(self, rows: TokenBatch) -> torch.Tensor:
+            return torch.stack([(rows.input_ids == target).float() * 9] * 2, -1)
 
     context = "cat " * 12 + "house " + "dog " * 12
     records = [Question("1", "house", context, ()), Question("2", "who", "red house", ())]

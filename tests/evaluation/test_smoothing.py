@@ -18,7 +18,7 @@ from xlt.families.classification import Classification
 from xlt.files import read_json
 from xlt.modeling.collate import pad_rows
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.perturbation import marker_ids
+from xlt.modeling.perturbation import special_token_ids
 from xlt.pipeline import smoothing
 from xlt.pipeline.context import Context
 from xlt.pipeline.predict_run import prediction_key
@@ -88,8 +88,8 @@ def test_certificates_by_hand() -> None:
 def test_noise_depends_on_row_seed_and_copy_not_on_the_batch(tokenizer: Any) -> None:
     def noise(texts: list[list[int]], **changes: int) -> torch.Tensor:
         rows = pad_rows(texts, [[0] * len(text) for text in texts], 1)
-        given = GaussianNoise(0.5, marker_ids(tokenizer), **{"seed": 1, "copy": 0, **changes})
-        return given(torch.zeros(*rows.ids.shape, 16), rows)
+        given = GaussianNoise(0.5, special_token_ids(tokenizer), **{"seed": 1, "copy": 0, **changes})
+        return given(torch.zeros(*rows.input_ids.shape, 16), rows)
 
     together, alone = noise(TEXTS), noise(TEXTS[1:2])
     torch.testing.assert_close(together[1, :3], alone[0])
@@ -128,7 +128,7 @@ def test_a_little_noise_changes_nothing(mini_encoder: Path, tokenizer: Any, cont
     quiet, sure = predict_smoothed(model, tokenizer, records, spec, context=with_votes(context, sigma=1e-6), title="t")
     assert quiet == plain and sure.certified == 100 and sure.abstained == 0
     assert sure.radius == pytest.approx(1e-6 / 4 * radius(6, 6, 0.05))  # width 16: one coordinate is a quarter
-    assert model.shift is None
+    assert model.embedding_perturbation is None
 
 
 def test_tags_are_voted_word_by_word(mini_encoder: Path, tokenizer: Any, context: Context) -> None:

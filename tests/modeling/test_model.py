@@ -26,15 +26,15 @@ def build(path: Path, tuning: Tuning, family: str = "classification", labels: in
 
 def test_padding_by_hand() -> None:
     rows = pad_rows([[5, 6, 7], [8]], [[0, 1, 1], [0]], 1)
-    assert rows.ids.tolist() == [[5, 6, 7], [8, 1, 1]]
-    assert rows.mask.tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert rows.types.tolist() == [[0, 1, 1], [0, 0, 0]]
+    assert rows.input_ids.tolist() == [[5, 6, 7], [8, 1, 1]]
+    assert rows.attention_mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert rows.token_type_ids.tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
 def test_rows_of_features_come_in_order() -> None:
     features = [Feature(0, [[1, 2], [3]], [[0, 0], [1]]), Feature(1, [[4, 5, 6]], [[0, 0, 0]])]
-    assert rows_of(features, 9).ids.tolist() == [[1, 2, 9], [3, 9, 9], [4, 5, 6]]
-    assert rows_of(features, 9).types.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert rows_of(features, 9).input_ids.tolist() == [[1, 2, 9], [3, 9, 9], [4, 5, 6]]
+    assert rows_of(features, 9).token_type_ids.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
 
 
 def test_padding_does_not_change_the_scores(mini_encoder: Path) -> None:

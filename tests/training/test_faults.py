@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import run as script
 import torch
 
 from xlt import locks
@@ -24,20 +23,22 @@ from xlt.data.features import Feature
 from xlt.errors import InputError, exit_status
 from xlt.families import SUPERVISED
 from xlt.files import read_json
+from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel, build_model
+from xlt.pipeline import folder_lock as script
 from xlt.pipeline import train_run as training
 from xlt.pipeline.context import Context
 from xlt.pipeline.steps import predict_step, score_step, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, save_atomic, train
+from xlt.pipeline.train_run import is_trained, save_atomic, train
 from xlt.training.optimizer_step import is_out_of_memory
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import History, Settings, fit
+from xlt.training.trainer import History, TrainingArguments, fit
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
 
 
-def settings(budget: int) -> Settings:
-    return Settings(2, 6, 0.01, 0, 0.0, 1.0, 1, token_budget=budget)
+def settings(budget: int) -> TrainingArguments:
+    return TrainingArguments(2, 6, 0.01, 0, 0.0, 1.0, 1, token_budget=budget)
 
 
 def features(count: int = 12) -> list[Feature]:
@@ -108,21 +109,26 @@ def test_a_resumed_training_keeps_its_small_micro_batches(
     made = model(mini_encoder, dropout=True)
     expected = fit(made, features(), settings(1000), None, title="t")
     asked = small(3)
-    keeper = training.Keeper(tmp_path / "checkpoint", "key")
+    checkpointer = training.Checkpointer(tmp_path / "checkpoint", "key")
     steps = iter(range(3))
 
     def stop() -> None:
         if next(steps) == 1:
-            keeper.save()
+            checkpointer.save()
             raise ConnectionError
 
-    keeper.after_step = stop  # type: ignore[method-assign]
+    checkpointer.after_step = stop  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        fit(model(mini_encoder, dropout=True), features(), settings(1000), None, title="t", keeper=keeper)
+        fit(model(mini_encoder, dropout=True), features(), settings(1000), None, title="t", checkpointer=checkpointer)
     asked.clear()
     again = model(mini_encoder, dropout=True)
     history = fit(
-        again, features(), settings(1000), None, title="t", keeper=training.Keeper(tmp_path / "checkpoint", "key")
+        again,
+        features(),
+        settings(1000),
+        None,
+        title="t",
+        checkpointer=training.Checkpointer(tmp_path / "checkpoint", "key"),
     )
     assert max(asked) <= 3
     assert (history.halved, history.losses) == (expected.halved, expected.losses)
@@ -256,7 +262,7 @@ def test_a_wrong_time_stamp_changes_nothing(open_run: Callable[[str], Context], 
     context = open_run("adapter/udpos/seed-1")
     predict_step(context, train_step(context))
     score_step(context)
-    names = [WEIGHTS, TRAINED, "predicted.json", "config.yaml"]
+    names = [WEIGHTS, TRAINED, "predicted.json", "config.json"]
     before = {name: (context.folder / name).read_bytes() for name in names}
     for name in names:
         os.utime(context.folder / name, (time.time() + shift,) * 2)
@@ -286,6 +292,6 @@ def test_provenance_says_how_often_training_was_resumed_and_of_which_config(open
     score_step(context)
     record = read_json(context.folder / "provenance.json")
     assert record["resumed"] == 0
-    assert record["config_sha256"] == hashlib.sha256((context.folder / "config.yaml").read_bytes()).hexdigest()
+    assert record["config_sha256"] == hashlib.sha256((context.folder / "config.json").read_bytes()).hexdigest()
     # the miniature encoder has 128 positions, two of which XLM-R does not use; part-of-speech tagging reads 128
     assert record["positions"] == 126 and record["cut"] == {"udpos": 128}

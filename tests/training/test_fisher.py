@@ -25,7 +25,7 @@ class One(torch.nn.Module):
         self.pad_id, self.device = 1, torch.device("cpu")
 
     def scores(self, rows: Any) -> Tensor:
-        x = rows.ids[:, :1].float()
+        x = rows.input_ids[:, :1].float()
         return torch.cat([torch.zeros_like(x), self.weight * x], 1)
 
 

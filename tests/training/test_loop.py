@@ -14,7 +14,7 @@ from xlt.errors import InputError
 from xlt.families import FAMILIES
 from xlt.families.classification import pair_features
 from xlt.modeling.model import TransferModel, build_model
-from xlt.training.trainer import Settings, constant_schedule, fit, linear_schedule, make_optimizer
+from xlt.training.trainer import TrainingArguments, constant_schedule, fit, linear_schedule, make_optimizer
 
 FULL = Full(kind="full")
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
@@ -22,7 +22,7 @@ LORA = LoRA(kind="lora", rank=2, alpha=4)
 TUNINGS = pytest.mark.parametrize("tuning", [FULL, ADAPTER, LORA], ids=["full", "adapter", "lora"])
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> TrainingArguments:
     given: dict[str, Any] = {
         "epochs": 2,
         "batch_size": 4,
@@ -32,7 +32,7 @@ def settings(**changes: Any) -> Settings:
         "max_grad_norm": 1.0,
         "seed": 1,
     }
-    return Settings(**{**given, **changes})
+    return TrainingArguments(**{**given, **changes})
 
 
 def model(path: Path, tuning: Tuning = ADAPTER, seed: int = 1) -> TransferModel:

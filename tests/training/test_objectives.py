@@ -10,13 +10,13 @@ import torch
 
 from xlt.config.regimes import Full
 from xlt.data.features import IGNORED, Feature
-from xlt.data.records import Answer, Choice, Pair, Question, Tagged
+from xlt.data.records import AnswerSpan, Choice, Pair, Question, Tagged
 from xlt.families import FAMILIES, SUPERVISED
 from xlt.families.choice import choice_features
 from xlt.families.classification import pair_features
 from xlt.families.qa import span_features
 from xlt.families.tagging import tagging_features
-from xlt.modeling.model import Rows, TransferModel, build_model
+from xlt.modeling.model import TokenBatch, TransferModel, build_model
 
 LABELS = ("A", "B", "C")
 
@@ -45,7 +45,7 @@ def tags(tokenizer: Any) -> list[Feature]:
 
 def spans(tokenizer: Any) -> list[Feature]:
     contexts = ["the cat sat", "Bob saw a red bird under the old tree and it ran", "red " * 20]
-    records = [Question(str(i), "what is red", text, (Answer(text[:3], 0),)) for i, text in enumerate(contexts)]
+    records = [Question(str(i), "what is red", text, (AnswerSpan(text[:3], 0),)) for i, text in enumerate(contexts)]
     return span_features(records, tokenizer, 30, 5, training=True)
 
 
@@ -93,7 +93,7 @@ class Scores:
         self.family = FAMILIES[family]
         self.table = table
 
-    def scores(self, rows: Rows) -> torch.Tensor:
+    def scores(self, rows: TokenBatch) -> torch.Tensor:
         return self.table
 
 
@@ -166,8 +166,8 @@ class Vectors:
         self.table = table
         self.scale = scale
 
-    def embeddings(self, rows: Rows) -> torch.Tensor:
-        return torch.tensor([self.table[int(row[0])] for row in rows.ids])
+    def embeddings(self, rows: TokenBatch) -> torch.Tensor:
+        return torch.tensor([self.table[int(row[0])] for row in rows.input_ids])
 
     def logit_scale(self) -> torch.Tensor:
         return torch.tensor(self.scale)

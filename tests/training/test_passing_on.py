@@ -18,11 +18,12 @@ from xlt.data.dataset import load_split
 from xlt.errors import InputError
 from xlt.families import SUPERVISED
 from xlt.files import read_json
+from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, load_trained, make_model, train, upstream_state
+from xlt.pipeline.train_run import is_trained, load_trained, make_model, train, upstream_state
 
 TUNINGS: dict[str, dict[str, Any]] = {
     "full": {"kind": "full"},
@@ -38,7 +39,7 @@ REGIMES: dict[str, tuple[str, dict[str, Any]]] = {
     "adapter-stacked": ("adapter", {"recipes": ["mnli"], "transfer": "stack"}),
     "adapter-fused": ("adapter", {"recipes": ["mnli", "siqa"], "transfer": "fuse", "learning_rate": 0.01}),
 }
-State = dict[str, torch.Tensor]
+TrainingState = dict[str, torch.Tensor]
 Open = Callable[[str], Context]
 
 
@@ -70,7 +71,7 @@ def open_here(here: Path, mini_data: Path, mini_encoder: Path) -> Open:
     return lambda name: make_context(here / "root" / "runs" / name / "seed-1", mini_data, mini_encoder, 1)
 
 
-def trained(context: Context, open_here: Open) -> State:
+def trained(context: Context, open_here: Open) -> TrainingState:
     """Train a run and what it is made from; its weights."""
     for upstream in context.config.upstream:
         trained(open_here(upstream.folder.removeprefix("runs/").removesuffix("/seed-1")), open_here)
@@ -78,11 +79,11 @@ def trained(context: Context, open_here: Open) -> State:
     return load_file(context.folder / WEIGHTS)
 
 
-def part(state: State, text: str) -> State:
+def part(state: TrainingState, text: str) -> TrainingState:
     return {name: tensor for name, tensor in state.items() if text in name}
 
 
-def same(first: State, second: State) -> bool:
+def same(first: TrainingState, second: TrainingState) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -126,7 +127,7 @@ def test_a_mixture_is_planned_once_and_shared(here: Path) -> None:
 def written(root: Path) -> set[str]:
     return {
         p.parent.relative_to(root / "runs").as_posix()
-        for p in root.rglob("config.yaml")
+        for p in root.rglob("config.json")
         if p.stat().st_mtime_ns > 10**9
     }
 
@@ -149,10 +150,10 @@ def test_a_changed_intermediate_recipe_changes_the_runs_that_train_on_it(
     for name in ("adapter-multi", "adapter-multi-stack"):  # and make runs again what is made from them
         target = f"{root}/runs/{name}/udpos/seed-1"
         mixture = f"{root}/runs/adapter-multi/intermediate/seed-1/scores.json"
-        assert f"{target}/scores.json: {target}/config.yaml $(ENCODER) {mixture}\n" in rules
+        assert f"{target}/scores.json: {target}/config.json $(ENCODER) {mixture}\n" in rules
 
 
-def frozen_tensors(model: TransferModel) -> State:
+def frozen_tensors(model: TransferModel) -> TrainingState:
     return {name: p.detach().clone() for name, p in model.named_parameters() if name not in model.trainable}
 
 

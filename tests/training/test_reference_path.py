@@ -18,7 +18,7 @@ from xlt.families import FAMILIES, SUPERVISED
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.outputs import outputs_of
 from xlt.modeling.sentence_embeddings import embed
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 BUDGET = 40
 
@@ -67,7 +67,7 @@ def test_predictions_agree(family: str, mini_encoder: Path, monkeypatch: pytest.
 def test_losses_agree_over_twenty_steps(
     family: str, tuning: Any, mini_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(
+    settings = TrainingArguments(
         epochs=4,
         batch_size=8,
         learning_rate=1e-3,

@@ -16,13 +16,14 @@ from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.families import FAMILIES
 from xlt.files import read_json
+from xlt.layout import TRAINED
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
 from xlt.pipeline.context import Context
-from xlt.pipeline.train_run import TRAINED, train
+from xlt.pipeline.train_run import train
 from xlt.training.fisher import Labels, fisher_traces
 from xlt.training.registry import make_schedule
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 from xlt.training.unfreezing import Fisher, Gradual, outside_layers, trained_layers
 
 LAYERS = 4
@@ -56,7 +57,7 @@ def build(tuning: Tuning = ADAPTER, family: str = "classification") -> TransferM
     return TransferModel(encoder, FAMILIES[family].head(16, 2, 0.1), FAMILIES[family], "mean")
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> TrainingArguments:
     given: dict[str, Any] = {
         "epochs": 4,
         "batch_size": 4,
@@ -66,7 +67,7 @@ def settings(**changes: Any) -> Settings:
         "max_grad_norm": 1.0,
         "seed": 1,
     }
-    return Settings(**{**given, **changes})
+    return TrainingArguments(**{**given, **changes})
 
 
 def gradual(interval: int, share: float = 0.9) -> Gradual:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xlt.config.benchmark import Recipe, Task
+from xlt.config.benchmark import QUERY_TOKENS, Recipe, Task
 from xlt.config.run_config import Evaluation
 from xlt.data.language_pairs import Search, split_pair
 from xlt.data.records import Passage
@@ -23,9 +23,6 @@ from xlt.evaluation.nearest_neighbors import ranks
 from xlt.evaluation.submission import RANKS, FileKind, TaskFiles
 from xlt.families.base import Floats, Score
 from xlt.families.retrieval import DualEncoder, Embed, Predictions, Rankings, Text, best_of, mean_map20
-
-QUERY_TOKENS = 96
-"""Longest LAReQA question in sub-words (XTREME's ``train_lareqa.sh``); the rest of ``max_length`` is for the answer."""
 
 
 class Lareqa(DualEncoder):

@@ -11,7 +11,7 @@ from xlt.config.benchmark import Recipe
 from xlt.config.run_config import Evaluation
 from xlt.data.dataset import load_entities
 from xlt.data.readers.sentences import sentence_breaks
-from xlt.data.records import Entity, Mention
+from xlt.data.records import CandidateEntity, Mention
 from xlt.families.base import present
 from xlt.families.retrieval import DualEncoder, Embed, Predictions, Rankings, Text, best_of, mean_map20
 
@@ -29,9 +29,11 @@ class Mewslix(DualEncoder):
     def capped(self, records: Sequence[Any], take: Callable[[Sequence[Any]], list[Any]]) -> list[Any]:
         """The mentions that ``take`` chooses; all entities stay as candidates."""
         mentions = [record for record in records if isinstance(record, Mention)]
-        return [*take(mentions), *(record for record in records if isinstance(record, Entity))]
+        return [*take(mentions), *(record for record in records if isinstance(record, CandidateEntity))]
 
-    def pairs(self, records: Sequence[Mention | Entity], recipe: Recipe) -> tuple[list[tuple[str, Text]], int, int]:
+    def pairs(
+        self, records: Sequence[Mention | CandidateEntity], recipe: Recipe
+    ) -> tuple[list[tuple[str, Text]], int, int]:
         """Mention in context, and description of its entity."""
         mentions, entities = split_pairs(records)
         pairs: list[tuple[str, Text]] = [
@@ -41,7 +43,7 @@ class Mewslix(DualEncoder):
         ]
         return pairs, recipe.max_length, recipe.max_length
 
-    def development_score(self, records: Sequence[Mention | Entity], embed: Embed, max_length: int) -> float:
+    def development_score(self, records: Sequence[Mention | CandidateEntity], embed: Embed, max_length: int) -> float:
         """mAP@20 of English mentions over the entities of the development pairs."""
         mentions, entities = split_pairs(records)
         gold = {mention.id: [str(mention.entity)] for mention in mentions}
@@ -63,10 +65,10 @@ class Mewslix(DualEncoder):
         return [f"no sentence spans in the files of {', '.join(cut)}; {what}"] if cut else []
 
 
-def split_pairs(records: Sequence[Mention | Entity]) -> tuple[list[Mention], dict[str, Entity]]:
+def split_pairs(records: Sequence[Mention | CandidateEntity]) -> tuple[list[Mention], dict[str, CandidateEntity]]:
     """Mewsli-X pairs as read (mentions, then their entities) as a list and a mapping by entity id."""
     mentions = [record for record in records if isinstance(record, Mention)]
-    return mentions, {record.id: record for record in records if isinstance(record, Entity)}
+    return mentions, {record.id: record for record in records if isinstance(record, CandidateEntity)}
 
 
 def mention_text(mention: Mention, language: str) -> str:
@@ -92,13 +94,13 @@ def _unbraced(text: str) -> str:
     return re.sub(r"\{(.*?)\}", r"(\1)", text)
 
 
-def entity_text(entity: Entity) -> str:
+def entity_text(entity: CandidateEntity) -> str:
     """The description of an entity on one line (``preprocess_entity_description`` of XTREME)."""
     return re.sub(r"\s+", " ", entity.description).strip()
 
 
 def rank_entities(
-    embed: Embed, mentions: Mapping[str, Sequence[Mention]], entities: Sequence[Entity], max_length: int
+    embed: Embed, mentions: Mapping[str, Sequence[Mention]], entities: Sequence[CandidateEntity], max_length: int
 ) -> dict[str, Rankings]:
     """For each language and mention the ``DEPTH`` best entities of the one candidate set."""
     described = [entity.language for entity in entities]

@@ -12,7 +12,7 @@ import numpy as np
 from xlt.config.benchmark import MiningRule, Task
 from xlt.config.run_config import Evaluation
 from xlt.data.dataset import first, load_split
-from xlt.data.records import Bitext, Mining
+from xlt.data.records import Mining, ParallelText
 from xlt.errors import InputError
 from xlt.evaluation import metrics
 from xlt.evaluation.nearest_neighbors import best_threshold, distinct_sentences, keep, mine, nearest, scored_pairs
@@ -42,13 +42,13 @@ class Tatoeba(Retrieval):
         official, into_english = align(embed, records, task.max_length)
         return {task.name: official, self.further_files(task)[0].name: into_english}
 
-    def write_gold(self, folder: Path, task: Task, records: Mapping[str, Bitext]) -> None:
+    def write_gold(self, folder: Path, task: Task, records: Mapping[str, ParallelText]) -> None:
         """Write the label files of both directions."""
         for language, bitext in records.items():
             self.files(task).write(folder, language, bitext.gold_source)
             self.further_files(task)[0].write(folder, language, bitext.gold)
 
-    def names(self, records: Bitext) -> list[str]:
+    def names(self, records: ParallelText) -> list[str]:
         """The English sentences themselves."""
         return list(records.target)
 
@@ -62,7 +62,7 @@ class Tatoeba(Retrieval):
 
 
 def align(
-    embed: Embed, bitexts: Mapping[str, Bitext], max_length: int
+    embed: Embed, bitexts: Mapping[str, ParallelText], max_length: int
 ) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
     """The nearest sentence of the other side of the same file, by language and direction.
 

@@ -140,7 +140,7 @@ class ExtractiveQA(Supervised):
     def label_scores(self, model: TransferModel, features: Sequence[Feature]) -> Tensor:
         """Start and end scores of every token: [features, 2, tokens], -inf at padding."""
         rows = model.batch(features)
-        return model.scores(rows).masked_fill(rows.mask.unsqueeze(-1) == 0, float("-inf")).transpose(1, 2)
+        return model.scores(rows).masked_fill(rows.attention_mask.unsqueeze(-1) == 0, float("-inf")).transpose(1, 2)
 
     def loss_sum(self, model: TransferModel, features: Sequence[Feature]) -> Tensor:
         """Mean of the cross-entropies of start and end, summed over windows (Devlin et al. 2019, section 4.2)."""

@@ -13,16 +13,17 @@ from xlt.config.benchmark import DualEncoder
 from xlt.config.regimes import Frozen, MadX, Tuning
 from xlt.data.features import Feature
 from xlt.errors import InputError
-from xlt.modeling.collate import Rows, rows_of
+from xlt.modeling.collate import TokenBatch, rows_of
 from xlt.modeling.composition import Composition
 from xlt.modeling.heads import PoolerHead, pool
-from xlt.modeling.intermediate_adapters import Earlier, fusion_penalty, take_over
+from xlt.modeling.intermediate_adapters import IntermediateAdapters, add_intermediate_adapters, fusion_penalty
 from xlt.modeling.language_adapters import adapter_name, load_language_adapter
 from xlt.modeling.precision import arithmetic
 from xlt.modeling.pretrained import load_encoder, load_pooler
+from xlt.modeling.trained_rows import with_all_rows
 from xlt.modeling.tuning import attach
 
-Shift = Callable[[Tensor, Rows], Tensor]
+EmbeddingPerturbation = Callable[[Tensor, TokenBatch], Tensor]
 """(word embeddings [rows, tokens, width], their rows) -> perturbed word embeddings of the same shape."""
 
 
@@ -30,9 +31,10 @@ class TransferModel(nn.Module):
     """An encoder and the head of one task family (an object of ``xlt.families``).
 
     ``trainable`` are the names of the parameters that tuning trains. Unfreezing may switch their gradients off for a
-    while; they are saved and counted all the same. ``shift``, while set, perturbs the word embeddings of every pass.
-    ``composition`` says which adapters are active for text in a language; None when nothing is composed.
+    while; they are saved and counted all the same. ``embedding_perturbation``, while set, sees the word embeddings of
+    every pass. ``composition`` says which adapters are active for text in a language; None when nothing is composed.
     ``micro_batch_size``: as in ``config.Recipe``; None where a loss takes the whole batch together.
+    ``unread_factor``: what its last training multiplied the word embeddings by that it did not read (``trained_rows``).
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class TransferModel(nn.Module):
         self.head = head
         self.family = family
         self.pooling = pooling
-        self.shift: Shift | None = None
+        self.embedding_perturbation: EmbeddingPerturbation | None = None
         self.composition = composition
         self.micro_batch_size = micro_batch_size
+        self.unread_factor = 1.0
         self.trainable = frozenset(name for name, parameter in self.named_parameters() if parameter.requires_grad)
 
     @property
@@ -64,14 +67,14 @@ class TransferModel(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
-    def hidden(self, rows: Rows) -> Tensor:
+    def hidden(self, rows: TokenBatch) -> Tensor:
         """States of the last layer: [rows, tokens, width]."""
         with arithmetic(self.device):
-            if self.shift is None:
-                out = self.encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+            if self.embedding_perturbation is None:
+                out = self.encoder(input_ids=rows.input_ids, **rows.beside_ids())
             else:
-                words = self.shift(self.encoder.get_input_embeddings()(rows.ids), rows)
-                out = self.encoder(inputs_embeds=words, attention_mask=rows.mask, token_type_ids=rows.types)
+                words = self.embedding_perturbation(self.encoder.get_input_embeddings()(rows.input_ids), rows)
+                out = self.encoder(inputs_embeds=words, **rows.beside_ids())
         return out.last_hidden_state.float()
 
     def use_language(self, language: str) -> None:
@@ -83,11 +86,11 @@ class TransferModel(nn.Module):
         """What tuning trains, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if name in self.trainable}
 
-    def batch(self, features: Sequence[Feature]) -> Rows:
+    def batch(self, features: Sequence[Feature]) -> TokenBatch:
         """The rows of some features, in order, padded together where the model is."""
         return rows_of(features, self.pad_id).to(self.device)
 
-    def scores(self, rows: Rows) -> Tensor:
+    def scores(self, rows: TokenBatch) -> Tensor:
         """The head's output on the last layer's states."""
         return self.head(self.hidden(rows))
 
@@ -99,11 +102,11 @@ class TransferModel(nn.Module):
         """The learned factor of a dual encoder's cosine similarities (retrieval families only)."""
         return self.head.get_parameter("logit_scale")
 
-    def embeddings(self, rows: Rows) -> Tensor:
+    def embeddings(self, rows: TokenBatch) -> Tensor:
         """L2-normalised sentence vectors, of the pooler where the head has one: [rows, width]."""
         hidden = self.hidden(rows)
         pooler = self.pooler()
-        pooled = pool(hidden, rows.mask, self.pooling) if pooler is None else pooler(hidden)
+        pooled = pool(hidden, rows.attention_mask, self.pooling) if pooler is None else pooler(hidden)
         return nn.functional.normalize(pooled, dim=-1)
 
     def pooler(self) -> PoolerHead | None:
@@ -117,8 +120,16 @@ class TransferModel(nn.Module):
             for name, parameter in self.trained_parameters().items()
         }
 
+    def table_name(self) -> str:
+        """The name of the word-embedding table among the parameters."""
+        table = self.encoder.get_input_embeddings().weight
+        return next(name for name, parameter in self.named_parameters() if parameter is table)
+
     def load_trained_state(self, state: Mapping[str, Tensor], *, with_head: bool) -> list[str]:
         """Load trained tensors; without the head when only what is shared moves on to another task.
+
+        Where ``state`` has only some rows of the word-embedding table, the others are those of this model, which has to be as
+        it was prepared.
 
         Returns:
             The names of the tensors loaded.
@@ -126,7 +137,9 @@ class TransferModel(nn.Module):
         Raises:
             InputError: a tensor has no counterpart here, or one that should be loaded is missing.
         """
-        own = self.trained_parameters()
+        own, table = self.trained_parameters(), self.table_name()
+        if table in own:
+            state = with_all_rows(state, table, own[table].detach())
         wanted = {name for name in own if with_head or not name.startswith("head.")}
         given = {name for name in state if with_head or not name.startswith("head.")}
         if wanted != given:
@@ -155,7 +168,7 @@ def build_model(
     seed: int,
     language_adapters: Mapping[str, Path] | None = None,
     source: str = "en",
-    earlier: Earlier | None = None,
+    earlier: IntermediateAdapters | None = None,
     dual_encoder: DualEncoder | None = None,
     micro_batch_size: int | None = None,
 ) -> TransferModel:
@@ -170,7 +183,7 @@ def build_model(
     attach(encoder, tuning)
     composition = add_languages(encoder, tuning, language_adapters or {}, source)
     if earlier is not None:
-        composition = take_over(encoder, earlier, composition)
+        composition = add_intermediate_adapters(encoder, earlier, composition)
     head = _seeded_head(path, encoder, family, labels, seed, dual_encoder)  # adapters may have drawn numbers
     head.requires_grad_(not isinstance(tuning, Frozen))
     model = TransferModel(encoder, head, family, pooling, composition, micro_batch_size)

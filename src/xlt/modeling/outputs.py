@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from xlt.data.batching import by_token_budget
 from xlt.data.features import Feature
-from xlt.modeling.distributed import dealt, is_first, together
+from xlt.modeling.distributed import all_gather, is_main_process, shard
 from xlt.modeling.model import TransferModel
 
 
@@ -28,9 +28,9 @@ def outputs_of(
         range(len(features)), [len(f.rows) for f in features], [f.length for f in features], budget
     )
     model.eval()
-    bar = tqdm(total=len(features), desc=title, unit="ex", mininterval=2.0, leave=False, disable=not is_first())
+    bar = tqdm(total=len(features), desc=title, unit="ex", mininterval=2.0, leave=False, disable=not is_main_process())
     with torch.inference_mode(), bar:
-        for group in dealt(groups):
+        for group in shard(groups):
             chosen = [features[i] for i in group]
             scores = model.scores(model.batch(chosen)).float().cpu().numpy()
             row = 0
@@ -42,5 +42,5 @@ def outputs_of(
                 else:
                     results[index] = own[:, 0] if len(feature.rows) > 1 else own[0]
             bar.update(len(group))
-    whole = together(results)
+    whole = all_gather(results)
     return [whole[index] for index in range(len(features))]

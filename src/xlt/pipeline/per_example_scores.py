@@ -18,8 +18,9 @@ from xlt.config.benchmark import Task
 from xlt.errors import InputError
 from xlt.families import FAMILIES
 from xlt.files import read_json, to_json, write_atomic
+from xlt.layout import EXAMPLES
 
-EXAMPLES, ITEM = "examples.npz", "item"
+ITEM = "item"
 
 
 def items_file(folder: Path, task: str) -> Path:

@@ -18,7 +18,8 @@ from xlt.errors import InputError
 from xlt.families import FAMILIES, FURTHER, RETRIEVAL, SUPERVISED
 from xlt.families.outputs import as_trained
 from xlt.files import digest, read_json, to_json, write_atomic
-from xlt.modeling.distributed import from_first
+from xlt.layout import PREDICTED, PREPARED
+from xlt.modeling.distributed import broadcast_from_main
 from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.model import TransferModel
 from xlt.pipeline.context import Context, embedder
@@ -27,7 +28,6 @@ from xlt.pipeline.scoring import score_run_task
 from xlt.pipeline.smoothing import predict_language
 
 _log = logging.getLogger(__name__)
-PREDICTED = "predicted.json"
 WITHHELD = "gold withheld"
 PASS_RECORDS = 20_000
 """Records that are tokenised and predicted together at most: bounds memory, and longer passes save nothing measurable."""
@@ -129,7 +129,7 @@ def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str
         {
             "evaluation": as_read.model_dump(mode="json", exclude={"task": SCORING}),
             "weights": weights_sha256,
-            "encoder": read_json(context.encoder / "prepared.json")["sha256"],
+            "encoder": read_json(context.encoder / PREPARED)["sha256"],
             "model": context.config.model.model_dump(include={"pooling", "retrieval_prefix", "retrieval_layer"}),
             "language_adapters": adapter_hashes(context.language_adapters),
             "kept": "items",  # what predictions of an earlier version lack
@@ -145,23 +145,23 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
     A task whose predictions were made from the same weights, files and caps is not predicted again.
     """
     path = context.folder / PREDICTED
-    done: dict[str, Any] = from_first(lambda: read_json(path) if path.exists() else {})
+    done: dict[str, Any] = broadcast_from_main(lambda: read_json(path) if path.exists() else {})
     for evaluation in context.config.evaluations:
         name, key = evaluation.task.name, prediction_key(context, evaluation, weights_sha256)
         if done.get(name, {}).get("key") == key:
             continue
         records, withheld, left_out = read_task(evaluation, context.data)
         if done.pop(name, None) is not None:  # if this stops half-way, the old entry must not vouch for what is left
-            from_first(write_atomic, path, to_json(done))
-        from_first(_remove, context.folder, name)
+            broadcast_from_main(write_atomic, path, to_json(done))
+        broadcast_from_main(_remove, context.folder, name)
         predictions = predict_task(evaluation, records, model, tokenizer, context) if records else {}
         done[name] = {"key": key, "languages": list(records), "withheld": withheld, "left_out": left_out}
         done[name]["notes"] = FAMILIES[evaluation.task.family].notes(records)
-        from_first(_write, context.folder, evaluation.task, predictions, records, done)
+        broadcast_from_main(_write, context.folder, evaluation.task, predictions, records, done)
     for name in set(done) - set(context.config.tasks):  # of an earlier config of this run
-        from_first(_remove, context.folder, name)
+        broadcast_from_main(_remove, context.folder, name)
         del done[name]
-    from_first(write_atomic, path, to_json(done))
+    broadcast_from_main(write_atomic, path, to_json(done))
 
 
 def _write(

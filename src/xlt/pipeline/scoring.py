@@ -111,7 +111,7 @@ def score_folder(
             task = tasks[name]
             files = FAMILIES[task.family].files(task)
             official = _labelled(labels, files) if any_language else task.languages.get(benchmark, [])
-            others = [code for codes in task.languages.values() for code in codes]
+            others = [code for other, codes in task.languages.items() if other != benchmark for code in codes]
             not_scored += _unscored(predictions / name, files, official, others)
             scored, without_gold = _score_languages(predictions, labels, task, official, strict=strict)
             report |= {} if scored is None else {name: scored}

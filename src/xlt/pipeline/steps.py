@@ -15,20 +15,18 @@ import torch
 from xlt.config.run_config import config_text, read_run
 from xlt.data import batching
 from xlt.files import peak_memory_bytes, provenance, read_json, to_json, write_atomic
+from xlt.layout import COST, PREDICTED, PREPARED, PROVENANCE, SCORES, TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
-from xlt.modeling.precision import name_of
+from xlt.modeling.precision import name_of, settle
 from xlt.modeling.pretrained import check_stamp, load_tokenizer
 from xlt.modeling.tokenizer import TOKENIZER, positions_of
 from xlt.modeling.tuning import merged
 from xlt.pipeline.context import Context
 from xlt.pipeline.per_example_scores import write_examples
-from xlt.pipeline.predict_run import PREDICTED, is_predicted, predict, score
-from xlt.pipeline.train_run import TRAINED, is_trained, load_trained, train, training_key
-from xlt.training.checkpointer import CHECKPOINT, EVERY, Keeper, checkpoint_key
-
-SCORES, COST = "scores.json", "cost.json"
-"""Seconds and memory of the steps done so far; becomes part of ``provenance.json``."""
+from xlt.pipeline.predict_run import is_predicted, predict, score
+from xlt.pipeline.train_run import is_trained, load_trained, train, training_key
+from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
 
 
 def set_up(threads: int | None) -> None:
@@ -56,7 +54,20 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
     if config.encoder_from is not None:
         encoder = root / config.encoder_from / "encoder"
     check_stamp(encoder, config.model)
-    return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=distributed.device())
+    device = distributed.device()
+    settle(device, distributed.broadcast_from_main(_arithmetic_before, folder, device))
+    return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
+
+
+def _arithmetic_before(folder: Path, device: torch.device) -> str | None:
+    """What a run has computed in so far on this kind of device; several processes of a run take what the first finds."""
+    path = folder / COST
+    before = read_json(path).get("arithmetic", {}) if path.exists() else {}
+    if distributed.count() > 1 and device.type not in before:
+        settle(device)
+        return name_of(device)
+    found = before.get(device.type)
+    return None if found is None else str(found)
 
 
 def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
@@ -65,25 +76,27 @@ def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
     ``every``: least seconds between two checkpoints; a training that was stopped goes on from its last one.
     """
     folder = context.folder / CHECKPOINT
-    if distributed.from_first(is_trained, context):
-        if distributed.is_first():
+    if distributed.broadcast_from_main(is_trained, context):
+        if distributed.is_main_process():
             shutil.rmtree(folder, ignore_errors=True)  # the process may have ended between the two
         return None
-    if distributed.is_first():
+    if distributed.is_main_process():
         (context.folder / SCORES).unlink(missing_ok=True)  # of an earlier config; would look finished if this fails
-    keeper = Keeper(folder, checkpoint_key(training_key(context), context.device.type), every)
-    model = train(context, keeper)
-    _record(context, "train", keeper.elapsed(), resumed=keeper.resumed, processes=distributed.count())
-    keeper.clear()
+    checkpointer = Checkpointer(folder, checkpoint_key(training_key(context), context.device.type), every)
+    model = train(context, checkpointer)
+    _record(context, "train", checkpointer.elapsed(), resumed=checkpointer.resumed, processes=distributed.count())
+    checkpointer.clear()
     return model
 
 
 def predict_step(context: Context, model: TransferModel | None) -> None:
     """Predict the test data of every task whose predictions are not there or not current."""
     weights = read_json(context.folder / TRAINED)["weights_sha256"]
-    if distributed.from_first(lambda: (context.folder / PREDICTED).exists() and is_predicted(context, weights)):
+    if distributed.broadcast_from_main(
+        lambda: (context.folder / PREDICTED).exists() and is_predicted(context, weights)
+    ):
         return
-    if distributed.is_first():
+    if distributed.is_main_process():
         (context.folder / SCORES).unlink(missing_ok=True)
     model = model or load_trained(context)
     started = time.perf_counter()
@@ -112,8 +125,8 @@ def score_step(context: Context) -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "seed": context.config.seed,
         "config_sha256": hashlib.sha256(config_text(context.config).encode()).hexdigest(),
-        "encoder": read_json(context.encoder / "prepared.json")["origin"],
-        "tokenizer_sha256": read_json(context.encoder / "prepared.json")["sha256"].get(TOKENIZER),
+        "encoder": read_json(context.encoder / PREPARED)["origin"],
+        "tokenizer_sha256": read_json(context.encoder / PREPARED)["sha256"].get(TOKENIZER),
         "positions": positions,
         "cut": context.config.longer_than(positions),
         **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
@@ -124,18 +137,22 @@ def score_step(context: Context) -> dict[str, Any]:
         "resumed": cost.get("train", {}).get("resumed", 0),
         "processes": cost.get("train", {}).get("processes", 1),
         "wall_seconds": {step: cost.get(step, {}).get("seconds") for step in ("train", "predict")},
-        "peak_memory_bytes": max((step["peak_memory_bytes"] for step in cost.values()), default=peak_memory_bytes()),
+        "peak_memory_bytes": max(
+            (cost[step]["peak_memory_bytes"] for step in ("train", "predict") if step in cost),
+            default=peak_memory_bytes(),
+        ),
     }
-    write_atomic(context.folder / "provenance.json", to_json(record))
+    write_atomic(context.folder / PROVENANCE, to_json(record))
     scores = {"tasks": tasks, "dev": dev}
     write_atomic(context.folder / SCORES, to_json(scores))
     return scores
 
 
 def _record(context: Context, step: str, seconds: float, **more: int) -> None:
-    if not distributed.is_first():
+    if not distributed.is_main_process():
         return
     path = context.folder / COST
     cost = read_json(path) if path.exists() else {}
+    cost["arithmetic"] = {**cost.get("arithmetic", {}), context.device.type: name_of(context.device)}
     cost[step] = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes(), **more}
     write_atomic(path, to_json(cost))

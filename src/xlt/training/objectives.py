@@ -10,10 +10,10 @@ from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
 
 
-def own_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[MicroBatchLoss]:
+def local_losses(model: TransferModel, features: Sequence[Feature], budget: int) -> Iterator[MicroBatchLoss]:
     """The parts of the loss of one batch that this process computes; those of all processes add up to it.
 
     What cannot be cut, a contrastive loss, is the first process's.
     """
-    if model.family.supervised or distributed.is_first():
+    if model.family.supervised or distributed.is_main_process():
         yield from model.family.losses(model, features, budget)
