@@ -30,10 +30,9 @@ from torch import nn
 
 from xlt.config.run_config import Stage
 from xlt.data.features import Feature
-from xlt.evaluation.context import Context
 from xlt.files import read_json
-from xlt.modeling.heads import make_head
-from xlt.modeling.model import TransferModel
+from xlt.modeling.model import TransferModel, fresh_head
+from xlt.pipeline.context import Context
 from xlt.pipeline.train_run import features_of, training_records
 from xlt.training import trainer
 from xlt.training.objectives import local_losses
@@ -71,14 +70,14 @@ def normal_heads() -> contextlib.AbstractContextManager[Any]:
     """Dense and output weights of a head drawn from N(0, 0.02), biases 0, as transformers' ``_init_weights`` does."""
 
     def drawn(*args: Any, **options: Any) -> nn.Module:
-        head = make_head(*args, **options)
+        head = fresh_head(*args, **options)
         for layer in head.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
         return head
 
-    return mock.patch("xlt.modeling.model.make_head", side_effect=drawn)
+    return mock.patch("xlt.modeling.model.fresh_head", side_effect=drawn)
 
 
 def often_evaluated() -> contextlib.AbstractContextManager[Any]:

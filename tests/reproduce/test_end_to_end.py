@@ -16,9 +16,9 @@ from tests.conftest import ROOT, make_plan
 
 from xlt.config.run_config import read_run
 from xlt.errors import exit_status
-from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.pipeline import steps
+from xlt.pipeline.context import Context
 from xlt.pipeline.train_run import is_trained
 
 

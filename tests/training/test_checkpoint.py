@@ -17,9 +17,11 @@ import torch
 from safetensors.torch import load_file
 
 from xlt.config.regimes import Full
-from xlt.data.features import Feature, pair_features
+from xlt.data.features import Feature
 from xlt.data.records import Pair
 from xlt.errors import InputError, Interrupted, NotFinite, exit_status
+from xlt.families import FAMILIES
+from xlt.families.classification import pair_features
 from xlt.files import read_json, to_json, write_atomic
 from xlt.modeling.model import TransferModel, build_model
 from xlt.training import checkpointer as checkpointing
@@ -217,7 +219,9 @@ def features(tokenizer: Any) -> list[Feature]:
 
 
 def model(path: Path) -> TransferModel:
-    return build_model(path, family="classification", labels=2, tuning=Full(kind="full"), pooling="mean", seed=1)
+    return build_model(
+        path, family=FAMILIES["classification"], labels=2, tuning=Full(kind="full"), pooling="mean", seed=1
+    )
 
 
 def trained(path: Path, features: list[Feature], **more: Any) -> dict[str, torch.Tensor]:

@@ -18,9 +18,9 @@ from xlt.bench.measure import Elapsed, Measurement, Way, in_turn, peak_resident_
 from xlt.bench.peers import Collate, Padding, collator, trainer_prediction, trainer_step
 from xlt.bench.settings import Bench, Family, Lengths, Part, PartSize
 from xlt.data.features import Feature
-from xlt.evaluation.context import TOKEN_BUDGET
-from xlt.evaluation.predict import outputs_of
 from xlt.modeling.model import TransferModel
+from xlt.modeling.outputs import outputs_of
+from xlt.pipeline.context import TOKEN_BUDGET
 from xlt.training.trainer import TrainingArguments, fit
 
 TRAINED: dict[Family, Lengths] = {"nli": "nli_train", "squad": "squad_windows"}

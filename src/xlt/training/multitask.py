@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling.distributed import is_main_process
 from xlt.modeling.mlm import MaskedLMHead, masked_lm_loss
 from xlt.modeling.model import TransferModel
@@ -30,7 +31,7 @@ from xlt.training.checkpoint_state import TrainingState, capture, restore
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.gradients import draw_apart
 from xlt.training.mlm_data import MaskedCorpus
-from xlt.training.objectives import MicroBatchLoss, local_losses
+from xlt.training.objectives import local_losses
 from xlt.training.optimizer_step import MicroBatches, Perturbation, StepBatch, optimizer_step
 from xlt.training.trainer import (
     History,
