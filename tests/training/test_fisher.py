@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xlt.data.features import Feature
 from xlt.families import FAMILIES
+from xlt.modeling.model import TransferModel
 from xlt.training.fisher import Labels, drawing, fisher_traces, relabelled
 from xlt.training.unfreezing import trained_layers
 
@@ -23,6 +24,8 @@ class One(torch.nn.Module):
         self.family = FAMILIES["classification"]
         self.weight = torch.nn.Parameter(torch.tensor([weight]))
         self.pad_id, self.device = 1, torch.device("cpu")
+
+    batch = TransferModel.batch  # type: ignore[assignment]
 
     def scores(self, rows: Any) -> Tensor:
         x = rows.input_ids[:, :1].float()

@@ -87,7 +87,7 @@ class Task(Input):
     metrics: list[str] = Field(min_length=1)
     chance: float | None = None
     languages: dict[Benchmark, list[str]]
-    normalization: Literal["squad", "mlqa"] | None = None  # family span: whose rules compare answers; null: the owner's
+    normalization: Literal["squad", "mlqa"] | None = None  # family span: whose rules compare answers; null: SQuAD's
     mining: MiningRule | None = None  # family bucc; null: XTREME's rule
     unlabelled_rows: Literal["drop", "keep"] = "drop"
     """Family classification: whether PAWS-X's untranslated rows ("NS"), all labelled 0, are scored."""

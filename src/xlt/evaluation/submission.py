@@ -171,8 +171,8 @@ def _index(line: str, path: Path, number: int, _: Sequence[Any]) -> int:
 
 def _option(line: str, path: Path, number: int, allowed: Sequence[Any]) -> int:
     entry = parse_json(line, path, number)
-    label = entry.get("label") if isinstance(entry, dict) else None
-    if not isinstance(label, int) or isinstance(label, bool) or label not in allowed:
+    label: Any = entry.get("label") if isinstance(entry, dict) else None
+    if label not in allowed or isinstance(label, bool):
         expected = " or ".join(json.dumps({"label": option}) for option in allowed)
         raise InputError(f"expected {expected}, got {short(line)}", path, number)
     return label

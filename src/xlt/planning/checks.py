@@ -7,7 +7,6 @@ from pathlib import Path
 
 from xlt.config.benchmark import Profile, Recipe, Table, Task
 from xlt.errors import InputError
-from xlt.families.outputs import check_task
 
 OWN_FOLDERS = ("none", "intermediate")
 """Where a run's folder has its recipe's name: runs without training, and those that train several recipes together."""
@@ -26,6 +25,8 @@ def check_configs(
     Raises:
         InputError: with the config to be corrected.
     """
+    from xlt.families.outputs import check_task  # numpy: help does without it
+
     check_taken(tasks, recipes, tables, regimes, configs)
     for task in tasks.values():
         check_task(task, recipes, configs / "tasks" / f"{task.name}.yaml")
