@@ -16,6 +16,10 @@ from xlt.errors import InputError
 from xlt.results.run_folders import Regime, TaskScores
 
 SCORE = "score"
+SOURCE = "en"
+"""The language of the training data, which averages over the others leave out."""
+BySeed = dict[int, float]
+"""A figure of each seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ def summarize(by_seed: Mapping[int, float]) -> Stat | None:
     values = [by_seed[seed] for seed in sorted(by_seed)]
     std = statistics.stdev(values) if len(values) > 1 else None
     return Stat(statistics.fmean(values), std, tuple(sorted(by_seed)))
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> BySeed:
+    """First minus second, seed by seed, for the seeds that both have."""
+    return {seed: first[seed] - second[seed] for seed in first if seed in second}
 
 
 def headline_metrics(task: Task) -> list[str]:
@@ -59,7 +68,7 @@ class TaskResult:
     expected: tuple[str, ...]
     uneven: tuple[str, ...]
     withheld: tuple[str, ...]
-    values: dict[str, dict[str, dict[int, float]]]
+    values: dict[str, dict[str, BySeed]]
     n: dict[str, int]
 
     @property
@@ -80,7 +89,7 @@ class TaskResult:
         """Expected languages without a score: no file, a file without gold labels, or not in every seed."""
         return tuple(code for code in self.expected if code not in self.languages)
 
-    def average(self, metric: str, languages: Sequence[str] | None = None) -> dict[int, float]:
+    def average(self, metric: str, languages: Sequence[str] | None = None) -> BySeed:
         """Mean over languages (all with data, or those given) for each seed; empty when there is nothing to average."""
         chosen = self.languages if languages is None else languages
         per_language = self.values.get(metric, {})
@@ -89,9 +98,7 @@ class TaskResult:
         return {seed: statistics.fmean(per_language[code][seed] for code in chosen) for seed in self.seeds}
 
 
-def _metric_values(
-    scores: Mapping[int, TaskScores], metric: str, languages: Iterable[str]
-) -> dict[str, dict[int, float]]:
+def _metric_values(scores: Mapping[int, TaskScores], metric: str, languages: Iterable[str]) -> dict[str, BySeed]:
     return {code: {seed: found.metrics[metric][code] for seed, found in scores.items()} for code in languages}
 
 

@@ -55,6 +55,11 @@ def difference(value: float) -> str:
     return "0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "−")
 
 
+def signed(stat: Stat) -> str:
+    """A difference with its standard deviation where there is one: ``+1.2 ± 0.3``."""
+    return difference(stat.mean) + ("" if stat.std is None else f" ± {stat.std:.1f}")
+
+
 def with_interval(value: float, interval: Interval | None) -> str:
     """A difference with its confidence interval, ``+1.2 [−0.3, 2.7]``; without one, the difference alone."""
     if interval is None:
@@ -255,6 +260,18 @@ def missing(result: TaskResult) -> str:
         "not in every seed": [code for code in result.missing if code in result.uneven],
     }
     return "; ".join(f"{reason}: {', '.join(language(c) for c in codes)}" for reason, codes in groups.items() if codes)
+
+
+def part_of_languages(title: str, result: TaskResult) -> list[str]:
+    """A note where a task's average is not over all its languages."""
+    counted = f"average over {len(result.languages)} of {len(result.expected)} languages"
+    return [f"{title}: {counted}; {missing(result)}"] if result.missing else []
+
+
+def part_of_seeds(result: TaskResult) -> list[str]:
+    """A note where not all seeds have finished."""
+    ran, planned = len(result.seeds), len(result.planned_seeds)
+    return [f"{ran} of {planned} seeds ran"] if ran < planned else []
 
 
 def fallbacks(regimes: Iterable[Regime]) -> list[str]:

@@ -238,9 +238,14 @@ class Regime:
         return [run for run in self.runs if run.scores is not None]
 
     @property
+    def config(self) -> RunConfig | None:
+        """The config of its first run that has one; None before anything is planned on disk."""
+        return next((run.config for run in self.runs if run.config is not None), None)
+
+    @property
     def method(self) -> str | None:
         """The regime whose published numbers it is held against too, where it is that method with other settings."""
-        return next((run.config.regime.get("method") for run in self.runs if run.config is not None), None)
+        return None if self.config is None else self.config.regime.get("method")
 
     @property
     def frozen(self) -> bool:

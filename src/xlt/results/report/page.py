@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from xlt.results import benchmark_table, formatting
+from xlt.results import formatting
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.claims import MEANING as CLAIM_MEANING
 from xlt.results.claims import SEEN, Finding
@@ -21,6 +21,7 @@ from xlt.results.report import charts, heatmap, papers, summary, svg
 from xlt.results.report.cells import MARKS, Appendix, Cell, cells, command
 from xlt.results.report.evidence import Anchors, Register, RunEvidence, read_evidence
 from xlt.results.run_folders import Plan, Regime
+from xlt.results.score_table import ConfiguredTable
 from xlt.results.verdicts import Verdict, counts
 from xlt.results.verification import MEANING
 
@@ -35,12 +36,11 @@ PER_CENT = 100.0
 
 @dataclass(frozen=True)
 class Shown:
-    """A table of the report besides the headline: its page and the command that makes it."""
+    """A table of the report besides the headline, and the command that makes it."""
 
     name: str
-    document: Document
+    table: ConfiguredTable
     command: str
-    values: PairsTable | GroupsTable | BenchmarkTable | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _rows(
     for number, (name, regime) in enumerate(table.regimes.items()):
         settings = next((run.settings for run in evidence[name] if run.settings is not None), None)
         scores, costs = (page.sections[place].grid.rows[number] for place in (SCORES, COST))
-        stat, gap = table.averages[name], table.difference(name)
+        stat = table.averages[name]
         seeds = sorted({run.planned.seed for run in regime.runs})
         found.append(
             Row(
@@ -130,9 +130,7 @@ def _rows(
                 cells=[made[name, task] for task in table.tasks],
                 command=command(material.plan, material.goals[name], seeds),
                 average="" if stat is None else formatting.score(stat),
-                difference=""
-                if gap is None or name == table.config.reference
-                else formatting.with_interval(gap, table.intervals[name]),
+                difference=table.difference_text(name),
                 runs=list(evidence[name]),
             )
         )
@@ -186,13 +184,13 @@ def build(material: Material) -> tuple[str, dict[str, bytes]]:
     anchors = Anchors()
     appendix = Appendix(Register("E"), Register("D"), Register("S"))
     evidence = _evidence(material)
-    document = benchmark_table.document(table)
+    document = table.document
     texts = _texts(table, document.sections[SCORES].grid)
     made = cells(table, texts, evidence, material.verdicts, material.goals, (anchors, appendix))
     styles = {name: charts.style(evidence[name]) for name in table.regimes}
     titles = {name: regime.title for name, regime in material.regimes.items()}
     recipes = {name: recipe.title for name, recipe in plan.recipes.items()}
-    groups = [shown.values for shown in material.tables if isinstance(shown.values, GroupsTable)]
+    groups = [shown.table for shown in material.tables if isinstance(shown.table, GroupsTable)]
     others = {name: styles.get(name, charts.Style(len(charts.KINDS))) for name in material.regimes}
     cost = charts.cost_charts(table, styles)
     distance = [chart for each in groups for chart in charts.distance_charts(each, others)]
@@ -225,7 +223,7 @@ def build(material: Material) -> tuple[str, dict[str, bytes]]:
         "legend": charts.legend(list(styles.values())),
         "shape": lambda kind: Markup(svg.SHAPES[kind]),
         "heats": heats,
-        "pairs": [(s, heatmap.of_pairs(s.values)) for s in material.tables if isinstance(s.values, PairsTable)],
+        "pairs": [(s, heatmap.of_pairs(s.table)) for s in material.tables if isinstance(s.table, PairsTable)],
         "tables": [(anchors.new("table", shown.name), shown) for shown in material.tables],
         "missing": [
             *material.absent,
