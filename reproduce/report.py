@@ -22,7 +22,7 @@ from xlt.names import visible
 # In place of this script's own folder, where tabulate.py would hide the package tabulate; it follows at the end.
 from xlt.planning.table_inputs import rounding_error, table_inputs
 from xlt.results.reported import Reported, load_reported
-from xlt.results.run_folders import Plan, Regime, load_plan, load_regime
+from xlt.results.run_folders import Plan, RegimeRuns, load_plan, load_regime
 
 if TYPE_CHECKING:
     from xlt.results.claims import Finding
@@ -53,7 +53,7 @@ class Reader:
         self.world = list(languages.register(self.world_folder / "languages.yaml")) if self.world_folder else None
         self.plan: Plan = load_plan(self.root)
         self.tables: dict[str, Table] = load_all(Table, self.configs / "tables")
-        self.regimes: dict[str, Regime] = {n: load_regime(self.root, self.plan, n) for n in self.plan.regimes}
+        self.regimes: dict[str, RegimeRuns] = {n: load_regime(self.root, self.plan, n) for n in self.plan.regimes}
         self.reported: list[Reported] = load_reported(self.configs / "reported")
 
     def goals(self) -> dict[str, str]:
@@ -123,7 +123,7 @@ def main() -> None:
     reader = Reader(arguments)
     if HEADLINE not in reader.tables:
         raise InputError(f"expected the headline table {HEADLINE}", reader.configs / "tables" / f"{HEADLINE}.yaml")
-    from xlt.results.report.page import Material, build
+    from xlt.results.report.page import ReportInputs, build
     from xlt.results.verification import failures
     from xlt.results.weights_check import swapped
 
@@ -131,7 +131,7 @@ def main() -> None:
     failed = failures(reader.root, reader.plan) | swapped(reader.root, reader.plan)
     shown, absent = reader.others()
     page, figures = build(
-        Material(
+        ReportInputs(
             root=reader.root,
             plan=reader.plan,
             headline=headline,

@@ -19,7 +19,7 @@ from xlt.files import read_json
 from xlt.results.lexical_table import LexicalTable
 from xlt.results.render import Document, Section, to_latex, to_markdown
 from xlt.results.reported import load_reported
-from xlt.results.run_folders import Regime, load_plan, load_regime
+from xlt.results.run_folders import RegimeRuns, load_plan, load_regime
 from xlt.results.score_table import Inputs
 from xlt.results.word_pairs import load_word_pairs
 
@@ -88,7 +88,7 @@ def build(folders: Any) -> LexicalTable:
         name="table6", title="T", kind="lexical", lexical=["tli"], regimes=["full", "tli-full"], tasks=["xnli"]
     )
     regimes = {
-        name: load_regime(folders.root, plan, name) if name in plan.regimes else Regime(name, name, [])
+        name: load_regime(folders.root, plan, name) if name in plan.regimes else RegimeRuns(name, name, [])
         for name in config.regimes
     }
     tasks = {"xnli": load(Task, CONFIGS / "tasks" / "xnli.yaml")}

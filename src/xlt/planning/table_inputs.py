@@ -10,7 +10,7 @@ from typing import Any
 from xlt.config.benchmark import Model, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError
 from xlt.results.reported import Reported
-from xlt.results.run_folders import Plan, Regime
+from xlt.results.run_folders import Plan, RegimeRuns
 from xlt.results.score_table import Inputs
 
 
@@ -53,7 +53,7 @@ def sizes_found(data: Path | None, configs: Path, tasks: Mapping[str, Task], wor
     }
 
 
-def rounding_error(configs: Path, plan: Plan, regimes: Mapping[str, Regime]) -> float:
+def rounding_error(configs: Path, plan: Plan, regimes: Mapping[str, RegimeRuns]) -> float:
     """The error, in points, of an encoder whose weights were rounded; 0 for one that was not."""
     path = configs / "models" / f"{plan.model}.yaml"
     rounded = load(Model, path).rounding_error if path.exists() else None
@@ -67,7 +67,7 @@ def table_inputs(
     config: Table,
     places: tuple[Path, Path, Path | None],
     plan: Plan,
-    regimes: Mapping[str, Regime],
+    regimes: Mapping[str, RegimeRuns],
     reported: Sequence[Reported],
     world: list[str] | None,
 ) -> Inputs:
@@ -85,7 +85,7 @@ def table_inputs(
         plan=plan,
         root=root,
         tasks=tasks,
-        regimes={name: regimes.get(name) or Regime(name, name, []) for name in row_names(root, plan, config)},
+        regimes={name: regimes.get(name) or RegimeRuns(name, name, []) for name in row_names(root, plan, config)},
         left_out=plan.tables[config.name].left_out if config.name in plan.tables else [],
         reported=reported,
         configs=configs,

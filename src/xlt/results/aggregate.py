@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from xlt.config.benchmark import Task
 from xlt.errors import InputError
-from xlt.results.run_folders import Regime, TaskScores
+from xlt.results.run_folders import RegimeRuns, TaskScores
 
 SCORE = "score"
 SOURCE = "en"
@@ -23,7 +23,7 @@ BySeed = dict[int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Stat:
+class MeanStd:
     """Mean and sample standard deviation (n - 1) over seeds; ``std`` is None with a single seed."""
 
     mean: float
@@ -31,13 +31,13 @@ class Stat:
     seeds: tuple[int, ...]
 
 
-def summarize(by_seed: Mapping[int, float]) -> Stat | None:
+def summarize(by_seed: Mapping[int, float]) -> MeanStd | None:
     """Mean and standard deviation over seeds; None when there is no value."""
     if not by_seed:
         return None
     values = [by_seed[seed] for seed in sorted(by_seed)]
     std = statistics.stdev(values) if len(values) > 1 else None
-    return Stat(statistics.fmean(values), std, tuple(sorted(by_seed)))
+    return MeanStd(statistics.fmean(values), std, tuple(sorted(by_seed)))
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> BySeed:
@@ -102,7 +102,7 @@ def _metric_values(scores: Mapping[int, TaskScores], metric: str, languages: Ite
     return {code: {seed: found.metrics[metric][code] for seed, found in scores.items()} for code in languages}
 
 
-def task_result(regime: Regime, task: Task) -> TaskResult:
+def task_result(regime: RegimeRuns, task: Task) -> TaskResult:
     """Collect one task of a regime over its seeds.
 
     Raises:
@@ -153,7 +153,7 @@ def common_tasks(results: Mapping[str, Mapping[str, TaskResult]], tasks: Sequenc
     return [task for task in tasks if started and all(by_task[task].status == "ok" for by_task in started)]
 
 
-def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> Stat | None:
+def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> MeanStd | None:
     """Mean over ``tasks`` of their scores, for each seed that has them all, then over seeds; None without one."""
     averages = [by_task[task].average(SCORE) for task in tasks]
     if not averages:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from xlt.results import export, formatting
-from xlt.results.aggregate import SCORE, Stat, TaskResult, average_over_tasks, summarize
+from xlt.results.aggregate import SCORE, MeanStd, TaskResult, average_over_tasks, summarize
 from xlt.results.cost import Cost, cost
 from xlt.results.differences import difference
 from xlt.results.effects import Effect
@@ -26,7 +26,7 @@ class BenchmarkTable(ScoreTable):
         self.reference = self.config.reference
 
     @cached_property
-    def averages(self) -> dict[str, Stat | None]:
+    def averages(self) -> dict[str, MeanStd | None]:
         """By regime, the average over the common tasks; None where none has run."""
         started = set(self.started)
         return {

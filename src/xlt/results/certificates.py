@@ -10,12 +10,12 @@ from pydantic import Field
 from xlt.config.benchmark import Task, parse
 from xlt.files import read_json
 from xlt.results.aggregate import SOURCE
-from xlt.results.run_folders import Loose, Regime
+from xlt.results.run_folders import Loose, RegimeRuns
 
 CERTIFICATES = "smoothing.json"
 
 
-class Certificate(Loose):
+class LanguageCertificate(Loose):
     """How far smoothed labels of one language are certified; ``certified`` and ``abstained`` in percent."""
 
     radius: float = Field(ge=0)
@@ -35,10 +35,10 @@ class Certificates(Loose):
     """``smoothing.json`` of a run: certificates by task and language."""
 
     settings: Votes
-    tasks: dict[str, dict[str, Certificate]]
+    tasks: dict[str, dict[str, LanguageCertificate]]
 
 
-def certificates_of(root: Path, regime: Regime) -> list[Certificates]:
+def certificates_of(root: Path, regime: RegimeRuns) -> list[Certificates]:
     """Those of the finished runs.
 
     Raises:
@@ -57,7 +57,7 @@ def certificate_notes(title: str, tasks: Mapping[str, Task], found: Sequence[Cer
             chosen = [each for run in found for c, each in run.tasks.get(name, {}).items() if (c == SOURCE) == source]
             if chosen:
                 radius, certified, abstained = (
-                    sum(getattr(each, key) for each in chosen) / len(chosen) for key in Certificate.model_fields
+                    sum(getattr(each, key) for each in chosen) / len(chosen) for key in LanguageCertificate.model_fields
                 )
                 parts.append(
                     f"{side}: mean certified radius {radius:.4f}, {certified:.0f} % certified, {abstained:.0f} % abstained"

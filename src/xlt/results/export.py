@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from xlt.results.aggregate import BySeed, Stat, TaskResult, summarize
+from xlt.results.aggregate import BySeed, MeanStd, TaskResult, summarize
 from xlt.results.render import Document
 from xlt.results.reported import AVERAGE
 
@@ -58,7 +58,7 @@ def as_json(value: Any) -> dict[str, Any] | None:
 
 def stat_json(by_seed: BySeed) -> dict[str, Any] | None:
     """Mean and standard deviation over seeds as JSON-like values; None without a seed."""
-    stat: Stat | None = summarize(by_seed)
+    stat: MeanStd | None = summarize(by_seed)
     return as_json(stat)
 
 

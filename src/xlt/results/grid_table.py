@@ -17,7 +17,7 @@ from xlt.results import export, formatting
 from xlt.results.aggregate import BySeed, TaskResult, paired, summarize
 from xlt.results.render import Document, Ranked, Section, Text, ranked_grid, text_grid
 from xlt.results.reported import AVERAGE
-from xlt.results.run_folders import Regime
+from xlt.results.run_folders import RegimeRuns
 from xlt.results.score_table import Inputs, ScoreTable
 
 SAME = "same training set"
@@ -215,7 +215,7 @@ def base_of(regime: str, bases: Iterable[str]) -> str:
     return max(fitting, key=len)
 
 
-def _has_no_intermediate(regime: Regime) -> bool:
+def _has_no_intermediate(regime: RegimeRuns) -> bool:
     """Whether a row is a base of its own, crossed or not: nothing is trained before its target tasks."""
     configs = [run.config for run in regime.runs if run.config is not None]
     return bool(configs) and all(config.regime.get("intermediate") is None for config in configs)

@@ -12,7 +12,7 @@ import numpy as np
 
 from xlt import languages
 from xlt.results import export, formatting, plots, typology
-from xlt.results.aggregate import SCORE, SOURCE, BySeed, Stat, paired, summarize
+from xlt.results.aggregate import SCORE, SOURCE, BySeed, MeanStd, paired, summarize
 from xlt.results.correlation import Correlation, correlate
 from xlt.results.render import Document, Section, text_grid
 from xlt.results.score_table import Inputs, ScoreTable
@@ -257,7 +257,7 @@ def _languages(cells: Sequence[TaskLanguage]) -> int:
     return len({code for _, code in cells})
 
 
-def _shown(stat: Stat | None, form: Callable[[Stat], str]) -> str:
+def _shown(stat: MeanStd | None, form: Callable[[MeanStd], str]) -> str:
     return "n/a" if stat is None else form(stat)
 
 

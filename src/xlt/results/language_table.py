@@ -15,7 +15,7 @@ from xlt.results.aggregate import SCORE, SOURCE, BySeed, TaskResult, paired, sum
 from xlt.results.certificates import certificate_notes, certificates_of
 from xlt.results.differences import Tested, by_language, difference
 from xlt.results.effects import ENOUGH, Effect
-from xlt.results.render import Document, Grid, Ranked, Section, Text, ranked_grid
+from xlt.results.render import Document, Ranked, Section, Text, TextGrid, ranked_grid
 from xlt.results.score_table import Inputs, ScoreTable
 
 OTHERS, ALL = "others", "all"
@@ -94,7 +94,7 @@ class LanguageTable(ScoreTable):
             sections.append(Section(f"{title}: difference to the same tuning without robust training (points)", gains))
         return sections
 
-    def _grid(self, task: str, names: Sequence[str], cell: Callable[[str, str], Ranked]) -> Grid:
+    def _grid(self, task: str, names: Sequence[str], cell: Callable[[str, str], Ranked]) -> TextGrid:
         columns = [*self.languages(task), OTHERS, ALL]
         cells = [[cell(name, column) for name in names] for column in columns]
         return ranked_grid(["Regime", *columns], [self.regimes[name].title for name in names], cells)

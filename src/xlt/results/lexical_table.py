@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from xlt.results import export, formatting
-from xlt.results.aggregate import BySeed, Stat, paired, summarize
+from xlt.results.aggregate import BySeed, MeanStd, paired, summarize
 from xlt.results.render import Document, Section, text_grid
 from xlt.results.score_table import Inputs, ScoreTable
 from xlt.results.word_pairs import (
@@ -158,14 +158,14 @@ def _pairs_json(pairs: WordPairs) -> dict[str, Any]:
     }
 
 
-def _cosine(stat: Stat | None, sign: str = "") -> str:
+def _cosine(stat: MeanStd | None, sign: str = "") -> str:
     if stat is None:
         return "not run"
     text = f"{stat.mean:{sign}.3f}" + ("" if stat.std is None else f" ± {stat.std:.3f}")
     return text.replace("-", "−")
 
 
-def _percent(stat: Stat | None) -> str:
+def _percent(stat: MeanStd | None) -> str:
     return "not run" if stat is None else formatting.score(stat)
 
 

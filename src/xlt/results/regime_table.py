@@ -18,7 +18,7 @@ from xlt.results.comparability import Comparer, Comparison
 from xlt.results.cost import cost
 from xlt.results.render import Document, Section, text_grid
 from xlt.results.reported import Reported
-from xlt.results.run_folders import Plan, Regime, RunProfile, merged_profile
+from xlt.results.run_folders import Plan, RegimeRuns, RunProfile, merged_profile
 from xlt.results.score_table import ResultTable
 
 REPORTED_COLUMNS = ["reported", "reported_std", "difference", "comparison", "reported_paper", "reported_source"]
@@ -52,8 +52,8 @@ class RegimeTable(ResultTable):
     def __init__(
         self,
         plan: Plan,
-        regime: Regime,
-        others: Mapping[str, Regime],
+        regime: RegimeRuns,
+        others: Mapping[str, RegimeRuns],
         tasks: Mapping[str, Task],
         reported: list[Reported],
         explanations: Explanations,

@@ -19,7 +19,7 @@ from xlt.results import export, formatting
 from xlt.results.aggregate import SCORE, BySeed, TaskResult, common_tasks, task_result
 from xlt.results.render import Document, Section
 from xlt.results.reported import Reported
-from xlt.results.run_folders import Plan, Regime
+from xlt.results.run_folders import Plan, RegimeRuns
 
 DESCRIBING = ("name", "title", "description")
 """What a regime's config has besides its axes."""
@@ -38,7 +38,7 @@ class Inputs:
     plan: Plan
     root: Path
     tasks: Mapping[str, Task]
-    regimes: Mapping[str, Regime]
+    regimes: Mapping[str, RegimeRuns]
     left_out: Sequence[str] = ()
     reported: Sequence[Reported] = ()
     configs: Path = Path("configs")
@@ -153,13 +153,13 @@ class ScoreTable(ConfiguredTable):
         return []
 
 
-def axes_of(regime: Regime) -> dict[str, Any] | None:
+def axes_of(regime: RegimeRuns) -> dict[str, Any] | None:
     """The axes of a regime as its runs' configs have them, or None when no run is planned."""
     config = regime.config
     return None if config is None else {key: v for key, v in config.regime.items() if key not in DESCRIBING}
 
 
-def twins(regimes: Mapping[str, Regime], axes: Sequence[str]) -> dict[str, str]:
+def twins(regimes: Mapping[str, RegimeRuns], axes: Sequence[str]) -> dict[str, str]:
     """Regime -> its baseline: the first that agrees with it but for ``axes``, of which the baseline has no value.
 
     A regime without a value on these axes has no baseline.
