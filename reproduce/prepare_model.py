@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from xlt.config.benchmark import Benchmark, Recipe, Task, load_all, load_yaml
-from xlt.data.sources import locate
+from xlt.data.dataset import locate
 from xlt.errors import InputError, exit_status
 from xlt.files import SOURCE_ROOT
 

@@ -18,6 +18,7 @@ from xlt import languages
 from xlt.config.benchmark import Table, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
+from xlt.layout import PLAN
 
 # In place of this script's own folder, where its name would hide the package tabulate; that follows at the end.
 from xlt.planning.table_inputs import row_names, table_inputs, task_configs
@@ -97,7 +98,7 @@ def _regime(name: str, arguments: argparse.Namespace) -> ResultTable:
     regimes = {each: load_regime(root, plan, each) for each in plan.regimes}
     if name not in regimes:
         known = ", ".join(regimes) or "none"
-        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / "plan.json")
+        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / PLAN)
     explanations = load_explanations(configs / "tables" / "notes" / "differences.yaml")
     tasks = task_configs(configs, _in_table_order(configs, regimes[name].tasks))
     tasks = {each: task for each, task in tasks.items() if not task.separate}

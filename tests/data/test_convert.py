@@ -11,10 +11,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from xlt.data.dataset import truly_labelled
+from xlt.data.dataset import Located, read, truly_labelled
 from xlt.data.download.convert import convert
 from xlt.data.records import Choice, Pair, Question, Tagged
-from xlt.data.sources import Located, read
 from xlt.errors import InputError
 
 Converted = Callable[..., Any]

@@ -35,7 +35,10 @@ def collator(padding: Padding, max_length: int, *, labels: bool) -> Collate:
         if padding == "pad_to_max":
             rows = [*rows, [PAD] * max_length]
         padded = pad_rows(rows, [[0] * len(row) for row in rows], PAD)
-        batch = {"input_ids": padded.ids[: len(features)], "attention_mask": padded.mask[: len(features)]}
+        batch = {
+            "input_ids": padded.input_ids[: len(features)],
+            "attention_mask": padded.attention_mask[: len(features)],
+        }
         if not labels:
             return batch
         targets = torch.tensor([feature.target for feature in features])
@@ -85,7 +88,11 @@ def trainer_step(
 
         on_train_end = on_train_begin
 
-    settings: dict[str, Any] = {"per_device_train_batch_size": len(features), "num_train_epochs": 1, "learning_rate": RATE}
+    settings: dict[str, Any] = {
+        "per_device_train_batch_size": len(features),
+        "num_train_epochs": 1,
+        "learning_rate": RATE,
+    }
     with tempfile.TemporaryDirectory() as folder:
         trainer = _trainer(AdapterTrainer if library else Trainer, model, folder, collate, **settings)
         trainer.train_dataset = list(features)

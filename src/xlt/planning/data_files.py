@@ -10,8 +10,8 @@ from typing import Any
 from xlt.config.benchmark import Profile, Source, Task
 from xlt.config.lexical_injection import LexicalConfig
 from xlt.config.run_config import Evaluation, FileSet
+from xlt.data.dataset import expand, locate
 from xlt.data.language_pairs import pairs_of, split_pair
-from xlt.data.sources import expand, locate
 from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.languages import XTREME_R

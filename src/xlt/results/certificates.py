@@ -9,10 +9,9 @@ from pydantic import Field
 
 from xlt.config.benchmark import Task, parse
 from xlt.files import read_json
+from xlt.layout import CERTIFICATES
 from xlt.results.aggregate import SOURCE
 from xlt.results.run_folders import Loose, RegimeRuns
-
-CERTIFICATES = "smoothing.json"
 
 
 class LanguageCertificate(Loose):

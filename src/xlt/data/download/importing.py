@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xlt.config.benchmark import Profile, Recipe, Task
+from xlt.data.dataset import Located, read
 from xlt.data.download.archives import place_of
 from xlt.data.download.data_folder import DataFolder
 from xlt.data.download.downloader import not_published
 from xlt.data.download.lockfile import Lock
 from xlt.data.download.manifest import Wanted
 from xlt.data.profile_files import beside, patterns
-from xlt.data.sources import Located, read
 from xlt.errors import InputError
 from xlt.files import sha256_file
 from xlt.names import visible

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import Field, field_validator, model_validator
 
 from xlt.config.benchmark import Strict, load_all
+from xlt.data.dataset import expand
 from xlt.data.download.convert import CONVERTERS
-from xlt.data.sources import expand
 from xlt.errors import InputError
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -79,7 +79,7 @@ class Location(Strict):
 class Entry(Strict):
     """Files of one split: a path pattern below the data folder, filled in for each of ``languages``, and its origins.
 
-    The placeholders are those of ``xlt.data.sources.expand``. ``question_languages`` fills ``{question_lang}``.
+    The placeholders are those of ``xlt.data.dataset.expand``. ``question_languages`` fills ``{question_lang}``.
     """
 
     path: str

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from xlt.config.benchmark import parse
 from xlt.files import digest, read_json
+from xlt.layout import TRAINED
 from xlt.results.run_folders import Loose, Run
 
 
@@ -63,7 +64,7 @@ def read_evidence(root: Path, run: Run) -> RunEvidence:
     Raises:
         InputError: a file is damaged.
     """
-    path = root / run.planned.dir / "trained.json"
+    path = root / run.planned.dir / TRAINED
     return RunEvidence(run, parse(TrainingRecord, read_json(path), path).stages if path.exists() else {})
 
 
