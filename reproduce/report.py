@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from xlt.results.claims import Finding
     from xlt.results.report.page import Shown
     from xlt.results.report.summary import Missing
-    from xlt.results.score_table import ConfiguredTable
+    from xlt.results.score_table import ConfiguredTable, Inputs
     from xlt.results.verdicts import Verdict
 
 HEADLINE = "table2"
@@ -62,12 +62,10 @@ class Reader:
         own = {path.stem for path in visible(self.configs / "regimes", "*.yaml")}
         return {name: name if name in own else tables.get(name, HEADLINE) for name in self.plan.regimes}
 
-    def table(self, config: Table) -> ConfiguredTable:
-        """A table as values."""
-        from xlt.results.tables import KINDS
-
+    def inputs(self, config: Table) -> Inputs:
+        """What a table is made from."""
         places = (self.root, self.configs, self.data)
-        return KINDS[config.kind](table_inputs(config, places, self.plan, self.regimes, self.reported, self.world))
+        return table_inputs(config, places, self.plan, self.regimes, self.reported, self.world)
 
     def why_absent(self, config: Table) -> str:
         """Why a table cannot be shown; empty when it can."""
@@ -88,6 +86,7 @@ class Reader:
         from xlt.results.report.cells import command
         from xlt.results.report.page import Shown
         from xlt.results.report.summary import Missing
+        from xlt.results.tables import KINDS
 
         shown, absent = [], []
         for name, config in self.tables.items():
@@ -96,7 +95,7 @@ class Reader:
                 if why:
                     absent.append(Missing(config.title, why, call))
                 else:
-                    shown.append(Shown(name, self.table(config), call))
+                    shown.append(Shown(name, KINDS[config.kind](self.inputs(config)), call))
         return shown, absent
 
     def findings(self) -> list[Finding]:
@@ -123,11 +122,12 @@ def main() -> None:
     reader = Reader(arguments)
     if HEADLINE not in reader.tables:
         raise InputError(f"expected the headline table {HEADLINE}", reader.configs / "tables" / f"{HEADLINE}.yaml")
+    from xlt.results.benchmark_table import BenchmarkTable
     from xlt.results.report.page import ReportInputs, build
     from xlt.results.verification import failures
     from xlt.results.weights_check import swapped
 
-    headline = reader.table(reader.tables[HEADLINE])
+    headline = BenchmarkTable(reader.inputs(reader.tables[HEADLINE]))
     failed = failures(reader.root, reader.plan) | swapped(reader.root, reader.plan)
     shown, absent = reader.others()
     page, figures = build(

@@ -24,8 +24,9 @@ def seed_records(result: TaskResult, regime: str, language: str, metric: str, by
         return []
     base: Record = {"regime": regime, "task": result.task, "language": language, "metric": metric}
     base |= {"n": n, "split": result.split, "status": "ok"}
-    values = {**{seed: by_seed[seed] for seed in stat.seeds}, "mean": stat.mean, "std": stat.std}
-    return [base | {"seed": seed, "value": value} for seed, value in values.items() if value is not None]
+    values: list[tuple[int | str, float | None]] = [(seed, by_seed[seed]) for seed in stat.seeds]
+    values += [("mean", stat.mean), ("std", stat.std)]
+    return [base | {"seed": seed, "value": value} for seed, value in values if value is not None]
 
 
 def task_records(regime: str, result: TaskResult) -> list[Record]:

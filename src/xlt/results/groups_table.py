@@ -227,9 +227,14 @@ class GroupsTable(ScoreTable):
                     cells = self.chosen(category, group.codes)
                     gains = self.gain(name, cells) if name in self.compared else {}
                     for seed, value in self.score(name, cells).items():
-                        of = {"by": group.by, "group": group.name, "languages": _languages(cells), "cells": len(cells)}
-                        own = {"seed": seed, "score": value, "gain": gains.get(seed)}
-                        yield {"regime": name, "tasks": category, **of, **own}
+                        of: export.Record = {
+                            "by": group.by,
+                            "group": group.name,
+                            "languages": _languages(cells),
+                            "cells": len(cells),
+                        }
+                        scores = {"score": value, "gain": gains.get(seed)}
+                        yield {"regime": name, "tasks": category, **of, "seed": seed, **scores}
 
     @property
     def content(self) -> dict[str, Any]:
