@@ -20,15 +20,15 @@ from xlt.files import write_atomic
 from xlt.names import visible
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate; it follows at the end.
-from xlt.planning.table_inputs import rounding_error, row_names, sizes_found, task_configs
+from xlt.planning.table_inputs import rounding_error, table_inputs
 from xlt.results.reported import Reported, load_reported
-from xlt.results.run_folders import Plan, Regime, load_plan, load_regime
+from xlt.results.run_folders import Plan, RegimeRuns, load_plan, load_regime
 
 if TYPE_CHECKING:
     from xlt.results.claims import Finding
     from xlt.results.report.page import Shown
     from xlt.results.report.summary import Missing
-    from xlt.results.tables import Inputs
+    from xlt.results.score_table import ConfiguredTable, Inputs
     from xlt.results.verdicts import Verdict
 
 HEADLINE = "table2"
@@ -53,7 +53,7 @@ class Reader:
         self.world = list(languages.register(self.world_folder / "languages.yaml")) if self.world_folder else None
         self.plan: Plan = load_plan(self.root)
         self.tables: dict[str, Table] = load_all(Table, self.configs / "tables")
-        self.regimes: dict[str, Regime] = {n: load_regime(self.root, self.plan, n) for n in self.plan.regimes}
+        self.regimes: dict[str, RegimeRuns] = {n: load_regime(self.root, self.plan, n) for n in self.plan.regimes}
         self.reported: list[Reported] = load_reported(self.configs / "reported")
 
     def goals(self) -> dict[str, str]:
@@ -64,23 +64,8 @@ class Reader:
 
     def inputs(self, config: Table) -> Inputs:
         """What a table is made from."""
-        from xlt.results.tables import Inputs
-
-        tasks = task_configs(self.configs, config.tasks)
-        sizes = sizes_found(self.data, self.configs, tasks, self.world) if config.kind == "sizes" else None
-        rows = row_names(self.root, self.plan, config)
-        return Inputs(
-            config=config,
-            plan=self.plan,
-            root=self.root,
-            tasks=tasks,
-            regimes={name: self.regimes.get(name, Regime(name, name, [])) for name in rows},
-            left_out=self.plan.tables[config.name].left_out if config.name in self.plan.tables else [],
-            reported=self.reported,
-            configs=self.configs,
-            sizes=sizes,
-            world=self.world is not None,
-        )
+        places = (self.root, self.configs, self.data)
+        return table_inputs(config, places, self.plan, self.regimes, self.reported, self.world)
 
     def why_absent(self, config: Table) -> str:
         """Why a table cannot be shown; empty when it can."""
@@ -98,27 +83,19 @@ class Reader:
 
     def others(self) -> tuple[list[Shown], list[Missing]]:
         """The tables besides the headline: those that can be shown, and those that cannot."""
-        from xlt.results import groups_table, pairs_table
         from xlt.results.report.cells import command
         from xlt.results.report.page import Shown
         from xlt.results.report.summary import Missing
-        from xlt.results.tables import KINDS, groups_values, pairs_values
+        from xlt.results.tables import KINDS
 
         shown, absent = [], []
         for name, config in self.tables.items():
-            call = command(self.plan, name)
-            if name == HEADLINE:
-                continue
-            if why := self.why_absent(config):
-                absent.append(Missing(config.title, why, call))
-            elif config.kind == "pairs":
-                pairs = pairs_values(self.inputs(config))
-                shown.append(Shown(name, pairs_table.document(pairs), call, pairs))
-            elif config.kind == "groups":
-                groups = groups_values(self.inputs(config))
-                shown.append(Shown(name, groups_table.document(groups), call, groups))
-            else:
-                shown.append(Shown(name, KINDS[config.kind](self.inputs(config)).document, call))
+            if name != HEADLINE:
+                call, why = command(self.plan, name), self.why_absent(config)
+                if why:
+                    absent.append(Missing(config.title, why, call))
+                else:
+                    shown.append(Shown(name, KINDS[config.kind](self.inputs(config)), call))
         return shown, absent
 
     def findings(self) -> list[Finding]:
@@ -129,14 +106,14 @@ class Reader:
         claims = load_all(Claim, self.configs / "claims").values()
         return [assess(claim, self.root, self.plan, self.regimes, tasks) for claim in claims]
 
-    def verdicts(self, inputs: Inputs, failed: Mapping[str, str]) -> Sequence[Verdict]:
+    def verdicts(self, headline: ConfiguredTable, failed: Mapping[str, str]) -> Sequence[Verdict]:
         """The verdict on every cell of the headline table."""
         from xlt.results.expectations import world_digest
         from xlt.results.verdicts import verdicts
 
         extra = rounding_error(self.configs, self.plan, self.regimes)
         world = world_digest(self.world_folder) if self.world_folder else None
-        return verdicts(self.plan, inputs.regimes, inputs.tasks, self.reported, failed, extra, world, self.root)
+        return verdicts(self.plan, headline.regimes, headline.tasks, self.reported, failed, extra, world, self.root)
 
 
 def main() -> None:
@@ -145,24 +122,24 @@ def main() -> None:
     reader = Reader(arguments)
     if HEADLINE not in reader.tables:
         raise InputError(f"expected the headline table {HEADLINE}", reader.configs / "tables" / f"{HEADLINE}.yaml")
-    from xlt.results.report.page import Material, build
-    from xlt.results.tables import benchmark_values
+    from xlt.results.benchmark_table import BenchmarkTable
+    from xlt.results.report.page import ReportInputs, build
     from xlt.results.verification import failures
     from xlt.results.weights_check import swapped
 
-    inputs = reader.inputs(reader.tables[HEADLINE])
+    headline = BenchmarkTable(reader.inputs(reader.tables[HEADLINE]))
     failed = failures(reader.root, reader.plan) | swapped(reader.root, reader.plan)
     shown, absent = reader.others()
     page, figures = build(
-        Material(
+        ReportInputs(
             root=reader.root,
             plan=reader.plan,
-            headline=benchmark_values(inputs),
+            headline=headline,
             tables=shown,
             regimes=reader.regimes,
             findings=reader.findings(),
             papers={entry.paper: entry.citation.split(",")[0] for entry in reader.reported},
-            verdicts=list(reader.verdicts(inputs, failed)),
+            verdicts=list(reader.verdicts(headline, failed)),
             failed=failed,
             goals=reader.goals(),
             absent=absent,

@@ -21,10 +21,11 @@ from xlt.files import write_atomic
 from xlt.layout import PLAN
 
 # In place of this script's own folder, where its name would hide the package tabulate; that follows at the end.
-from xlt.planning.table_inputs import row_names, sizes_found, task_configs
-from xlt.results.render import Document, standalone, to_latex, to_markdown
+from xlt.planning.table_inputs import row_names, table_inputs, task_configs
+from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.reported import load_reported
-from xlt.results.run_folders import Plan, Regime, load_plan, load_regime
+from xlt.results.run_folders import load_plan, load_regime
+from xlt.results.score_table import ResultTable
 
 
 def _arguments() -> argparse.Namespace:
@@ -47,13 +48,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write(
-    folder: Path, name: str, document: Document, csv: str, json: str, files: Mapping[str, bytes] | None = None
-) -> None:
-    _replace(folder / name, files or {})
+def _write(folder: Path, table: ResultTable) -> None:
+    name, document = table.name, table.document
+    _replace(folder / name, table.files)
     for suffix, text in {
-        ".csv": csv,
-        ".json": json,
+        ".csv": table.csv,
+        ".json": table.json,
         ".tex": to_latex(document),
         "-standalone.tex": standalone(document, f"{name}.tex"),
         ".md": to_markdown(document),
@@ -77,10 +77,32 @@ def _in_table_order(configs: Path, names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: columns.index(name) if name in columns else len(columns))
 
 
-def _rows(root: Path, plan: Plan, config: Table) -> dict[str, Regime]:
-    """The regimes a table shows, with their runs, in its order."""
-    names = row_names(root, plan, config)
-    return {name: load_regime(root, plan, name) if name in plan.regimes else Regime(name, name, []) for name in names}
+def _table(name: str, arguments: argparse.Namespace) -> ResultTable:
+    from xlt.results.tables import KINDS
+
+    root, configs, plan = arguments.root, arguments.configs, load_plan(arguments.root)
+    config = load(Table, configs / "tables" / f"{name}.yaml")
+    world = list(languages.register(arguments.languages)) if arguments.languages else None
+    rows = {row: load_regime(root, plan, row) for row in row_names(root, plan, config) if row in plan.regimes}
+    reported = load_reported(configs / "reported")
+    return KINDS[config.kind](table_inputs(config, (root, configs, arguments.data), plan, rows, reported, world))
+
+
+def _regime(name: str, arguments: argparse.Namespace) -> ResultTable:
+    from xlt.results.regime_table import RegimeTable, load_explanations
+
+    root, configs, plan = arguments.root, arguments.configs, load_plan(arguments.root)
+    if arguments.languages:
+        languages.register(arguments.languages)
+    reported = load_reported(configs / "reported")
+    regimes = {each: load_regime(root, plan, each) for each in plan.regimes}
+    if name not in regimes:
+        known = ", ".join(regimes) or "none"
+        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / PLAN)
+    explanations = load_explanations(configs / "tables" / "notes" / "differences.yaml")
+    tasks = task_configs(configs, _in_table_order(configs, regimes[name].tasks))
+    tasks = {each: task for each, task in tasks.items() if not task.separate}
+    return RegimeTable(plan, regimes[name].serving(tasks), regimes, tasks, reported, explanations)
 
 
 def main() -> None:
@@ -93,45 +115,8 @@ def main() -> None:
 
         print(side_by_side(arguments.side_by_side, arguments.table, arguments.configs))
         return
-    from xlt.results import export, regime_table
-    from xlt.results.tables import KINDS, Inputs
-
-    root, configs = arguments.root, arguments.configs
-    output = arguments.output or root / "tables"
-    world = list(languages.register(arguments.languages)) if arguments.languages else None
-    plan = load_plan(root)
-    reported = load_reported(configs / "reported")
-    if arguments.table:
-        config = load(Table, configs / "tables" / f"{arguments.table}.yaml")
-        tasks = task_configs(configs, config.tasks)
-        written = KINDS[config.kind](
-            Inputs(
-                config=config,
-                plan=plan,
-                root=root,
-                tasks=tasks,
-                regimes=_rows(root, plan, config),
-                left_out=plan.tables[config.name].left_out if config.name in plan.tables else [],
-                reported=reported,
-                configs=configs,
-                sizes=sizes_found(arguments.data, configs, tasks, world) if config.kind == "sizes" else None,
-                world=world is not None,
-            )
-        )
-        _write(output, config.name, written.document, written.csv, written.json, written.files)
-    else:
-        regimes = {name: load_regime(root, plan, name) for name in plan.regimes}
-        if arguments.regime not in regimes:
-            known = ", ".join(regimes) or "none"
-            raise InputError(f"expected a planned regime, got {arguments.regime}; planned are {known}", root / PLAN)
-        regime = regimes[arguments.regime]
-        explanations = regime_table.load_explanations(configs / "tables" / "notes" / "differences.yaml")
-        tasks = task_configs(configs, _in_table_order(configs, regime.tasks))
-        tasks = {name: task for name, task in tasks.items() if not task.separate}
-        regime = regime.serving(tasks)
-        own = regime_table.build(plan, regime, regimes, tasks, reported, explanations)
-        page = regime_table.document(own)
-        _write(output, f"regime-{regime.name}", page, export.regime_csv(own), export.regime_json(own, page))
+    made = _table(arguments.table, arguments) if arguments.table else _regime(arguments.regime, arguments)
+    _write(arguments.output or arguments.root / "tables", made)
 
 
 if __name__ == "__main__":

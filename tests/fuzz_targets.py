@@ -42,7 +42,7 @@ from xlt.results.claims import Claim
 from xlt.results.differences import examples_of
 from xlt.results.reported import load_reported
 from xlt.results.run_folders import PlannedRun, Run, Scores, load_plan, load_run
-from xlt.results.run_folders import Regime as FinishedRegime
+from xlt.results.run_folders import RegimeRuns as FinishedRegime
 from xlt.results.sizes_table import Sizes
 from xlt.results.typology import load_facts
 

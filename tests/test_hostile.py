@@ -12,7 +12,7 @@ from xlt.config.yaml_files import load_yaml
 from xlt.data.readers import READERS
 from xlt.data.readers.files import json_document, json_lines
 from xlt.errors import LONGEST, InputError
-from xlt.results.render import Document, Grid, Section, Text, escape_latex, escape_markdown, to_latex, to_markdown
+from xlt.results.render import Document, Section, Text, TextGrid, escape_latex, escape_markdown, to_latex, to_markdown
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
@@ -138,7 +138,7 @@ MARKUP = [
 
 @pytest.mark.parametrize("text", MARKUP)
 def test_markup_stays_text(text: str) -> None:
-    grid = Grid([text, "b"], [[Text(text), Text("1.0")]], "lr")
+    grid = TextGrid([text, "b"], [[Text(text), Text("1.0")]], "lr")
     page = Document(text, [("Label", text)], [Section(text, grid, [text])], [text])
     markdown = to_markdown(page)
     assert "<script" not in markdown and "](" not in markdown.replace("\\(", "") and "&lt;b" not in markdown

@@ -10,10 +10,11 @@ from tests.results.conftest import keep_examples
 
 from xlt.config.benchmark import Table, Task, load
 from xlt.errors import InputError
-from xlt.results import benchmark_table
+from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.differences import average_error, difference, examples_of
 from xlt.results.render import to_markdown
 from xlt.results.run_folders import load_plan, load_regime
+from xlt.results.score_table import Inputs
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TASKS = {name: load(Task, CONFIGS / "tasks" / f"{name}.yaml") for name in ("xnli", "panx", "xquad")}
@@ -112,12 +113,12 @@ def test_table_2_shows_the_interval(two: Any) -> None:
     config = Table(name="table2", title="T", regimes=["full", "adapter"], tasks=["xnli"])
     plan = load_plan(root)
     rows = {"full": full, "adapter": adapter}
-    table = benchmark_table.build(config, plan, {"xnli": TASKS["xnli"]}, rows, root=root)
+    table = BenchmarkTable(Inputs(config, plan, root, {"xnli": TASKS["xnli"]}, rows))
     found = table.intervals["adapter"]
     assert found is not None and (found.estimate, table.intervals["full"]) == (pytest.approx(25), None)
     # a quarter of the examples differs: t(99) = 1.984 times 100 * sqrt(0.25 * 0.75 / 99) = 4.352
     assert (found.low, found.high) == (pytest.approx(25 - 8.635, abs=0.01), pytest.approx(25 + 8.635, abs=0.01))
-    text = to_markdown(benchmark_table.document(table))
+    text = to_markdown(table.document)
     assert f"0.0 [{found.low:.1f}, {found.high:.1f}]" in text  # the scores of this fixture are equal
     assert "95 % confidence interval" in text and "about these trained models only" in text
     assert "decide nothing between rows of which one has fewer than 3 seeds (fewest: 1)" in text

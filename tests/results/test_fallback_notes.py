@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from xlt.config.benchmark import Table, Task, load
-from xlt.results import benchmark_table, regime_table
+from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.formatting import fallbacks, header
-from xlt.results.regime_table import Explanations
+from xlt.results.regime_table import Explanations, RegimeTable
 from xlt.results.run_folders import load_plan, load_regime
+from xlt.results.score_table import Inputs
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -76,10 +77,8 @@ def test_pages_count_the_rows_that_are_not_scored(folders: Callable[..., Any]) -
     tasks = {"pawsx": load(Task, CONFIGS / "tasks" / "pawsx.yaml")}
     config = Table(name="table2", title="A table", regimes=["full"], tasks=["pawsx"])
     tables = [
-        benchmark_table.document(benchmark_table.build(config, plan, tasks, regimes)),
-        regime_table.document(
-            regime_table.build(plan, regimes["full"], regimes, tasks, [], Explanations(threshold=1.0))
-        ),
+        BenchmarkTable(Inputs(config, plan, made.root, tasks, regimes)).document,
+        RegimeTable(plan, regimes["full"], regimes, tasks, [], Explanations(threshold=1.0)).document,
     ]
     for table in tables:
         assert "PAWS-X: 10 pairs with an untranslated sentence are not scored (de 5, fr 5)." in table.notes

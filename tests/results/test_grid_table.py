@@ -18,7 +18,8 @@ from xlt.results.export import AVERAGE
 from xlt.results.grid_table import base_of
 from xlt.results.render import to_latex, to_markdown
 from xlt.results.run_folders import load_plan, load_regime
-from xlt.results.tables import KINDS, Inputs, Written
+from xlt.results.score_table import ConfiguredTable, Inputs
+from xlt.results.tables import KINDS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FAMILIES = {"mnli": "classification", "siqa": "choice", "squad": "span"}
@@ -73,7 +74,7 @@ def fill(folder: Any, rows: list[str] | None = None) -> None:
     plan_run(folder, "adapter-stack", "pawsx", 2, None)
 
 
-def made(folder: Any, table: Table = TABLE) -> Written:
+def made(folder: Any, table: Table = TABLE) -> ConfiguredTable:
     plan = load_plan(folder.root)
     return KINDS["grid"](
         Inputs(
@@ -90,18 +91,18 @@ def made(folder: Any, table: Table = TABLE) -> Written:
 
 
 @pytest.fixture
-def table(folders: Callable[..., Any]) -> Written:
+def table(folders: Callable[..., Any]) -> ConfiguredTable:
     folder = folders()
     fill(folder)
     return made(folder)
 
 
-def rows(table: Written, title: str) -> dict[str, list[str]]:
+def rows(table: ConfiguredTable, title: str) -> dict[str, list[str]]:
     section = next(section for section in table.document.sections if section.title.startswith(title))
     return {row[0].text: [cell.text for cell in row[1:]] for row in section.grid.rows}
 
 
-def test_scores_with_their_difference_to_no_intermediate_task(table: Written) -> None:
+def test_scores_with_their_difference_to_no_intermediate_task(table: ConfiguredTable) -> None:
     adapter = rows(table, "Adapter: score")
     assert list(adapter) == ["none", "MNLI", "SIQA", "Adapter-Both", "Adapter-Stack"]
     assert adapter["none"] == ["60.0", "60.0", "60.0", ""]
@@ -115,7 +116,7 @@ def test_scores_with_their_difference_to_no_intermediate_task(table: Written) ->
     assert rows(table, "Full: score") == {"none": ["70.0", "no data", "no data", ""]}
 
 
-def test_families_count_single_intermediates_that_go_on(table: Written) -> None:
+def test_families_count_single_intermediates_that_go_on(table: ConfiguredTable) -> None:
     families = rows(table, "Adapter: mean difference by family")
     # targets: PAWS-X and XNLI are classification, XCOPA is choice; MNLI -> XNLI and Social IQa -> XCOPA do not count
     assert families == {"classification": ["+6.0 (1)", "+1.5 (1)"], "choice": ["−1.1 (2)", "none"]}
@@ -123,7 +124,7 @@ def test_families_count_single_intermediates_that_go_on(table: Written) -> None:
     assert section.foot == ["Same family: +6.0 (1). Other families: −0.2 (3)."]  # (1.5 − 3 + 0.75) / 3 = −0.25
 
 
-def test_notes(table: Written) -> None:
+def test_notes(table: ConfiguredTable) -> None:
     notes = "\n".join(table.document.notes)
     assert "same training set as the intermediate task, so more epochs rather than transfer; in no mean" in notes
     assert "PAWS-X: average over 2 of 3 languages; no data: Chinese (zh)" in notes
@@ -139,7 +140,7 @@ def test_a_row_without_runs_says_so(folders: Callable[..., Any]) -> None:
     assert rows(made(folder), "Adapter: score")["Adapter-After-Squad"] == ["not run"] * 3 + [""]
 
 
-def test_csv_and_json(table: Written) -> None:
+def test_csv_and_json(table: ConfiguredTable) -> None:
     records = list(csv.DictReader(io.StringIO(table.csv)))
     cells = {(r["regime"], r["task"], r["language"], r["metric"], r["seed"]): r["value"] for r in records}
     assert float(cells["adapter-itt", "pawsx", "de", "accuracy", "2"]) == 58.0

@@ -18,7 +18,8 @@ from xlt.config.benchmark import Table, Task, load
 from xlt.results.groups_table import bands
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.run_folders import load_plan, load_regime
-from xlt.results.tables import KINDS, Inputs, Written
+from xlt.results.score_table import ConfiguredTable, Inputs
+from xlt.results.tables import KINDS
 from xlt.results.typology import Measure
 
 ROOT = Path(__file__).parents[2]
@@ -51,19 +52,19 @@ def fill(folder: Any) -> None:
             folder.run(name, "squad", seed, {"xquad": {"f1": answers, "exact_match": answers}})
 
 
-def tabulated(folder: Any, configs: Path) -> Written:
+def tabulated(folder: Any, configs: Path) -> ConfiguredTable:
     plan, config = load_plan(folder.root), load(Table, configs / "tables" / "table7.yaml")
     regimes = {name: load_regime(folder.root, plan, name) for name in config.regimes if name in plan.regimes}
     tasks = {name: load(Task, configs / "tasks" / f"{name}.yaml") for name in config.tasks}
     return KINDS["groups"](Inputs(config, plan, folder.root, tasks, regimes, [], [], configs))
 
 
-_MADE: list[Written] = []
+_MADE: list[ConfiguredTable] = []
 """The table, drawn once for all tests that only look at it."""
 
 
 @pytest.fixture
-def made(folders: Callable[..., Any], configs: Path) -> Written:
+def made(folders: Callable[..., Any], configs: Path) -> ConfiguredTable:
     if not _MADE:
         folder = folders(model="xlmr-base")
         fill(folder)
@@ -71,14 +72,14 @@ def made(folders: Callable[..., Any], configs: Path) -> Written:
     return _MADE[0]
 
 
-def row(written: Written, section: str, *labels: str) -> list[str]:
+def row(written: ConfiguredTable, section: str, *labels: str) -> list[str]:
     grid = next(each for each in written.document.sections if each.title == section).grid
     return next(
         [cell.text for cell in line] for line in grid.rows if [c.text for c in line[: len(labels)]] == [*labels]
     )
 
 
-def test_gains_by_group(made: Written) -> None:
+def test_gains_by_group(made: ConfiguredTable) -> None:
     # XNLI without English: 381 / 6 = 63.5, plus 1.5 for the seeds' mean; gains 16.5 / 6 = 2.75
     everything = row(made, "Classification", "all", "all languages but English")
     assert everything == ["all", "all languages but English", "6", "65.0 ± 0.7", "+2.8 ± 0.0"]
@@ -91,7 +92,7 @@ def test_gains_by_group(made: Written) -> None:
     assert row(made, "All tasks", "all", "all languages but English")[4] == "+4.6 ± 0.0"
 
 
-def test_thirds(made: Written) -> None:
+def test_thirds(made: ConfiguredTable) -> None:
     title = "syntactic distance from English"
     # thirds of 0.097 0.188 0.188 0.288 0.384 0.493 end at 0.188 (de, fr, ru) and 0.352 (zh)
     assert row(made, "Classification", title, "low (0.097 to 0.188)")[2:] == ["3", "70.2 ± 0.7", "+1.5 ± 0.0"]
@@ -100,7 +101,7 @@ def test_thirds(made: Written) -> None:
     assert bands(Measure("m", "s", {"a": 1.0, "b": 1.0, "c": 2.0}), "abc") == []
 
 
-def test_correlation(made: Written) -> None:
+def test_correlation(made: ConfiguredTable) -> None:
     content = json.loads(made.json)
     found = {(c["tasks"], c["measure"]): c for c in content["correlations"]}
     entry = found["classification", "syntactic distance from English"]
@@ -118,7 +119,7 @@ def test_correlation(made: Written) -> None:
     assert shown[3].startswith("−0.77 [")
 
 
-def test_notes_and_files(made: Written) -> None:
+def test_notes_and_files(made: ConfiguredTable) -> None:
     text = to_markdown(made.document)
     assert "Not counted, because not every regime here has results for it: Tatoeba." in text
     assert "URIEL" in text
@@ -128,7 +129,7 @@ def test_notes_and_files(made: Written) -> None:
     }
 
 
-def test_csv(made: Written) -> None:
+def test_csv(made: ConfiguredTable) -> None:
     lines = list(csv.DictReader(io.StringIO(made.csv)))
     key = ("adapter", "classification", "IE: Germanic", "2")
     line = next(r for r in lines if (r["regime"], r["tasks"], r["group"], r["seed"]) == key)
@@ -152,7 +153,7 @@ def test_a_model_without_a_published_size_has_distances_only(folders: Callable[.
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
-def test_the_page_compiles(made: Written, tmp_path: Path) -> None:
+def test_the_page_compiles(made: ConfiguredTable, tmp_path: Path) -> None:
     (tmp_path / "t.tex").write_text(to_latex(made.document), encoding="utf-8")
     (tmp_path / "page.tex").write_text(standalone(made.document, "t.tex"), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]

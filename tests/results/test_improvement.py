@@ -10,13 +10,13 @@ import pytest
 from tests.results.conftest import keep_examples
 
 from xlt.config.benchmark import Table, Task, load
-from xlt.results import benchmark_table
 from xlt.results.aggregate import task_result
+from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.differences import by_language
-from xlt.results.export import benchmark_json
 from xlt.results.probability_of_improvement import improvement
 from xlt.results.render import to_markdown
 from xlt.results.run_folders import load_plan, load_regime
+from xlt.results.score_table import Inputs
 from xlt.results.statistics import holm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -80,14 +80,14 @@ def test_two_seeds_say_nothing(rows: Any) -> None:
 def test_table_2_shows_it_where_there_are_several_seeds(rows: Any) -> None:
     plan, regimes = rows({"full": {"xnli": [50, 52, 51]}, "lora": {"xnli": [61, 63, 62]}, "head": {"xnli": [40]}})
     config = Table(name="table2", title="T", regimes=list(regimes), tasks=["xnli"])
-    table = benchmark_table.build(config, plan, {"xnli": TASKS["xnli"]}, regimes)
-    page = benchmark_table.document(table)
+    table = BenchmarkTable(Inputs(config, plan, Path("none"), {"xnli": TASKS["xnli"]}, regimes))
+    page = table.document
     section = next(each for each in page.sections if each.title == "Improvement over Full")
     assert [[cell.text for cell in row] for row in section.grid.rows] == [
         ["Lora", "1.00 [1.00, 1.00]", "0.00", "3 and 3"]
     ]
     assert "Agarwal et al. 2021" in to_markdown(page)
-    written = {row["regime"]: row["improvement"] for row in json.loads(benchmark_json(table, page, []))["rows"]}
+    written = {row["regime"]: row["improvement"] for row in json.loads(table.json)["rows"]}
     assert (written["full"], written["head"]) == (None, None)
     assert written["lora"]["probability"]["estimate"] == 1.0
 
@@ -95,7 +95,7 @@ def test_table_2_shows_it_where_there_are_several_seeds(rows: Any) -> None:
 def test_table_2_of_single_seeds_has_no_such_section(rows: Any) -> None:
     plan, regimes = rows({"full": {"xnli": [50]}, "lora": {"xnli": [61]}})
     config = Table(name="table2", title="T", regimes=list(regimes), tasks=["xnli"])
-    page = benchmark_table.document(benchmark_table.build(config, plan, {"xnli": TASKS["xnli"]}, regimes))
+    page = BenchmarkTable(Inputs(config, plan, Path("none"), {"xnli": TASKS["xnli"]}, regimes)).document
     assert not any(section.title.startswith("Improvement") for section in page.sections)
 
 

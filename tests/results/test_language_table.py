@@ -20,7 +20,8 @@ from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.run_folders import load_plan, load_regime
-from xlt.results.tables import KINDS, Inputs, Written
+from xlt.results.score_table import ConfiguredTable, Inputs
+from xlt.results.tables import KINDS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TABLE = Table(name="table3", title="Robust training", kind="languages", tasks=["pawsx", "xnli"], notes=["a note"])
@@ -62,7 +63,7 @@ def fill(folder: Any) -> None:
     (certified / "smoothing.json").write_text(json.dumps(content), encoding="utf-8")
 
 
-def made(folder: Any) -> Written:
+def made(folder: Any) -> ConfiguredTable:
     plan = load_plan(folder.root)
     return KINDS["languages"](
         Inputs(
@@ -79,13 +80,13 @@ def made(folder: Any) -> Written:
 
 
 @pytest.fixture
-def table(folders: Callable[..., Any]) -> Written:
+def table(folders: Callable[..., Any]) -> ConfiguredTable:
     folder = folders()
     fill(folder)
     return made(folder)
 
 
-def rows(table: Written, title: str) -> dict[str, list[str]]:
+def rows(table: ConfiguredTable, title: str) -> dict[str, list[str]]:
     """The rows of the first section whose title begins so, by regime, as plain text under their column's name."""
     section = next(section for section in table.document.sections if section.title.startswith(title))
     return {
@@ -94,7 +95,7 @@ def rows(table: Written, title: str) -> dict[str, list[str]]:
     }
 
 
-def test_scores_by_language_english_first(table: Written) -> None:
+def test_scores_by_language_english_first(table: ConfiguredTable) -> None:
     pawsx = rows(table, "PAWS-X (percent)")
     assert pawsx[""] == ["en", "de", "sw", "zh", "others", "all"]
     # others: (60 + 40) / 2; all: (80 + 60 + 40) / 3; the same in both seeds
@@ -105,7 +106,7 @@ def test_scores_by_language_english_first(table: Written) -> None:
     assert rows(table, "XNLI (percent)")["Adapter"] == ["no data"] * 4  # planned, but without a run for XNLI
 
 
-def test_gains_are_over_the_own_baseline_seed_by_seed(table: Written) -> None:
+def test_gains_are_over_the_own_baseline_seed_by_seed(table: ConfiguredTable) -> None:
     gains = rows(table, "PAWS-X: difference")
     assert list(gains)[1:] == ["Full-Adv", "Full-Voted", "Adapter-Adv"]  # lora-adv has no baseline among the rows
     # +1 and +2 in English, +2 and +4 elsewhere; all: 5/3 and 10/3
@@ -115,7 +116,7 @@ def test_gains_are_over_the_own_baseline_seed_by_seed(table: Written) -> None:
     assert rows(table, "XNLI: difference")["Full-Adv"][-1] == "no data"
 
 
-def test_notes(table: Written) -> None:
+def test_notes(table: ConfiguredTable) -> None:
     notes = "\n".join(table.document.notes)
     assert "PAWS-X: average over 3 of 4 languages; no data: Chinese (zh)" in notes
     assert "1 of 2 seeds ran" in notes
@@ -186,7 +187,7 @@ def test_damaged_certificates_are_refused(folders: Callable[..., Any]) -> None:
         made(folder)
 
 
-def test_csv_and_json(table: Written) -> None:
+def test_csv_and_json(table: ConfiguredTable) -> None:
     records = list(csv.DictReader(io.StringIO(table.csv)))
     assert list(records[0]) == ["regime", "task", "language", "metric", "seed", "value", "n", "split", "status"]
     cells = {(r["regime"], r["task"], r["language"], r["metric"], r["seed"]): r["value"] for r in records}

@@ -16,10 +16,11 @@ from xlt.config.lexical_injection import LexicalConfig, LexicalRun
 from xlt.config.run_config import FileSet, write_config
 from xlt.errors import InputError
 from xlt.files import read_json
-from xlt.results import lexical_table
+from xlt.results.lexical_table import LexicalTable
 from xlt.results.render import Document, Section, to_latex, to_markdown
 from xlt.results.reported import load_reported
-from xlt.results.run_folders import Regime, load_plan, load_regime
+from xlt.results.run_folders import RegimeRuns, load_plan, load_regime
+from xlt.results.score_table import Inputs
 from xlt.results.word_pairs import load_word_pairs
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -80,19 +81,19 @@ def add_runs(folders: Any) -> None:
             (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
-def build(folders: Any) -> lexical_table.LexicalTable:
+def build(folders: Any) -> LexicalTable:
     folders.write_plan()
     plan = load_plan(folders.root)
     config = Table(
         name="table6", title="T", kind="lexical", lexical=["tli"], regimes=["full", "tli-full"], tasks=["xnli"]
     )
     regimes = {
-        name: load_regime(folders.root, plan, name) if name in plan.regimes else Regime(name, name, [])
+        name: load_regime(folders.root, plan, name) if name in plan.regimes else RegimeRuns(name, name, [])
         for name in config.regimes
     }
     tasks = {"xnli": load(Task, CONFIGS / "tasks" / "xnli.yaml")}
     reported = load_reported(CONFIGS / "reported")
-    return lexical_table.build(config, plan, folders.root, tasks, regimes, [], reported)
+    return LexicalTable(Inputs(config, plan, folders.root, tasks, regimes, reported=reported))
 
 
 def section(page: Document, part: str) -> Section:
@@ -105,15 +106,15 @@ def cells(found: Section, row: int) -> list[str]:
 
 
 @pytest.fixture
-def table(folders: Callable[..., Any]) -> lexical_table.LexicalTable:
+def table(folders: Callable[..., Any]) -> LexicalTable:
     made = folders()
     add_jobs(made, {1: result(1, 0.0), 2: result(1, 0.1), 3: None})
     add_runs(made)
     return build(made)
 
 
-def test_cosines_before_and_after_by_language(table: lexical_table.LexicalTable) -> None:
-    found = section(lexical_table.document(table), "mean cosine")
+def test_cosines_before_and_after_by_language(table: LexicalTable) -> None:
+    found = section(table.document, "mean cosine")
     # held-out after: 0.4 and 0.5 over the seeds: 0.45, std 0.071; minus random 0.0; before 0.2 - 0.1
     held_out = ["0.200 ± 0.000", "0.450 ± 0.071", "0.100 ± 0.000", "0.000 ± 0.000", "0.100 ± 0.000", "0.450 ± 0.071"]
     assert cells(found, 0) == ["Swahili (sw)", "1,200 + 300", "0.300 ± 0.000", "0.600 ± 0.000", *held_out]
@@ -128,8 +129,8 @@ def test_cosines_before_and_after_by_language(table: lexical_table.LexicalTable)
     )
 
 
-def test_retrieval_in_both_directions(table: lexical_table.LexicalTable) -> None:
-    found = section(lexical_table.document(table), "word retrieval")
+def test_retrieval_in_both_directions(table: LexicalTable) -> None:
+    found = section(table.document, "word retrieval")
     # before: 30 into and 20 from English on trained pairs, half of that held out; after 50 and 40 for sw
     shown = ["30.0", "50.0", "20.0", "40.0", "15.0", "25.0", "10.0", "20.0"]
     assert cells(found, 0) == ["Swahili (sw)", "1,100 / 1,400", *(f"{value} ± 0.0" for value in shown)]
@@ -140,8 +141,8 @@ def test_retrieval_in_both_directions(table: lexical_table.LexicalTable) -> None
     assert found.foot == [f"P@1 moved, in points: {gains}."]
 
 
-def test_layers_and_the_injected_one(table: lexical_table.LexicalTable) -> None:
-    found = section(lexical_table.document(table), "layer by layer")
+def test_layers_and_the_injected_one(table: LexicalTable) -> None:
+    found = section(table.document, "layer by layer")
     assert [row[0].text for row in found.grid.rows] == ["0", "1 (injected)", "2"]
     # layer 2: trained 0.5 to (0.7 + 0.9) / 2; P@1 trained (40 + 30) / 2 to the mean of 44, 34, 64, 54
     assert cells(found, 2)[1:3] == ["0.500 ± 0.000", "0.800 ± 0.000"]
@@ -151,16 +152,16 @@ def test_layers_and_the_injected_one(table: lexical_table.LexicalTable) -> None:
 def test_seeds_may_inject_different_layers(folders: Callable[..., Any]) -> None:
     made = folders()
     add_jobs(made, {1: result(1, 0.0), 2: result(2, 0.0)})
-    page = lexical_table.document(build(made))
+    page = build(made).document
     rows = [row[0].text for row in section(page, "layer by layer").grid.rows]
     assert rows == ["0", "1 (injected with 1 seeds)", "2 (injected with 1 seeds)"]
     # each seed at its own layer: before 0.3 and 0.5
     assert cells(section(page, "mean cosine"), 0)[2] == "0.400 ± 0.141"
 
 
-def test_zero_shot_scores_beside_the_plain_twin(table: lexical_table.LexicalTable) -> None:
-    assert table.twins == {"tli-full": "full"}
-    found = section(lexical_table.document(table), "Zero-shot")
+def test_zero_shot_scores_beside_the_plain_twin(table: LexicalTable) -> None:
+    assert table.baselines == {"tli-full": "full"}
+    found = section(table.document, "Zero-shot")
     assert found.grid.headers == ["Regime", "XNLI, injected", "vs. plain", "XNLI, all", "vs. plain"]
     # all three languages: 50 for full; (60 + 52 + 39) / 3 = 50.3 and (60 + 54 + 39) / 3 = 51 for tli-full
     assert cells(found, 0) == ["the regime full", "50.0 ± 0.0", "", "50.0 ± 0.0", ""]
@@ -168,8 +169,8 @@ def test_zero_shot_scores_beside_the_plain_twin(table: lexical_table.LexicalTabl
     assert found.foot == ["Injected: the languages with a word list (sw, qaa)."]
 
 
-def test_reported_cosines_are_shown_as_not_comparable(table: lexical_table.LexicalTable) -> None:
-    found = section(lexical_table.document(table), "Reported")
+def test_reported_cosines_are_shown_as_not_comparable(table: LexicalTable) -> None:
+    found = section(table.document, "Reported")
     assert [cells(found, row)[:3] for row in range(4)] == [
         ["trained pairs, before", "Swahili (sw)", "0.3211"],
         ["trained pairs, after", "Swahili (sw)", "0.4113"],
@@ -179,12 +180,12 @@ def test_reported_cosines_are_shown_as_not_comparable(table: lexical_table.Lexic
     assert {row[3].text for row in found.grid.rows} == {"no: another model (lugha-llama), other word pairs"}
 
 
-def test_data_and_pages_say_the_same(table: lexical_table.LexicalTable) -> None:
-    page = lexical_table.document(table)
+def test_data_and_pages_say_the_same(table: LexicalTable) -> None:
+    page = table.document
     assert "0.450 ± 0.071" in to_markdown(page)
     assert r"0.450 $\pm$ 0.071" in to_latex(page)
     assert "U+" not in to_latex(page)
-    rows = list(csv.DictReader(io.StringIO(lexical_table.table_csv(table))))
+    rows = list(csv.DictReader(io.StringIO(table.csv)))
     wanted = {
         "part": "word pairs",
         "language": "sw",
@@ -206,7 +207,7 @@ def test_data_and_pages_say_the_same(table: lexical_table.LexicalTable) -> None:
     assert [(row["regime"], float(row["value"])) for row in zero_shot if row["metric"] == "accuracy"] == [
         ("full", 50.0), ("tli-full", 53.0)
     ]  # fmt: skip
-    content = json.loads(lexical_table.table_json(table, page))
+    content = json.loads(table.json)
     assert content["lexical"]["tli"]["layer"] == {"1": 1, "2": 1}
     assert content["lexical"]["tli"]["change"]["held-out − random"]["mean"] == pytest.approx(0.35)
     assert content["scores"]["tli-full"]["xnli"]["injected"] == {"1": 52.0, "2": 54.0}
@@ -217,11 +218,11 @@ def test_data_and_pages_say_the_same(table: lexical_table.LexicalTable) -> None:
 def test_what_is_missing_is_said(folders: Callable[..., Any], jobs: dict[int, Any], status: str) -> None:
     made = folders()
     add_jobs(made, jobs)
-    page = lexical_table.document(build(made))
+    page = build(made).document
     for part in ("mean cosine", "word retrieval"):
         assert cells(section(page, part), 0)[0] == status
     assert not [found for found in page.sections if "layer by layer" in found.title]
-    rows = list(csv.DictReader(io.StringIO(lexical_table.table_csv(build(made)))))
+    rows = list(csv.DictReader(io.StringIO(build(made).csv)))
     assert [(row["lexical"], row["status"]) for row in rows if row["part"] == "word pairs"] == [("tli", status)]
 
 

@@ -21,7 +21,8 @@ from xlt.languages import XTREME_R
 from xlt.results import plots
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.run_folders import load_plan, load_regime
-from xlt.results.tables import KINDS, Inputs, Written
+from xlt.results.score_table import ConfiguredTable, Inputs
+from xlt.results.tables import KINDS
 from xlt.results.typology import Measure, by_family, distance, family_breaks, load_facts, pretraining
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def fill(folder: Any) -> None:
         folder.run("lora", "xnli-pairs", seed, None, tasks=["xnli-pairs"])
 
 
-def tabulated(folder: Any, configs: Path) -> Written:
+def tabulated(folder: Any, configs: Path) -> ConfiguredTable:
     """The table from the runs of ``folder``, in this process."""
     plan, config = load_plan(folder.root), load(Table, configs / "tables" / "table4.yaml")
     regimes = {name: load_regime(folder.root, plan, name) for name in config.regimes if name in plan.regimes}
@@ -70,12 +71,12 @@ def matrix(data: bytes) -> tuple[list[str], np.ndarray]:
     return rows[0][1:], np.array([[float(cell) if cell else np.nan for cell in row[1:]] for row in rows[1:]])
 
 
-_MADE: list[Written] = []
+_MADE: list[ConfiguredTable] = []
 """The table, drawn once for all tests that only look at it."""
 
 
 @pytest.fixture
-def made(folders: Callable[..., Any], configs: Path) -> Written:
+def made(folders: Callable[..., Any], configs: Path) -> ConfiguredTable:
     if not _MADE:
         folder = folders()
         fill(folder)
@@ -83,19 +84,19 @@ def made(folders: Callable[..., Any], configs: Path) -> Written:
     return _MADE[0]
 
 
-def test_matrix_of_a_regime(made: Written) -> None:
+def test_matrix_of_a_regime(made: ConfiguredTable) -> None:
     order, values = matrix(made.files["xnli-pairs.full.csv"])
     assert order == ["en", "de", "zh"]  # English's family first, nearest language first in it
     # rows: sentence 1; columns: sentence 2; the mean of seeds 1 and 2 is one above seed 1
     assert values.tolist() == [[81.0, 71.0, 61.0], [73.0, 75.0, 51.0], [59.0, 49.0, 63.0]]
 
 
-def test_matrix_of_a_difference(made: Written) -> None:
+def test_matrix_of_a_difference(made: ConfiguredTable) -> None:
     order, values = matrix(made.files["xnli-pairs.adapter-minus-full.csv"])
     assert (order, values.tolist()) == (["en", "de", "zh"], [[1.0, 4.0, 4.0], [4.0, 1.0, 4.0], [4.0, 4.0, 1.0]])
 
 
-def test_files(made: Written) -> None:
+def test_files(made: ConfiguredTable) -> None:
     stems = {
         "xnli-pairs.full",
         "xnli-pairs.adapter",
@@ -109,7 +110,7 @@ def cells(text: str, label: str) -> list[str]:
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
-def test_summary(made: Written) -> None:
+def test_summary(made: ConfiguredTable) -> None:
     text = to_markdown(made.document)
     # seed 1 of full: all 574 / 9 = 63.8; same 216 / 3 = 72; mixed 358 / 6 = 59.7; English first (70 + 60) / 2 = 65; second
     # (72 + 58) / 2 = 65. Seed 2 is two higher: mean one higher, standard deviation sqrt 2.
@@ -123,7 +124,7 @@ def test_summary(made: Written) -> None:
     assert "English (en, IE: Germanic), German (de, IE: Germanic), Chinese (zh, Sino-Tibetan)" in text
 
 
-def test_json_and_csv_say_the_same(made: Written) -> None:
+def test_json_and_csv_say_the_same(made: ConfiguredTable) -> None:
     content = json.loads(made.json)
     rows = {(row["regime"], row["task"]): row for row in content["rows"]}
     assert rows["adapter", "xnli-pairs"]["gains"]["mixed"]["mean"] == pytest.approx(4.0)
@@ -156,7 +157,7 @@ def test_pairs_that_one_regime_lacks_are_left_out_of_all_means(folders: Callable
 
 
 def test_the_script_writes_the_same_bytes_and_removes_older_figures(
-    folders: Callable[..., Any], configs: Path, made: Written
+    folders: Callable[..., Any], configs: Path, made: ConfiguredTable
 ) -> None:
     folder = folders()
     fill(folder)
@@ -169,7 +170,7 @@ def test_the_script_writes_the_same_bytes_and_removes_older_figures(
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
-def test_the_page_compiles(made: Written, tmp_path: Path) -> None:
+def test_the_page_compiles(made: ConfiguredTable, tmp_path: Path) -> None:
     (tmp_path / "t.tex").write_text(to_latex(made.document), encoding="utf-8")
     (tmp_path / "page.tex").write_text(standalone(made.document, "t.tex"), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]

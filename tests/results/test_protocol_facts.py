@@ -17,7 +17,7 @@ from xlt.results.aggregate import task_result
 from xlt.results.comparability import Comparer, Comparison
 from xlt.results.protocol_facts import ANSWERS, EMBEDDED, Facts, Protocol, facts_of_run, lacking, merged, reason_against
 from xlt.results.reported import Reported, load_reported
-from xlt.results.run_folders import RunConfig, load_plan, load_regime, merged_profile
+from xlt.results.run_folders import ShownConfig, load_plan, load_regime, merged_profile
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 XCOPA = ["et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh"]
@@ -101,7 +101,7 @@ def test_the_lists_of_tasks_are_those_of_the_configs() -> None:
     assert {task.name for task in tasks if task.family in ("lareqa", "mewslix", "tatoeba", "bucc")} == set(EMBEDDED)
 
 
-def run(**changes: Any) -> RunConfig:
+def run(**changes: Any) -> ShownConfig:
     config: dict[str, Any] = {
         "regime": {"name": "full"},
         "model": {"name": "m", "title": "m", "pooling": "mean", "retrieval_prefix": "", "retrieval_layer": 8},
@@ -113,7 +113,7 @@ def run(**changes: Any) -> RunConfig:
         "evaluations": [{"task": {"name": "xquad", "normalization": None}}],
         "languages": {},
     }
-    return RunConfig.model_validate({**config, **changes})
+    return ShownConfig.model_validate({**config, **changes})
 
 
 def test_facts_of_a_run() -> None:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xlt.results import formatting
-from xlt.results.aggregate import Stat
+from xlt.results.aggregate import MeanStd
 from xlt.results.render import (
     Document,
-    Grid,
     Section,
     Text,
+    TextGrid,
     escape_latex,
     escape_markdown,
     rank_column,
@@ -72,7 +72,7 @@ def document() -> Document:
         [Text("A & B"), Text("54.2 ± 0.3", "best", ("a", "b"))],
         [Text(NASTY), Text("53.0", "second")],
     ]
-    grid = Grid(["Regime", "XNLI_%"], rows, "lr")
+    grid = TextGrid(["Regime", "XNLI_%"], rows, "lr")
     return Document("Title & more", [("Caps", NASTY)], [Section("Scores (%)", grid, [NASTY])], [NASTY])
 
 
@@ -106,8 +106,8 @@ def test_latex_compiles(tmp_path: Path) -> None:
 
 
 def test_figures() -> None:
-    assert formatting.score(Stat(54.25, None, (1,))) == "54.2"
-    assert formatting.score(Stat(54.26, 0.34, (1, 2))) == "54.3 ± 0.3"
+    assert formatting.score(MeanStd(54.25, None, (1,))) == "54.2"
+    assert formatting.score(MeanStd(54.26, 0.34, (1, 2))) == "54.3 ± 0.3"
     assert [formatting.difference(value) for value in (1.24, -1.26, -0.04, 0.04)] == ["+1.2", "−1.3", "0.0", "0.0"]
     assert [formatting.duration(seconds) for seconds in (41.4, 90, 5400, None)] == ["41 s", "1.5 min", "1.5 h", "none"]
     assert [formatting.parameters(n) for n in (0, 999, 894_528, 117_500_000)] == ["0", "999", "894.5 k", "117.5 M"]

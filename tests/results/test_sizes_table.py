@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tests.conftest import CONFIGS
 
 from xlt import languages
-from xlt.config.benchmark import Recipe, Table, Task, load, load_all
+from xlt.config.benchmark import Recipe, Table, Task, load, load_all, load_yaml, parse
 from xlt.data.sizes import count_all
 from xlt.errors import InputError
-from xlt.results import sizes_table
 from xlt.results.render import to_latex, to_markdown
 from xlt.results.run_folders import Plan
-from xlt.results.sizes_table import Cell, Published, build, document, to_csv
+from xlt.results.score_table import Inputs
+from xlt.results.sizes_table import Published, Sizes, SizesTable, SplitSize
 
 TASKS = load_all(Task, CONFIGS / "tasks")
 RECIPES = load_all(Recipe, CONFIGS / "recipes")
@@ -36,7 +37,7 @@ PLAN = Plan(profile="pilot", model="m", seeds=[1], regimes={})
     ],
 )
 def test_the_mark_of_a_cell(found: int | None, published: int | None, status: str, text: str) -> None:
-    cell = Cell("xnli", "dev", "de", found, published)
+    cell = SplitSize("xnli", "dev", "de", found, published)
     assert (cell.status, cell.text) == (status, text)
 
 
@@ -45,26 +46,26 @@ def test_one_number_stands_for_every_language() -> None:
     assert [published.size("dev", "sw"), published.size("test", "de"), published.size("test", "sw")] == [5, 7, None]
 
 
-def write_sizes(folder: Path, official: object) -> Path:
-    path = folder / "sizes.yaml"
-    path.write_text(yaml.safe_dump({"official": official, "world": {}}), encoding="utf-8")
-    return path
+def sizes_table(folder: Path, official: object, counts: Any) -> SizesTable:
+    """The table of some counts, with published sizes of its own."""
+    (folder / "recipes").symlink_to(CONFIGS / "recipes")
+    (folder / "sizes.yaml").write_text(yaml.safe_dump({"official": official, "world": {}}), encoding="utf-8")
+    return SizesTable(Inputs(TABLE, PLAN, folder, TASKS, {}, configs=folder, sizes=counts))
 
 
 def test_every_cell_is_in_the_page_and_in_the_csv(tmp_path: Path) -> None:
-    path = write_sizes(tmp_path, {"xnli": {"source": "the owner", "dev": 2, "test": {"de": 3}}})
-    counts: sizes_table.Counts = {
+    counts = {
         "xnli": {"dev": {"de": 2, "sw": 1}, "test": {"de": None, "sw": 4}},
         "bucc2018 foreign": {"dev": {"zh": 9}},
     }
-    table = build(TABLE, PLAN, TASKS, RECIPES, counts, path, world=False)
-    page = to_markdown(document(table))
+    table = sizes_table(tmp_path, {"xnli": {"source": "the owner", "dev": 2, "test": {"de": 3}}}, counts)
+    page = to_markdown(table.document)
     assert "| de         |      2 = | no file (3) |" in page
     assert "| sw         | 1, not 2 |         4 ? |" in page
     assert "the owner" in page
     assert "| BUCC, foreign |" in page
-    assert r"no file (3)" in to_latex(document(table))
-    rows = list(csv.reader(to_csv(table).splitlines()))
+    assert r"no file (3)" in to_latex(table.document)
+    rows = list(csv.reader(table.csv.splitlines()))
     assert rows[1:] == [
         ["xnli", "dev", "de", "2", "2", "equal"],
         ["xnli", "dev", "sw", "1", "2", "different"],
@@ -72,13 +73,12 @@ def test_every_cell_is_in_the_page_and_in_the_csv(tmp_path: Path) -> None:
         ["xnli", "test", "sw", "4", "", "no published value"],
         ["bucc2018 foreign", "dev", "zh", "9", "", "no published value"],
     ]
-    assert '"status": "no file"' in sizes_table.to_document_json(table, document(table))
+    assert '"status": "no file"' in table.json
 
 
 def test_a_set_that_no_task_has_is_refused(tmp_path: Path) -> None:
-    path = write_sizes(tmp_path, {"xnil": {"source": "s"}})
     with pytest.raises(InputError, match=r"sizes.yaml: expected sets of .*xnli.*, got xnil"):
-        build(TABLE, PLAN, TASKS, RECIPES, {}, path, world=False)
+        sizes_table(tmp_path, {"xnil": {"source": "s"}}, {})
 
 
 def test_counts_of_the_generated_world(mini_data: Path) -> None:
@@ -109,7 +109,7 @@ def test_published_sizes_of_the_world_are_those_of_its_config() -> None:
 
 
 def test_published_sizes_name_official_languages_only() -> None:
-    sizes = sizes_table.parse(sizes_table.Sizes, sizes_table.load_yaml(CONFIGS / "sizes.yaml"), CONFIGS / "sizes.yaml")
+    sizes = parse(Sizes, load_yaml(CONFIGS / "sizes.yaml"), CONFIGS / "sizes.yaml")
     assert {name.split()[1] for name in sizes.official if name.startswith("training ")} <= set(RECIPES)
     for name, published in sizes.official.items():
         if name.startswith("training "):

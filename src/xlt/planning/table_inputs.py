@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 from xlt.config.benchmark import Model, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError
 from xlt.layout import PLAN
-from xlt.results.run_folders import Plan, Regime
+from xlt.results.reported import Reported
+from xlt.results.run_folders import Plan, RegimeRuns
+from xlt.results.score_table import Inputs
 
 
 def task_configs(configs: Path, names: list[str]) -> dict[str, Task]:
@@ -52,7 +54,7 @@ def sizes_found(data: Path | None, configs: Path, tasks: Mapping[str, Task], wor
     }
 
 
-def rounding_error(configs: Path, plan: Plan, regimes: Mapping[str, Regime]) -> float:
+def rounding_error(configs: Path, plan: Plan, regimes: Mapping[str, RegimeRuns]) -> float:
     """The error, in points, of an encoder whose weights were rounded; 0 for one that was not."""
     path = configs / "models" / f"{plan.model}.yaml"
     rounded = load(Model, path).rounding_error if path.exists() else None
@@ -60,3 +62,34 @@ def rounding_error(configs: Path, plan: Plan, regimes: Mapping[str, Regime]) -> 
         return 0.0
     origins = [run.provenance.encoder or "" for regime in regimes.values() for run in regime.runs if run.provenance]
     return rounded.points if any(rounded.origin in origin for origin in origins) else 0.0
+
+
+def table_inputs(
+    config: Table,
+    places: tuple[Path, Path, Path | None],
+    plan: Plan,
+    regimes: Mapping[str, RegimeRuns],
+    reported: Sequence[Reported],
+    world: list[str] | None,
+) -> Inputs:
+    """What a table is made from.
+
+    Args:
+        places: the root of the runs, the folder of all configs, and that of the data, which a table of sizes counts.
+        regimes: the planned ones among its rows, with their runs.
+        world: the generated world's languages; None for official data.
+    """
+    root, configs, data = places
+    tasks = task_configs(configs, config.tasks)
+    return Inputs(
+        config=config,
+        plan=plan,
+        root=root,
+        tasks=tasks,
+        regimes={name: regimes.get(name) or RegimeRuns(name, name, []) for name in row_names(root, plan, config)},
+        left_out=plan.tables[config.name].left_out if config.name in plan.tables else [],
+        reported=reported,
+        configs=configs,
+        sizes=sizes_found(data, configs, tasks, world) if config.kind == "sizes" else None,
+        world=world is not None,
+    )

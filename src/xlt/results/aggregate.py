@@ -13,13 +13,17 @@ from dataclasses import dataclass
 
 from xlt.config.benchmark import Task
 from xlt.errors import InputError
-from xlt.results.run_folders import Regime, TaskScores
+from xlt.results.run_folders import RegimeRuns, TaskScores
 
 SCORE = "score"
+SOURCE = "en"
+"""The language of the training data, which averages over the others leave out."""
+BySeed = dict[int, float]
+"""A figure of each seed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stat:
+class MeanStd:
     """Mean and sample standard deviation (n - 1) over seeds; ``std`` is None with a single seed."""
 
     mean: float
@@ -27,13 +31,18 @@ class Stat:
     seeds: tuple[int, ...]
 
 
-def summarize(by_seed: Mapping[int, float]) -> Stat | None:
+def summarize(by_seed: Mapping[int, float]) -> MeanStd | None:
     """Mean and standard deviation over seeds; None when there is no value."""
     if not by_seed:
         return None
     values = [by_seed[seed] for seed in sorted(by_seed)]
     std = statistics.stdev(values) if len(values) > 1 else None
-    return Stat(statistics.fmean(values), std, tuple(sorted(by_seed)))
+    return MeanStd(statistics.fmean(values), std, tuple(sorted(by_seed)))
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> BySeed:
+    """First minus second, seed by seed, for the seeds that both have."""
+    return {seed: first[seed] - second[seed] for seed in first if seed in second}
 
 
 def headline_metrics(task: Task) -> list[str]:
@@ -59,7 +68,7 @@ class TaskResult:
     expected: tuple[str, ...]
     uneven: tuple[str, ...]
     withheld: tuple[str, ...]
-    values: dict[str, dict[str, dict[int, float]]]
+    values: dict[str, dict[str, BySeed]]
     n: dict[str, int]
 
     @property
@@ -80,7 +89,7 @@ class TaskResult:
         """Expected languages without a score: no file, a file without gold labels, or not in every seed."""
         return tuple(code for code in self.expected if code not in self.languages)
 
-    def average(self, metric: str, languages: Sequence[str] | None = None) -> dict[int, float]:
+    def average(self, metric: str, languages: Sequence[str] | None = None) -> BySeed:
         """Mean over languages (all with data, or those given) for each seed; empty when there is nothing to average."""
         chosen = self.languages if languages is None else languages
         per_language = self.values.get(metric, {})
@@ -89,13 +98,11 @@ class TaskResult:
         return {seed: statistics.fmean(per_language[code][seed] for code in chosen) for seed in self.seeds}
 
 
-def _metric_values(
-    scores: Mapping[int, TaskScores], metric: str, languages: Iterable[str]
-) -> dict[str, dict[int, float]]:
+def _metric_values(scores: Mapping[int, TaskScores], metric: str, languages: Iterable[str]) -> dict[str, BySeed]:
     return {code: {seed: found.metrics[metric][code] for seed, found in scores.items()} for code in languages}
 
 
-def task_result(regime: Regime, task: Task) -> TaskResult:
+def task_result(regime: RegimeRuns, task: Task) -> TaskResult:
     """Collect one task of a regime over its seeds.
 
     Raises:
@@ -146,7 +153,7 @@ def common_tasks(results: Mapping[str, Mapping[str, TaskResult]], tasks: Sequenc
     return [task for task in tasks if started and all(by_task[task].status == "ok" for by_task in started)]
 
 
-def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> Stat | None:
+def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> MeanStd | None:
     """Mean over ``tasks`` of their scores, for each seed that has them all, then over seeds; None without one."""
     averages = [by_task[task].average(SCORE) for task in tasks]
     if not averages:

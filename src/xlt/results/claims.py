@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +16,11 @@ from xlt.results import formatting
 from xlt.results.aggregate import task_result
 from xlt.results.differences import compared
 from xlt.results.effects import ENOUGH, Cell, effect
-from xlt.results.render import Document, Grid, Section, Text
-from xlt.results.run_folders import Plan, Regime
+from xlt.results.export import to_csv
+from xlt.results.render import Document, Section, text_grid
+from xlt.results.run_folders import Plan, RegimeRuns
 from xlt.results.statistics import Interval, mean_interval
-from xlt.results.word_pairs import COSINES, WordPairs, load_word_pairs, over_seeds
+from xlt.results.word_pairs import COSINES, WordPairs, change, load_word_pairs, over_seeds
 
 Status = Literal["supported", "contradicted", "not shown", "too few seeds", "not run", "no data", "not covered"]
 MEANING: dict[Status, str] = {
@@ -123,7 +122,9 @@ class _Unavailable(Exception):
         self.status, self.reason = status, reason
 
 
-def assess(claim: Claim, root: Path, plan: Plan, regimes: Mapping[str, Regime], tasks: Mapping[str, Task]) -> Finding:
+def assess(
+    claim: Claim, root: Path, plan: Plan, regimes: Mapping[str, RegimeRuns], tasks: Mapping[str, Task]
+) -> Finding:
     """The finding on one claim from the runs of this plan."""
     if claim.words is not None:
         return assess_words(claim, claim.words, load_word_pairs(root, plan, claim.words.config))
@@ -149,8 +150,8 @@ def assess_words(claim: Claim, wanted: WordFigure, pairs: WordPairs) -> Finding:
     if pairs.status != "ok":
         return Finding(claim, "no data" if pairs.status == "no data" else "not run", reason=f"injection {pairs.name}")
     figure = COSINES[wanted.figure]
-    before, after = (over_seeds(pairs, when, figure, pairs.languages) for when in ("before", "after"))
-    changes = [100 * (after[seed] - before[seed]) / abs(before[seed]) for seed in sorted(before)]
+    before, moved = over_seeds(pairs, "before", figure, pairs.languages), change(pairs, figure)
+    changes = [100 * moved[seed] / abs(before[seed]) for seed in sorted(before)]
     if len(changes) < 2:
         figure_only = f"one seed, {formatting.difference(changes[0])} %: an interval takes two, a conclusion {ENOUGH}"
         return Finding(claim, "too few seeds", None, tuple(before), len(before), figure_only)
@@ -171,7 +172,7 @@ def _counted(seeds: int) -> str:
 
 
 def _cells_of(
-    root: Path, regimes: Mapping[str, Regime], contrast: Contrast, task: Task, cells: Cells, weight: float
+    root: Path, regimes: Mapping[str, RegimeRuns], contrast: Contrast, task: Task, cells: Cells, weight: float
 ) -> list[Cell]:
     """The cells of both regimes in every language meant, ``weight`` shared among these; raises when there are none."""
     results = {}
@@ -204,17 +205,16 @@ SEEN = {
 def document(plan: Plan, findings: Sequence[Finding], papers: Mapping[str, str]) -> Document:
     """The claims as a page; ``papers``: how each paper is named ("Huang et al. 2021")."""
     headers = ["Claim", "Source", "Claimed", "Found", "Verdict", "Confidence"]
-    rows = [[Text(cell) for cell in _cells(finding, papers)] for finding in findings]
+    rows = [_cells(finding, papers) for finding in findings]
     used = list(dict.fromkeys(finding.status for finding in findings))
-    commands = [[Text(f.claim.name), Text(f.claim.command or "none"), Text(f.claim.source.place)] for f in findings]
+    commands = [[f.claim.name, f.claim.command or "none", f.claim.source.place] for f in findings]
+    made_by = text_grid(["Claim", "Command", "Place in the source"], commands, "lll")
     return Document(
         "Claims",
         [("Profile", plan.profile), ("Model", plan.model)],
         [
-            Section("Claims and what was found", Grid(headers, rows, "llllll")),
-            Section(
-                "How to make what each rests on", Grid(["Claim", "Command", "Place in the source"], commands, "lll")
-            ),
+            Section("Claims and what was found", text_grid(headers, rows, "llllll")),
+            Section("How to make what each rests on", made_by),
         ],
         [
             "A finding holds for the profile and the model above, not for those of the paper.",
@@ -252,33 +252,29 @@ def _confidence(finding: Finding) -> str:
 
 def as_csv(findings: Sequence[Finding]) -> str:
     """One line per claim, in full precision."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["claim", "paper", "claimed", "estimate", "low", "high", "p", "status", "reason", "seeds"])
-    for f in findings:
-        effect = [f.effect.estimate, f.effect.low, f.effect.high, f.effect.p] if f.effect else [""] * 4
-        seeds = " ".join(str(seed) for seed in f.seeds)
-        writer.writerow([f.claim.name, f.claim.source.paper, f.claim.claimed, *effect, f.status, f.reason, seeds])
-    return out.getvalue()
+    columns = ["claim", "paper", "claimed", "estimate", "low", "high", "p", "status", "reason", "seeds"]
+    return to_csv(
+        (
+            {
+                **{"claim": f.claim.name, "paper": f.claim.source.paper, "claimed": f.claim.claimed},
+                **_effect(f.effect),
+                **{"status": f.status, "reason": f.reason, "seeds": " ".join(str(seed) for seed in f.seeds)},
+            }
+            for f in findings
+        ),
+        columns,
+    )
+
+
+def _effect(found: Interval | None) -> dict[str, float]:
+    return {} if found is None else {key: getattr(found, key) for key in ("estimate", "low", "high", "p")}
 
 
 def as_json(plan: Plan, findings: Sequence[Finding]) -> str:
     """The findings as data."""
-    return to_json(
-        {
-            "profile": plan.profile,
-            "model": plan.model,
-            "claims": [
-                {
-                    **f.claim.model_dump(mode="json"),
-                    "status": f.status,
-                    "reason": f.reason,
-                    "seeds": list(f.seeds),
-                    "effect": None
-                    if f.effect is None
-                    else {"estimate": f.effect.estimate, "low": f.effect.low, "high": f.effect.high, "p": f.effect.p},
-                }
-                for f in findings
-            ],
-        }
-    )
+    claims = [
+        f.claim.model_dump(mode="json")
+        | {"status": f.status, "reason": f.reason, "seeds": list(f.seeds), "effect": _effect(f.effect) or None}
+        for f in findings
+    ]
+    return to_json({"profile": plan.profile, "model": plan.model, "claims": claims})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xlt.results.aggregate import Stat, TaskResult, summarize
+from xlt.results.aggregate import MeanStd, TaskResult, summarize
 from xlt.results.protocol_facts import Facts, facts_of_run, reason_against
 from xlt.results.reported import AVERAGE, Reported, matches
-from xlt.results.run_folders import Regime, RunProfile
+from xlt.results.run_folders import RegimeRuns, RunProfile
 
 ANOTHER_WORLD = (
     "recorded on another generated world, or with another recipe for its encoder; when the change is meant, record again "
@@ -29,7 +29,7 @@ class Comparison:
     metric: str
     language: str
     languages: tuple[str, ...]
-    measured: Stat
+    measured: MeanStd
     n: int
     reported: Reported | None
     reason: str | None
@@ -51,7 +51,7 @@ class Comparer:
 
     reported: list[Reported]
     model: str
-    regime: Regime
+    regime: RegimeRuns
     profile: RunProfile
     world: str | None = None
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from xlt.results.run_folders import Regime, seed_of
+from xlt.results.run_folders import RegimeRuns, seed_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def _per_seed(seconds: Iterable[tuple[int | None, float | None]]) -> float | Non
     return statistics.fmean(sums.values()) if sums else None
 
 
-def cost(regime: Regime, others: Mapping[str, Regime]) -> Cost | None:
+def cost(regime: RegimeRuns, others: Mapping[str, RegimeRuns]) -> Cost | None:
     """The cost of ``regime``; None when none of its runs finished. ``others`` are all regimes, by name."""
     found = [(run.planned.seed, run.provenance) for run in regime.finished]
     done = [(seed, provenance) for seed, provenance in found if provenance is not None]

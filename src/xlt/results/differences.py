@@ -15,12 +15,12 @@ from xlt.errors import InputError
 from xlt.layout import EXAMPLES
 from xlt.results.aggregate import headline_metrics
 from xlt.results.effects import Cell, Effect, Examples, Items, Scored, effect, item_error
-from xlt.results.run_folders import Regime
+from xlt.results.run_folders import RegimeRuns
 from xlt.results.statistics import holm
 
 
 def examples_of(
-    root: Path, regime: Regime, task: Task, language: str, metrics: Sequence[str] | None = None
+    root: Path, regime: RegimeRuns, task: Task, language: str, metrics: Sequence[str] | None = None
 ) -> Scored | None:
     """Scores of single examples of a task in one language over the finished seeds, or None when a run kept none.
 
@@ -78,7 +78,7 @@ def _examples(path: Path, task: str, language: str, metrics: Sequence[str]) -> t
 
 
 def average_error(
-    root: Path, regime: Regime, task: Task, languages: Sequence[str], metrics: Sequence[str] | None
+    root: Path, regime: RegimeRuns, task: Task, languages: Sequence[str], metrics: Sequence[str] | None
 ) -> float | None:
     """Standard error, in points, that the choice of items gives a regime's average over languages.
 
@@ -89,7 +89,9 @@ def average_error(
     return item_error(cells) if cells and len(cells) == len(languages) else None
 
 
-def difference(root: Path, first: Regime, second: Regime, tasks: Sequence[tuple[Task, Sequence[str]]]) -> Effect | None:
+def difference(
+    root: Path, first: RegimeRuns, second: RegimeRuns, tasks: Sequence[tuple[Task, Sequence[str]]]
+) -> Effect | None:
     """Mean difference in points over tasks and, within each, over its languages, with a 95 % interval.
 
     Args:
@@ -111,7 +113,9 @@ def difference(root: Path, first: Regime, second: Regime, tasks: Sequence[tuple[
     return effect(cells)
 
 
-def compared(root: Path, first: Regime, second: Regime, task: Task, language: str, weight: float) -> list[Cell] | None:
+def compared(
+    root: Path, first: RegimeRuns, second: RegimeRuns, task: Task, language: str, weight: float
+) -> list[Cell] | None:
     """The cells of ``first - second`` on one test set; None when one has no scores of single examples, or of others."""
     ours, theirs = (examples_of(root, regime, task, language) for regime in (first, second))
     if ours is None or theirs is None or not np.array_equal(ours.items, theirs.items):
@@ -127,7 +131,9 @@ class Tested:
     adjusted: float
 
 
-def by_language(root: Path, first: Regime, second: Regime, task: Task, languages: Sequence[str]) -> dict[str, Tested]:
+def by_language(
+    root: Path, first: RegimeRuns, second: RegimeRuns, task: Task, languages: Sequence[str]
+) -> dict[str, Tested]:
     """The difference of two regimes in each language of a task, tested with Holm's correction over the languages.
 
     Languages without scores of single examples in one of the regimes are left out.

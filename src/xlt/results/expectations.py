@@ -15,7 +15,7 @@ from xlt.files import digest, read_json, sha256_file
 from xlt.layout import WORLD_STAMP
 from xlt.results.aggregate import TaskResult, task_result
 from xlt.results.recording import Key, Recording
-from xlt.results.run_folders import Regime, load_plan, load_regime
+from xlt.results.run_folders import RegimeRuns, load_plan, load_regime
 
 DECIMALS = 2
 UNKNOWN = "unknown"
@@ -88,9 +88,9 @@ def collect(
     return found
 
 
-def _planned(root: Path, name: str) -> Regime:
+def _planned(root: Path, name: str) -> RegimeRuns:
     plan = load_plan(root)
-    return load_regime(root, plan, name) if name in plan.regimes else Regime(name, name, [])
+    return load_regime(root, plan, name) if name in plan.regimes else RegimeRuns(name, name, [])
 
 
 def _check(name: str, task: str, results: Sequence[TaskResult], roots: Sequence[Path], verified: Sequence[int]) -> None:
@@ -110,7 +110,7 @@ def _check(name: str, task: str, results: Sequence[TaskResult], roots: Sequence[
         raise InputError(f"{name}, {task}: expected the same languages, split and examples in every root", roots[0])
 
 
-def _note_kernels(found: Collected, name: str, task: str, parts: Sequence[Regime], roots: Sequence[Path]) -> None:
+def _note_kernels(found: Collected, name: str, task: str, parts: Sequence[RegimeRuns], roots: Sequence[Path]) -> None:
     own = {}
     for part, root in zip(parts, roots, strict=True):
         for run in part.runs:

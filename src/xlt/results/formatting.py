@@ -10,9 +10,9 @@ from typing import Literal
 from xlt import languages
 from xlt.config.benchmark import Task
 from xlt.errors import InputError
-from xlt.results.aggregate import SCORE, Stat, TaskResult
+from xlt.results.aggregate import SCORE, MeanStd, TaskResult
 from xlt.results.effects import ENOUGH, Effect
-from xlt.results.run_folders import Plan, Regime, RunConfig, merged_profile
+from xlt.results.run_folders import Plan, RegimeRuns, ShownConfig, merged_profile
 from xlt.results.statistics import Interval
 
 METRIC_TITLES = {
@@ -44,7 +44,7 @@ class Footnotes:
         return [f"{self.mark(text)}: {text}" for text in self.texts]
 
 
-def score(stat: Stat) -> str:
+def score(stat: MeanStd) -> str:
     """A score in percent with one decimal, and its standard deviation where there is one: ``54.2 ± 0.3``."""
     return f"{stat.mean:.1f}" + ("" if stat.std is None else f" ± {stat.std:.1f}")
 
@@ -53,6 +53,11 @@ def difference(value: float) -> str:
     """A difference in points with its sign; the minus is the typographic one: ``−1.2``, and ``0.0`` has none."""
     text = f"{value:+.1f}"
     return "0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "−")
+
+
+def signed(stat: MeanStd) -> str:
+    """A difference with its standard deviation where there is one: ``+1.2 ± 0.3``."""
+    return difference(stat.mean) + ("" if stat.std is None else f" ± {stat.std:.1f}")
 
 
 def with_interval(value: float, interval: Interval | None) -> str:
@@ -120,13 +125,13 @@ def language(code: str) -> str:
         return code
 
 
-def _first_config(regimes: Iterable[Regime]) -> RunConfig | None:
+def _first_config(regimes: Iterable[RegimeRuns]) -> ShownConfig | None:
     runs = [run for regime in regimes for run in regime.runs]
     first = next((run.config for run in runs if run.config is not None), None)
     return None if first is None else first.model_copy(update={"profile": merged_profile(runs)})
 
 
-def _splits(config: RunConfig | None, results: Iterable[TaskResult], tasks: Mapping[str, Task]) -> str:
+def _splits(config: ShownConfig | None, results: Iterable[TaskResult], tasks: Mapping[str, Task]) -> str:
     split_of = {} if config is None else dict(config.profile.splits)
     split_of |= {result.task: result.split for result in results if result.split is not None}
     notes = {} if config is None else config.profile.split_notes
@@ -146,7 +151,7 @@ def _grouped(caps: Mapping[str, int | None]) -> str:
     return ", ".join(f"{shown} ({', '.join(names)})" for shown, names in groups)
 
 
-def _caps(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> str:
+def _caps(config: ShownConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str:
     if config is None:
         return "not known before the first run is planned"
     configs = [run.config for regime in regimes for run in regime.runs if run.config is not None]
@@ -162,7 +167,7 @@ def _caps(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[st
     return "; ".join(texts) or "none (all examples)"
 
 
-def _cut(regimes: Sequence[Regime], tasks: Mapping[str, Task]) -> str | None:
+def _cut(regimes: Sequence[RegimeRuns], tasks: Mapping[str, Task]) -> str | None:
     """Where the encoder reads less than the protocol says, for tasks and recipes of this table; None where nowhere."""
     recipes = {run.planned.recipe for regime in regimes for run in regime.runs}
     found: dict[int, dict[str, int | None]] = {}
@@ -176,7 +181,7 @@ def _cut(regimes: Sequence[Regime], tasks: Mapping[str, Task]) -> str | None:
     return "; ".join(cut) or None
 
 
-def _data_notes(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> str | None:
+def _data_notes(config: ShownConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str | None:
     """Notes of the profile and the runs on data that the line on splits has not shown, for this table's tasks and recipes."""
     if config is None:
         return None
@@ -198,7 +203,7 @@ def _data_notes(config: RunConfig | None, regimes: Iterable[Regime], tasks: Mapp
     return "; ".join(shown) or None
 
 
-def _commits(regimes: Sequence[Regime]) -> str:
+def _commits(regimes: Sequence[RegimeRuns]) -> str:
     found = {
         (run.provenance.git_commit or "unknown")[:10] + (" with local changes" if run.provenance.git_dirty else "")
         for regime in regimes
@@ -208,14 +213,14 @@ def _commits(regimes: Sequence[Regime]) -> str:
     return ", ".join(sorted(found)) or "no run yet"
 
 
-def _recorded(regimes: Sequence[Regime], key: Literal["device", "encoder"]) -> str:
+def _recorded(regimes: Sequence[RegimeRuns], key: Literal["device", "encoder"]) -> str:
     """What the finished runs recorded under a key of their provenance, each different text once."""
     provenances = [run.provenance for regime in regimes for run in regime.finished]
     found = {getattr(provenance, key) for provenance in provenances if provenance is not None}
     return "; ".join(sorted(found - {None})) or "not recorded"
 
 
-def _seeds(plan: Plan, regimes: Sequence[Regime]) -> str:
+def _seeds(plan: Plan, regimes: Sequence[RegimeRuns]) -> str:
     seeds = sorted({run.planned.seed for regime in regimes for run in regime.runs}) or plan.seeds
     shown = ", ".join(str(seed) for seed in seeds)
     if len(seeds) > 1:
@@ -226,7 +231,7 @@ def _seeds(plan: Plan, regimes: Sequence[Regime]) -> str:
 
 
 def header(
-    plan: Plan, regimes: Sequence[Regime], results: Sequence[TaskResult], tasks: Mapping[str, Task]
+    plan: Plan, regimes: Sequence[RegimeRuns], results: Sequence[TaskResult], tasks: Mapping[str, Task]
 ) -> list[tuple[str, str]]:
     """The lines above a table: what was run, on what, and how much of the benchmark."""
     config = _first_config(regimes)
@@ -257,7 +262,19 @@ def missing(result: TaskResult) -> str:
     return "; ".join(f"{reason}: {', '.join(language(c) for c in codes)}" for reason, codes in groups.items() if codes)
 
 
-def fallbacks(regimes: Iterable[Regime]) -> list[str]:
+def part_of_languages(title: str, result: TaskResult) -> list[str]:
+    """A note where a task's average is not over all its languages."""
+    counted = f"average over {len(result.languages)} of {len(result.expected)} languages"
+    return [f"{title}: {counted}; {missing(result)}"] if result.missing else []
+
+
+def part_of_seeds(result: TaskResult) -> list[str]:
+    """A note where not all seeds have finished."""
+    ran, planned = len(result.seeds), len(result.planned_seeds)
+    return [f"{ran} of {planned} seeds ran"] if ran < planned else []
+
+
+def fallbacks(regimes: Iterable[RegimeRuns]) -> list[str]:
     """A note for each regime that had no language adapter for some languages, and what served them."""
     notes = []
     for regime in regimes:
@@ -271,7 +288,7 @@ def fallbacks(regimes: Iterable[Regime]) -> list[str]:
     return notes
 
 
-def unscored(regimes: Iterable[Regime], tasks: Mapping[str, Task]) -> list[str]:
+def unscored(regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> list[str]:
     """A note for each task of which rows without a true label are not scored: how many, and in which languages."""
     finished = [run.scores.tasks for regime in regimes for run in regime.runs if run.scores is not None]
     notes = []

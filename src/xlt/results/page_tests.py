@@ -56,7 +56,7 @@ class PageTest:
 
 
 @dataclass(frozen=True)
-class Average:
+class PageAverage:
     """A figure of the page: the mean over tasks of the mean over regimes of the tasks' scores; ``weights`` [cells]."""
 
     family: Family
@@ -64,7 +64,7 @@ class Average:
     weights: Array
 
 
-def averages(keys: Sequence[Key], headline: Mapping[str, Sequence[str]]) -> list[Average]:
+def averages(keys: Sequence[Key], headline: Mapping[str, Sequence[str]]) -> list[PageAverage]:
     """The averages of a page.
 
     Args:
@@ -76,14 +76,14 @@ def averages(keys: Sequence[Key], headline: Mapping[str, Sequence[str]]) -> list
         if metric in headline[task]:
             members.setdefault((regime, task), []).append(number)
     own = {pair: _mean(numbers, len(keys)) for pair, numbers in members.items()}
-    found = [Average("average", f"{regime}, {task}", weights) for (regime, task), weights in own.items()]
+    found = [PageAverage("average", f"{regime}, {task}", weights) for (regime, task), weights in own.items()]
     regimes, tasks = (list(dict.fromkeys(pair[side] for pair in own)) for side in (0, 1))
     if len(regimes) > 1:
-        found += [Average("task", task, _over(own, 1, task)) for task in tasks]
+        found += [PageAverage("task", task, _over(own, 1, task)) for task in tasks]
     if len(tasks) > 1:
-        found += [Average("regime", regime, _over(own, 0, regime)) for regime in regimes]
+        found += [PageAverage("regime", regime, _over(own, 0, regime)) for regime in regimes]
     if len(regimes) > 1 and len(tasks) > 1:
-        found.append(Average("regime", PAGE, np.mean(list(own.values()), axis=0)))
+        found.append(PageAverage("regime", PAGE, np.mean(list(own.values()), axis=0)))
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from xlt.results.aggregate import SCORE, TaskResult
 from xlt.results.effects import ENOUGH
-from xlt.results.render import Grid, Section, Text
+from xlt.results.render import Section, text_grid
 from xlt.results.statistics import Interval, probability_of_improvement, stochastic_order
 
 DRAWS = 1000
@@ -62,10 +62,10 @@ def section(found: Mapping[str, Improvement | None], titles: Mapping[str, str], 
     """The improvements over a reference as a table; none when no regime has seeds enough."""
     rows = [
         [
-            Text(titles[name]),
-            Text(f"{own.probability.estimate:.2f} [{own.probability.low:.2f}, {own.probability.high:.2f}]"),
-            Text(f"{own.violation:.2f}"),
-            Text(f"{own.seeds[0]} and {own.seeds[1]}"),
+            titles[name],
+            f"{own.probability.estimate:.2f} [{own.probability.low:.2f}, {own.probability.high:.2f}]",
+            f"{own.violation:.2f}",
+            f"{own.seeds[0]} and {own.seeds[1]}",
         ]
         for name, own in found.items()
         if own is not None
@@ -78,4 +78,4 @@ def section(found: Mapping[str, Improvement | None], titles: Mapping[str, str], 
         "interval (Agarwal et al. 2021); violation ratio of being stochastically larger, 0 when it holds on every task "
         "(Dror et al. 2019). A bootstrap of few runs is too narrow, so no conclusion rests on this interval."
     ]
-    return [Section(f"Improvement over {reference}", Grid(headers, rows, "lrrr"), foot)]
+    return [Section(f"Improvement over {reference}", text_grid(headers, rows), foot)]

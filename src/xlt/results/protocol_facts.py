@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from xlt.config.benchmark import Strict
-from xlt.results.run_folders import RunConfig
+from xlt.results.run_folders import ShownConfig
 
 Unstated = Literal["unstated"]
 BY_SET = ("epochs", "batch_size", "learning_rate")
@@ -99,7 +99,7 @@ def lacking(task: str, facts: Facts) -> str | None:
     return None
 
 
-def facts_of_run(config: RunConfig, task: str) -> Facts:
+def facts_of_run(config: ShownConfig, task: str) -> Facts:
     """The facts of a run's scores of a task, from its resolved ``config.json``; what is not in it stays unknown."""
     before = (config.regime.get("intermediate") or {}).get("recipes", [])
     sets = [stage.recipe.training_set or stage.recipe.name for stage in config.stages]

@@ -13,7 +13,7 @@ import numpy as np
 from xlt.config.benchmark import Task, load_all, load_yaml
 from xlt.errors import InputError
 from xlt.results import formatting
-from xlt.results.aggregate import SCORE, Stat, headline_metrics
+from xlt.results.aggregate import SCORE, MeanStd, headline_metrics
 from xlt.results.recorded_figures import (
     ADAPTER,
     FULL,
@@ -190,7 +190,7 @@ def _std(values: Array) -> float:
 
 
 def _score(values: Array) -> str:
-    return formatting.score(Stat(float(values.mean()), _std(values), ()))
+    return formatting.score(MeanStd(float(values.mean()), _std(values), ()))
 
 
 def _difference(found: Interval | None) -> str:

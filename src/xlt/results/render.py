@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -20,7 +20,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Grid:
+class TextGrid:
     """A table. The first column is aligned to the left, the others as ``align`` says ("l" or "r" for each column)."""
 
     headers: list[str]
@@ -33,7 +33,7 @@ class Section:
     """A table with its heading and the lines below it."""
 
     title: str
-    grid: Grid
+    grid: TextGrid
     foot: list[str] = field(default_factory=list)
 
 
@@ -61,6 +61,23 @@ def rank_column(cells: Sequence[Text], values: Sequence[float | None], decimals:
         cell if value is None or value not in emphasis else replace(cell, emphasis=emphasis[value])
         for cell, value in zip(cells, shown, strict=True)
     ]
+
+
+Ranked = tuple[Text, float | None]
+"""A cell and the number it is ranked by in its column; None for none."""
+
+
+def ranked_grid(headers: list[str], labels: Sequence[str], columns: Iterable[Sequence[Ranked]]) -> TextGrid:
+    """A table of a column of labels, and columns of numbers in which the best and the second best are marked."""
+    filled = [[Text(label) for label in labels]]
+    filled += [rank_column([cell for cell, _ in column], [value for _, value in column]) for column in columns]
+    return text_grid(headers, [list(row) for row in zip(*filled, strict=True)])
+
+
+def text_grid(headers: list[str], rows: Iterable[Sequence[Text | str]], align: str | None = None) -> TextGrid:
+    """A table of cells, some of them plain text; without ``align``, all columns but the first are to the right."""
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    return TextGrid(headers, cells, align or "l" + "r" * (len(headers) - 1))
 
 
 _ENTITY = re.compile(r"&(?=#?\w+;)")
@@ -139,7 +156,7 @@ WIDE = 12
 """Columns beyond which a LaTeX table is scaled down to the width of the line (if it is wider)."""
 
 
-def _latex_tabular(grid: Grid) -> str:
+def _latex_tabular(grid: TextGrid) -> str:
     lines = [rf"\begin{{tabular}}{{@{{}}{grid.align}@{{}}}}", r"\toprule"]
     lines.append(" & ".join(escape_latex(header) for header in grid.headers) + r" \\")
     lines.append(r"\midrule")

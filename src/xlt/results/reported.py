@@ -28,7 +28,7 @@ Confidence = Literal["seen", "seen-secondhand", "recomputed", "not found"]
 _TRUST = ("seen", "seen-secondhand", "recomputed", "not found")
 
 
-class Average(Strict):
+class PrintedAverage(Strict):
     """A printed average. ``over`` lists its languages; ``as printed`` when the source does not say which they are."""
 
     value: float | None
@@ -36,7 +36,7 @@ class Average(Strict):
     over: list[str] | Over
 
 
-class Row(Strict):
+class PublishedRow(Strict):
     """One row of a published table: values by language, null where the row has a cell that could not be read.
 
     ``method`` is the row's name as printed; ``regime`` is the regime it stands for, null when there is none.
@@ -51,12 +51,12 @@ class Row(Strict):
     seeds: int | None = Field(default=None, ge=1)
     values: dict[str, float | None] = Field(default_factory=dict)
     std: dict[str, float] = Field(default_factory=dict)
-    averages: list[Average] = Field(default_factory=list)
+    averages: list[PrintedAverage] = Field(default_factory=list)
     protocol: Facts | None = None
     note: str | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> Row:
+    def _consistent(self) -> PublishedRow:
         if not self.values and not self.averages:
             raise ValueError("expected values or averages, got neither")
         numbers = [*self.values.values(), *(average.value for average in self.averages)]
@@ -83,7 +83,7 @@ class Group(Strict):
     split: Literal["dev", "test"] = "test"
     protocol: Protocol | None = None
     note: str | None = None
-    rows: list[Row]
+    rows: list[PublishedRow]
 
     @model_validator(mode="after")
     def _gaps_only_when_not_found(self) -> Group:
@@ -190,7 +190,7 @@ class _Cell(NamedTuple):
     over: tuple[str, ...] | str | None = None
 
 
-def row_facts(paper: Paper, group: Group, row: Row) -> Facts:
+def row_facts(paper: Paper, group: Group, row: PublishedRow) -> Facts:
     """The facts of a row's numbers."""
     return merged([paper.protocol, group.protocol, row.protocol], row.model, row.task)
 
@@ -205,7 +205,7 @@ def _refuse_without_facts(paper: Paper, path: Path) -> None:
                 raise InputError(message, path, line_of(path, ("tables", number, "rows", place)))
 
 
-def _entry(paper: Paper, group: Group, row: Row, cell: _Cell) -> Reported:
+def _entry(paper: Paper, group: Group, row: PublishedRow, cell: _Cell) -> Reported:
     return Reported(
         paper=paper.paper,
         citation=paper.citation,

@@ -9,20 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from xlt.config.benchmark import DualEncoder, parse
 from xlt.config.run_config import read_config
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
 from xlt.layout import CONFIG, PLAN, PROVENANCE, SCORES
-from xlt.results.run_provenance import LOOSE, Provenance
-
-
-class Loose(BaseModel):
-    """A file another stage wrote."""
-
-    model_config = LOOSE
+from xlt.results.run_provenance import Loose, Provenance
 
 
 class PlannedRun(Loose):
@@ -39,14 +33,14 @@ class PlannedRegime(Loose):
 
     title: str
     runs: list[PlannedRun]
-    upstream: list[str] = []
+    upstream: list[str] = Field(default=[])
 
 
 class PlannedTable(Loose):
     """The rows of a table that this plan runs, and those its profile leaves out."""
 
     regimes: list[str]
-    left_out: list[str] = []
+    left_out: list[str] = Field(default=[])
 
 
 class PlannedRecipe(Loose):
@@ -67,9 +61,9 @@ class Plan(Loose):
     folder: str | None = None
     seeds: list[int]
     regimes: dict[str, PlannedRegime]
-    tables: dict[str, PlannedTable] = {}
-    jobs: dict[str, str] = {}
-    recipes: dict[str, PlannedRecipe] = {}
+    tables: dict[str, PlannedTable] = Field(default={})
+    jobs: dict[str, str] = Field(default={})
+    recipes: dict[str, PlannedRecipe] = Field(default={})
 
 
 class TaskScores(Loose):
@@ -82,12 +76,12 @@ class TaskScores(Loose):
 
     split: Literal["dev", "test"]
     metrics: dict[str, dict[str, float]]
-    n: dict[str, int] = {}
-    no_data: list[str] = []
-    withheld: list[str] = []
-    unpaired: dict[str, int] = {}
-    unlabelled: dict[str, int] = {}
-    notes: list[str] = []
+    n: dict[str, int] = Field(default={})
+    no_data: list[str] = Field(default=[])
+    withheld: list[str] = Field(default=[])
+    unpaired: dict[str, int] = Field(default={})
+    unlabelled: dict[str, int] = Field(default={})
+    notes: list[str] = Field(default=[])
     """What is to be said of the data it was scored on."""
 
     @field_validator("metrics")
@@ -130,9 +124,9 @@ class RunProfile(Loose):
 
     name: str
     title: str
-    splits: dict[str, str] = {}
-    split_notes: dict[str, str] = {}
-    caps: dict[str, dict[str, int | None]] = {}
+    splits: dict[str, str] = Field(default={})
+    split_notes: dict[str, str] = Field(default={})
+    caps: dict[str, dict[str, int | None]] = Field(default={})
     dual_encoder: DualEncoder | None = None
 
     def cap(self, name: str, part: str) -> int | None:
@@ -160,11 +154,19 @@ class RunRecipe(Loose):
     batch_size: int | None = None
 
 
+class SplitFiles(Loose):
+    """Files of one split with their SHA-256."""
+
+    sha256: dict[str, str] = Field(default={})
+
+
 class RunStage(Loose):
     """One training of a run; a run on Social IQa and then COPA has two."""
 
     recipe: RunRecipe
     learning_rate: float | None = None
+    train: SplitFiles = SplitFiles()
+    dev: SplitFiles | None = None
 
 
 class RunTask(Loose):
@@ -175,21 +177,51 @@ class RunTask(Loose):
 
 
 class RunEvaluation(Loose):
-    """One evaluation of a run."""
+    """One evaluation of a run, with its files by language."""
 
     task: RunTask
+    files: dict[str, SplitFiles] = Field(default={})
+    tuning_files: dict[str, SplitFiles] = Field(default={})
 
 
-class RunConfig(Loose):
-    """The part of a run's resolved ``config.json`` that tables show."""
+class UpstreamRun(Loose):
+    """A run whose weights this one goes on from."""
+
+    folder: str
+
+
+class ShownConfig(Loose):
+    """The part of a run's resolved ``config.json`` that tables and the report show."""
 
     regime: dict[str, Any]
     model: RunModel
     profile: RunProfile
     seed: int
-    stages: list[RunStage] = []
-    evaluations: list[RunEvaluation] = []
+    stages: list[RunStage] = Field(default=[])
+    evaluations: list[RunEvaluation] = Field(default=[])
     languages: dict[str, list[str]]
+    upstream: list[UpstreamRun] = Field(default=[])
+    weights_of: str | None = None
+    encoder_from: str | None = None
+    language_adapters: dict[str, str] = Field(default={})
+
+    @property
+    def made_from(self) -> list[str]:
+        """The folders whose results the run starts from."""
+        others = [self.weights_of, self.encoder_from]
+        return [*(up.folder for up in self.upstream), *(o for o in others if o), *self.language_adapters.values()]
+
+    @property
+    def trained_on(self) -> list[tuple[str, str]]:
+        """(path, SHA-256) of the files it is trained and tuned on."""
+        parts = [part for stage in self.stages for part in (stage.train, stage.dev) if part is not None]
+        return [pair for part in parts for pair in part.sha256.items()]
+
+    def evaluated_on(self, task: str) -> list[tuple[str, str]]:
+        """(path, SHA-256) of the files of a task, of all its languages."""
+        chosen = [each for each in self.evaluations if each.task.name == task]
+        parts = [files for e in chosen for files in (*e.files.values(), *e.tuning_files.values())]
+        return list(dict.fromkeys(pair for part in parts for pair in part.sha256.items()))
 
 
 @dataclass(frozen=True)
@@ -197,7 +229,7 @@ class Run:
     """A planned run with what it left behind; ``scores`` is None when it did not run (or did not finish)."""
 
     planned: PlannedRun
-    config: RunConfig | None
+    config: ShownConfig | None
     scores: Scores | None
     provenance: Provenance | None
 
@@ -214,7 +246,7 @@ def merged_profile(runs: Iterable[Run]) -> RunProfile | None:
 
 
 @dataclass(frozen=True)
-class Regime:
+class RegimeRuns:
     """A regime with its runs; ``upstream`` maps the folder of each finished intermediate run to its provenance."""
 
     name: str
@@ -227,7 +259,7 @@ class Regime:
         """The tasks its runs are planned for, in the plan's order."""
         return list(dict.fromkeys(task for run in self.runs for task in run.planned.tasks))
 
-    def serving(self, tasks: Iterable[str]) -> Regime:
+    def serving(self, tasks: Iterable[str]) -> RegimeRuns:
         """The regime with only the runs that are evaluated on one of ``tasks``."""
         wanted = set(tasks)
         return replace(self, runs=[run for run in self.runs if wanted & set(run.planned.tasks)])
@@ -238,9 +270,14 @@ class Regime:
         return [run for run in self.runs if run.scores is not None]
 
     @property
+    def config(self) -> ShownConfig | None:
+        """The config of its first run that has one; None before anything is planned on disk."""
+        return next((run.config for run in self.runs if run.config is not None), None)
+
+    @property
     def method(self) -> str | None:
         """The regime whose published numbers it is held against too, where it is that method with other settings."""
-        return next((run.config.regime.get("method") for run in self.runs if run.config is not None), None)
+        return None if self.config is None else self.config.regime.get("method")
 
     @property
     def frozen(self) -> bool:
@@ -282,7 +319,7 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     """
     folder = root / planned.dir
     config_path, scores_path = folder / CONFIG, folder / SCORES
-    config = read_config(RunConfig, folder) if config_path.exists() else None
+    config = read_config(ShownConfig, folder) if config_path.exists() else None
     if not scores_path.exists():
         return Run(planned, config, None, None)
     if config is None:
@@ -302,7 +339,7 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     return Run(planned, config, scores, provenance)
 
 
-def _check_complete(task: str, scores: Scores, config: RunConfig, path: Path) -> None:
+def _check_complete(task: str, scores: Scores, config: ShownConfig, path: Path) -> None:
     if task not in scores.tasks:
         raise InputError(f"expected scores of the planned task {task}; delete the file and run again", path)
     found = scores.tasks[task]
@@ -312,7 +349,7 @@ def _check_complete(task: str, scores: Scores, config: RunConfig, path: Path) ->
         raise InputError(message, path)
 
 
-def load_regime(root: Path, plan: Plan, name: str) -> Regime:
+def load_regime(root: Path, plan: Plan, name: str) -> RegimeRuns:
     """Read every run of one regime of the plan.
 
     Raises:
@@ -327,4 +364,4 @@ def load_regime(root: Path, plan: Plan, name: str) -> Regime:
         message = f"{name}: expected one run per task and seed, got two for {doubled[0][0]}, seed {doubled[0][1]}"
         raise InputError(message, root / PLAN)
     runs = [load_run(root, run) for run in planned.runs]
-    return Regime(name, planned.title, runs, {folder: _provenance(root / folder) for folder in planned.upstream})
+    return RegimeRuns(name, planned.title, runs, {folder: _provenance(root / folder) for folder in planned.upstream})

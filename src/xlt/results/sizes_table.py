@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from xlt.config.benchmark import Recipe, Strict, Table, Task, load_yaml, parse
+from xlt.config.benchmark import Recipe, Strict, load_all, load_yaml, parse
 from xlt.errors import InputError
-from xlt.files import to_json
-from xlt.results import export, formatting
-from xlt.results.render import Document, Grid, Section, Text
-from xlt.results.run_folders import Plan
+from xlt.results import formatting
+from xlt.results.export import Record, to_csv
+from xlt.results.render import Document, Section, text_grid
+from xlt.results.score_table import ConfiguredTable, Inputs
 
 Status = Literal["equal", "different", "no file", "no published value"]
 TRAINING = "training "
 """Before a recipe's name: the name of its set."""
 STATUSES: tuple[Status, ...] = ("equal", "different", "no file", "no published value")
 Size = Annotated[int, Field(ge=0)]
-Counts = Mapping[str, Mapping[str, Mapping[str, int | None]]]
-"""Set, split, language -> examples found; None: there is no file."""
+COLUMNS = ["set", "split", "language", "found", "published", "status"]
 
 
 class Published(Strict):
@@ -49,7 +45,7 @@ class Sizes(Strict):
 
 
 @dataclass(frozen=True)
-class Cell:
+class SplitSize:
     """One split of a set in one language."""
 
     set: str
@@ -81,121 +77,83 @@ class Cell:
         return f"no file ({published})" if published else "no file"
 
 
-@dataclass(frozen=True)
-class SizesTable:
-    """Everything the table says, as values."""
-
-    config: Table
-    plan: Plan
-    tasks: dict[str, Task]
-    recipes: dict[str, Recipe]
-    cells: list[Cell]
-    published: dict[str, Published]
-
-
-def build(
-    config: Table,
-    plan: Plan,
-    tasks: dict[str, Task],
-    recipes: dict[str, Recipe],
-    counts: Counts,
-    path: Path,
-    *,
-    world: bool,
-) -> SizesTable:
-    """Compare counts with the published sizes in the file ``path``.
+class SizesTable(ConfiguredTable):
+    """Table 1: the counts of ``Inputs.sizes`` beside the published sizes of ``configs/sizes.yaml``.
 
     Raises:
-        InputError: the file names a set that is of no task and no recipe.
+        InputError: that file names a set that is of no task and no recipe.
     """
-    sizes = parse(Sizes, load_yaml(path), path)
-    published = sizes.world if world else sizes.official
-    for name in published:
-        if name.split()[0] not in tasks and name.removeprefix(TRAINING) not in recipes:
-            raise InputError(f"expected sets of {', '.join(tasks)} or training sets, got {name}", path)
-    cells = [
-        Cell(name, split, code, found, published[name].size(split, code) if name in published else None)
-        for name, by_split in counts.items()
-        for split, by_language in by_split.items()
-        for code, found in by_language.items()
-    ]
-    return SizesTable(config, plan, tasks, recipes, cells, published)
 
+    def __init__(self, inputs: Inputs) -> None:
+        super().__init__(inputs)
+        self.recipes = load_all(Recipe, inputs.configs / "recipes")
+        path = inputs.configs / "sizes.yaml"
+        sizes = parse(Sizes, load_yaml(path), path)
+        self.published = sizes.world if inputs.world else sizes.official
+        for name in self.published:
+            if name.split()[0] not in self.tasks and name.removeprefix(TRAINING) not in self.recipes:
+                raise InputError(f"expected sets of {', '.join(self.tasks)} or training sets, got {name}", path)
+        self.cells = [
+            SplitSize(name, split, code, found, self._published(name, split, code))
+            for name, by_split in (inputs.sizes or {}).items()
+            for split, by_language in by_split.items()
+            for code, found in by_language.items()
+        ]
+        self.sets = list(dict.fromkeys(cell.set for cell in self.cells))
 
-def _title(table: SizesTable, name: str) -> str:
-    if name.startswith(TRAINING):
-        recipe, _, part = name.removeprefix(TRAINING).partition(" ")
-        return f"Training: {table.recipes[recipe].title}{f', {part}' if part else ''}"
-    task, _, part = name.partition(" ")
-    return f"{table.tasks[task].title}{f', {part}' if part else ''}"
+    def _published(self, name: str, split: str, language: str) -> int | None:
+        return self.published[name].size(split, language) if name in self.published else None
 
+    def _title(self, name: str) -> str:
+        training = name.startswith(TRAINING)
+        base, _, part = name.removeprefix(TRAINING).partition(" ")
+        title = f"Training: {self.recipes[base].title}" if training else self.tasks[base].title
+        return f"{title}, {part}" if part else title
 
-def _summary(table: SizesTable) -> Section:
-    rows = []
-    for name in dict.fromkeys(cell.set for cell in table.cells):
-        own = [cell for cell in table.cells if cell.set == name]
-        counts = [str(sum(cell.status == status for cell in own)) for status in STATUSES]
-        languages = str(len({cell.language for cell in own}))
-        task = None if name.startswith(TRAINING) else table.tasks[name.split()[0]]
-        names = [] if task is None else [formatting.METRIC_TITLES.get(metric, metric) for metric in task.metrics]
-        recipe = "" if task is None else table.recipes[task.recipe].title
-        rows.append([Text(text) for text in (_title(table, name), languages, ", ".join(names), recipe, *counts)])
-    headers = ["Task", "Languages", "Metrics", "Trained on", *(status.capitalize() for status in STATUSES)]
-    foot = ["The last four columns count splits in a language: sizes found against sizes published."]
-    return Section("Tasks", Grid(headers, rows, "lrllrrrr"), foot)
+    @cached_property
+    def document(self) -> Document:
+        """How many splits compare in which way, then a section for each set."""
+        notes = [
+            "A number followed by = is the published size; by ? has no published size that could be verified. "
+            '"600, not 2,490" differs; "no file (500)" has none, and should have 500.',
+            "Counted are examples as the readers return them: what docs/data-layout.md says is left out is not counted.",
+            *self.config.notes,
+        ]
+        header = [("Profile", self.plan.profile)]
+        return Document(self.config.title, header, [self._summary(), *map(self._section, self.sets)], notes)
 
-
-def _sections(table: SizesTable) -> list[Section]:
-    sections = []
-    for name in dict.fromkeys(cell.set for cell in table.cells):
-        own = {(cell.language, cell.split): cell for cell in table.cells if cell.set == name}
-        splits = list(dict.fromkeys(split for _, split in own))
+    def _summary(self) -> Section:
         rows = []
-        for code in dict.fromkeys(language for language, _ in own):
-            cells = [own.get((code, split)) for split in splits]
-            rows.append([Text(code), *(Text("–" if cell is None else cell.text) for cell in cells)])
-        source = table.published[name].source if name in table.published else "no published sizes could be verified"
-        sections.append(
-            Section(_title(table, name), Grid(["Language", *splits], rows, "l" + "r" * len(splits)), [source])
-        )
-    return sections
+        for name in self.sets:
+            own = [cell for cell in self.cells if cell.set == name]
+            counts = [str(sum(cell.status == status for cell in own)) for status in STATUSES]
+            languages = str(len({cell.language for cell in own}))
+            task = None if name.startswith(TRAINING) else self.tasks[name.split()[0]]
+            names = [] if task is None else [formatting.METRIC_TITLES.get(metric, metric) for metric in task.metrics]
+            recipe = "" if task is None else self.recipes[task.recipe].title
+            rows.append([self._title(name), languages, ", ".join(names), recipe, *counts])
+        headers = ["Task", "Languages", "Metrics", "Trained on", *(status.capitalize() for status in STATUSES)]
+        foot = ["The last four columns count splits in a language: sizes found against sizes published."]
+        return Section("Tasks", text_grid(headers, rows, "lrllrrrr"), foot)
+
+    def _section(self, name: str) -> Section:
+        own = {(cell.language, cell.split): cell.text for cell in self.cells if cell.set == name}
+        splits, codes = (list(dict.fromkeys(key[place] for key in own)) for place in (1, 0))
+        rows = [[code, *(own.get((code, split), "–") for split in splits)] for code in codes]
+        source = self.published[name].source if name in self.published else "no published sizes could be verified"
+        return Section(self._title(name), text_grid(["Language", *splits], rows), [source])
+
+    @property
+    def csv(self) -> str:
+        """One line per set, split and language."""
+        return to_csv(map(_record, self.cells), COLUMNS)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The cells and the sources."""
+        sources = {name: published.source for name, published in self.published.items()}
+        return {"cells": [_record(cell) for cell in self.cells], "sources": sources}
 
 
-def document(table: SizesTable) -> Document:
-    """The page."""
-    notes = [
-        "A number followed by = is the published size; by ? has no published size that could be verified. "
-        '"600, not 2,490" differs; "no file (500)" has none, and should have 500.',
-        "Counted are examples as the readers return them: what docs/data-layout.md says is left out is not counted.",
-        *table.config.notes,
-    ]
-    header = [("Profile", table.plan.profile)]
-    return Document(table.config.title, header, [_summary(table), *_sections(table)], notes)
-
-
-def to_csv(table: SizesTable) -> str:
-    """One line per set, split and language."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["set", "split", "language", "found", "published", "status"])
-    for cell in table.cells:
-        found, published = ("" if n is None else n for n in (cell.found, cell.published))
-        writer.writerow([cell.set, cell.split, cell.language, found, published, cell.status])
-    return text.getvalue()
-
-
-def to_document_json(table: SizesTable, page: Document) -> str:
-    """The table with its cells and sources."""
-    cells = [
-        {
-            "set": cell.set,
-            "split": cell.split,
-            "language": cell.language,
-            "found": cell.found,
-            "published": cell.published,
-            "status": cell.status,
-        }
-        for cell in table.cells
-    ]
-    sources = {name: published.source for name, published in table.published.items()}
-    return to_json(export.page_json(table.config.name, page) | {"cells": cells, "sources": sources})
+def _record(cell: SplitSize) -> Record:
+    return {column: getattr(cell, column) for column in COLUMNS}

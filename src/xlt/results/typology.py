@@ -40,7 +40,7 @@ class Pretraining(Strict):
     values: dict[str, float]
 
 
-class Facts(Strict):
+class LanguageFacts(Strict):
     """``configs/languages.yaml``."""
 
     distance: Distance
@@ -56,12 +56,12 @@ class Measure:
     values: dict[str, float]
 
 
-def load_facts(path: Path) -> Facts:
+def load_facts(path: Path) -> LanguageFacts:
     """Read the facts. Raises InputError when the file is absent or malformed."""
-    return parse(Facts, load_yaml(path), path)
+    return parse(LanguageFacts, load_yaml(path), path)
 
 
-def distance(facts: Facts, codes: Sequence[str]) -> Measure:
+def distance(facts: LanguageFacts, codes: Sequence[str]) -> Measure:
     """Distance from English of those of ``codes`` that have one."""
     world = {code: value for code in codes if (value := languages.language(code).distance) is not None}
     if world:
@@ -71,7 +71,7 @@ def distance(facts: Facts, codes: Sequence[str]) -> Measure:
     return Measure(facts.distance.title, f"{facts.distance.source} ({facts.distance.licence})", known)
 
 
-def pretraining(facts: Facts, model: str, codes: Sequence[str]) -> Measure | None:
+def pretraining(facts: LanguageFacts, model: str, codes: Sequence[str]) -> Measure | None:
     """Size of the text in each language that ``model`` was pre-trained on; None where none was published."""
     for corpus in facts.pretraining:
         if model in corpus.models:

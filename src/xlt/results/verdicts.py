@@ -13,7 +13,7 @@ from xlt.results.aggregate import SCORE, TaskResult, task_result
 from xlt.results.comparability import ANOTHER_WORLD, Comparer, Comparison
 from xlt.results.differences import average_error
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.run_folders import Plan, Regime, RunProfile, merged_profile
+from xlt.results.run_folders import Plan, RegimeRuns, RunProfile, merged_profile
 from xlt.results.statistics import half_width, holm, prediction_scale, two_sided
 
 Status = Literal[
@@ -147,7 +147,7 @@ def _most(line: Comparison, result: TaskResult) -> float:
 
 def verdicts(
     plan: Plan,
-    regimes: Mapping[str, Regime],
+    regimes: Mapping[str, RegimeRuns],
     tasks: Mapping[str, Task],
     reported: list[Reported],
     failed: Mapping[str, str],
@@ -193,7 +193,7 @@ def verdicts(
     return settled(found)
 
 
-def _item_error(root: Path, regime: Regime, task: Task) -> ItemError:
+def _item_error(root: Path, regime: RegimeRuns, task: Task) -> ItemError:
     return lambda languages, metric: average_error(root, regime, task, languages, None if metric == SCORE else [metric])
 
 

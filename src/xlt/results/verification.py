@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from xlt.layout import FAILURE, SCORES
 from xlt.results import formatting
 from xlt.results.comparability import ANOTHER_WORLD
 from xlt.results.page_tests import LEVELS, PageTest
-from xlt.results.render import Document, Grid, Section, Text
+from xlt.results.render import Document, Section, text_grid
 from xlt.results.reported import AVERAGE
 from xlt.results.run_folders import Plan
 from xlt.results.verdicts import Verdict, counts, exit_code
@@ -47,31 +47,16 @@ def document(
     title: str, plan: Plan, found: Sequence[Verdict], tasks: Mapping[str, Task], page: Sequence[PageTest] = ()
 ) -> Document:
     """How many cells have each verdict, the tests of the page as a whole, then every cell that was judged."""
-    totals = counts(found)
-    summary = Grid(
-        ["Verdict", "Cells", "Meaning"],
-        [[Text(status), Text(str(number)), Text(MEANING[status])] for status, number in totals.items()],
-        "lrl",
-    )
-    sections = [Section("Verdicts", summary)]
+    rows = [[status, str(number), MEANING[status]] for status, number in counts(found).items()]
+    sections = [Section("Verdicts", text_grid(["Verdict", "Cells", "Meaning"], rows, "lrl"))]
     if page:
         headers = ["Family", "Of", "Here", "Recorded", "Difference", "Tolerance", "Verdict"]
-        sections.append(Section("The page as a whole", Grid(headers, [_page_row(test) for test in page], "llrrrrl")))
+        sections.append(Section("The page as a whole", text_grid(headers, map(_page_row, page), "llrrrrl")))
     shown = [verdict for status in _SHOWN for verdict in found if verdict.status == status]
     if shown:
-        headers = [
-            "Regime",
-            "Task",
-            "Metric",
-            "Language",
-            "Score",
-            "Reported",
-            "Difference",
-            "Tolerance",
-            "Verdict",
-            "Basis",
-        ]
-        sections.append(Section("Cells", Grid(headers, [_row(each, tasks) for each in shown], "llllrrrrll")))
+        headers = ["Regime", "Task", "Metric", "Language", "Score", "Reported", "Difference", "Tolerance", "Verdict"]
+        grid = text_grid([*headers, "Basis"], [_row(each, tasks) for each in shown], "llllrrrrll")
+        sections.append(Section("Cells", grid))
     reasons = sorted({f"{v.reason}" for v in found if v.status == "not comparable"})
     header = [
         ("Profile", plan.profile),
@@ -88,31 +73,22 @@ def document(
     return Document(f"Verification of {title}", header, sections, notes)
 
 
-def _page_row(test: PageTest) -> list[Text]:
+def _page_row(test: PageTest) -> list[str]:
     gap = test.measured - test.expected
     outside = gap > test.tolerance if test.family == "share outside" else abs(gap) > test.tolerance
     verdict = "differs" if test.differs else "near" if outside else "reproduced"
     numbers = [f"{test.measured:.1f}", f"{test.expected:.1f}", formatting.difference(gap), f"± {test.tolerance:.1f}"]
-    return [Text(cell) for cell in (test.family, test.name, *numbers, verdict)]
+    return [test.family, test.name, *numbers, verdict]
 
 
-def _row(verdict: Verdict, tasks: Mapping[str, Task]) -> list[Text]:
+def _row(verdict: Verdict, tasks: Mapping[str, Task]) -> list[str]:
+    regime, task, language = verdict.regime, tasks[verdict.task].title, _language(verdict.language)
     if verdict.measured is None or verdict.reported is None or verdict.tolerance is None:
-        where = [verdict.regime, tasks[verdict.task].title, "", _language(verdict.language), *[""] * 4]
-        return [*map(Text, where), Text(verdict.status), Text(verdict.reason)]
-    cells = [
-        verdict.regime,
-        tasks[verdict.task].title,
-        formatting.METRIC_TITLES.get(verdict.metric, verdict.metric),
-        _language(verdict.language),
-        f"{verdict.measured:.1f}",
-        f"{verdict.reported:.1f}",
-        formatting.difference(verdict.measured - verdict.reported),
-        f"± {verdict.tolerance:.1f}",
-        verdict.status,
-        verdict.basis,
-    ]
-    return [Text(cell) for cell in cells]
+        return [regime, task, "", language, *[""] * 4, verdict.status, verdict.reason]
+    metric = formatting.METRIC_TITLES.get(verdict.metric, verdict.metric)
+    scores = [f"{verdict.measured:.1f}", f"{verdict.reported:.1f}"]
+    gap = [formatting.difference(verdict.measured - verdict.reported), f"± {verdict.tolerance:.1f}"]
+    return [regime, task, metric, language, *scores, *gap, verdict.status, verdict.basis]
 
 
 def _language(code: str) -> str:
@@ -166,22 +142,8 @@ def as_json(title: str, plan: Plan, found: Sequence[Verdict], page: Sequence[Pag
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:
-    keys = (
-        "regime",
-        "task",
-        "metric",
-        "language",
-        "status",
-        "measured",
-        "reported",
-        "tolerance",
-        "p",
-        "adjusted",
-        "basis",
-        "reason",
-    )
-    plain = {key: getattr(verdict, key) for key in keys}
-    entry = verdict.entry
+    names, entry = [each.name for each in fields(Verdict)], verdict.entry
+    plain = {name: getattr(verdict, name) for name in names if name not in ("entry", "seeds")}
     if entry is not None:
         plain["source"] = {
             "paper": entry.paper,

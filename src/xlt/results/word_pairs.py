@@ -14,6 +14,7 @@ from xlt.config.benchmark import parse
 from xlt.config.lexical_injection import LexicalRun, read_job
 from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.results.aggregate import BySeed, paired
 from xlt.results.run_folders import Loose, Plan
 
 When = Literal["before", "after"]
@@ -104,7 +105,7 @@ def load_word_pairs(root: Path, plan: Plan, name: str) -> WordPairs:
 
 def over_seeds(
     pairs: WordPairs, when: When, figure: Figure, languages: Sequence[str], layer: int | None = None
-) -> dict[int, float]:
+) -> BySeed:
     """A figure's mean over languages for each seed, at one layer or, with None, at the one each seed injected."""
     return {
         seed: statistics.fmean(
@@ -112,6 +113,12 @@ def over_seeds(
         )
         for seed, result in pairs.results.items()
     }
+
+
+def change(pairs: WordPairs, figure: Figure) -> BySeed:
+    """How far a figure moved at the injected layer, after minus before, averaged over the languages, by seed."""
+    before, after = (over_seeds(pairs, when, figure, pairs.languages) for when in ("before", "after"))
+    return paired(after, before)
 
 
 def all_figures(result: Injection) -> Iterator[dict[str, str | int | float | None]]:

@@ -13,7 +13,7 @@ from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.render import Text
 from xlt.results.report.evidence import Anchors, Curve, Register, RunEvidence, listed, shortened
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.run_folders import Plan
+from xlt.results.run_folders import Plan, Run
 from xlt.results.verdicts import Status, Verdict
 
 WORST_FIRST: tuple[Status, ...] = (
@@ -87,7 +87,7 @@ class RunRow:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ReportCell:
     """One regime on one task."""
 
     anchor: str
@@ -139,7 +139,7 @@ def cells(
     found: Sequence[Verdict],
     goals: Mapping[str, str],
     places: tuple[Anchors, Appendix],
-) -> dict[tuple[str, str], Cell]:
+) -> dict[tuple[str, str], ReportCell]:
     """Every cell by (regime, task).
 
     Args:
@@ -156,8 +156,8 @@ def cells(
         for task, result in by_task.items():
             own = [v for v in found if (v.regime, v.task) == (name, task)]
             status, why = _status(own, table.tasks[task])
-            runs = [run for run in evidence.get(name, ()) if task in run.planned.tasks]
-            made[name, task] = Cell(
+            runs = [each for each in evidence.get(name, ()) if task in each.run.planned.tasks]
+            made[name, task] = ReportCell(
                 anchor=anchors.new("cell", name, task),
                 regime=name,
                 regime_title=table.regimes[name].title,
@@ -166,15 +166,15 @@ def cells(
                 status=status,
                 why=why,
                 command=command(table.plan, goals[name], result.planned_seeds),
-                step=f"python reproduce/run.py <root>/{runs[0].planned.dir}" if runs else "",
+                step=f"python reproduce/run.py <root>/{runs[0].run.planned.dir}" if runs else "",
                 seeds=list(result.seeds),
                 planned_seeds=list(result.planned_seeds),
                 split=result.split or "",
                 blocks=[_block(result, metric, own, appendix) for metric in table.tasks[task].metrics]
                 if result.status == "ok"
                 else [],
-                runs=[_row(run, task, appendix) for run in runs],
-                curves=[(run.planned.seed, name, curve) for run in runs for name, curve in run.curves.items()],
+                runs=[_row(each.run, task, appendix) for each in runs],
+                curves=[(each.run.planned.seed, stage, own) for each in runs for stage, own in each.curves.items()],
                 missing=formatting.missing(result),
             )
     return made
@@ -213,17 +213,17 @@ def _block(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Ap
     return Block(formatting.METRIC_TITLES.get(metric, metric), rows)
 
 
-def _row(run: RunEvidence, task: str, appendix: Appendix) -> RunRow:
-    tested = run.evaluated_on(task)
+def _row(run: Run, task: str, appendix: Appendix) -> RunRow:
+    config, made = run.config, run.provenance
+    trained_on, tested_on = ([], []) if config is None else (config.trained_on, config.evaluated_on(task))
     row = RunRow(
         seed=run.planned.seed,
         folder=run.planned.dir,
         state="not run",
-        training_files=appendix.data.label(run.trained_on) if run.trained_on else "",
-        test_files=appendix.data.label(tested) if tested else "",
-        made_from=listed(run.settings.made_from) if run.settings is not None else "",
+        training_files=appendix.data.label(trained_on) if trained_on else "",
+        test_files=appendix.data.label(tested_on) if tested_on else "",
+        made_from=listed(config.made_from) if config is not None else "",
     )
-    made = run.made
     if made is None:
         return row
     return replace(

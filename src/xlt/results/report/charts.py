@@ -10,6 +10,7 @@ from xlt.results.aggregate import summarize
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.groups_table import ALL, GroupsTable
 from xlt.results.report.evidence import RunEvidence
+from xlt.results.run_folders import RegimeRuns
 
 KINDS = {
     "full": "full fine-tuning",
@@ -55,9 +56,9 @@ class Chart:
     notes: list[str] = field(default_factory=list)
 
 
-def style(evidence: Sequence[RunEvidence]) -> Style:
+def style(runs: RegimeRuns) -> Style:
     """The style of a regime, from the config of one of its runs."""
-    regime = next((run.settings.regime for run in evidence if run.settings is not None), {})
+    regime = {} if runs.config is None else runs.config.regime
     tuning = regime.get("tuning")
     kind = tuning.get("kind") if isinstance(tuning, dict) else None
     place = list(KINDS).index(kind) if kind in KINDS else len(KINDS)
@@ -159,11 +160,11 @@ def learning_curves(
     """
     by_stage: dict[str, dict[str, dict[int, list[float]]]] = {}
     for name, runs in evidence.items():
-        for run in runs:
-            for stage, curve in run.curves.items():
+        for each in runs:
+            for stage, curve in each.curves.items():
                 if curve.dev_scores:
                     seeds = by_stage.setdefault(stage, {}).setdefault(name, {})
-                    seeds.setdefault(run.planned.seed, curve.dev_scores)
+                    seeds.setdefault(each.run.planned.seed, curve.dev_scores)
     return [_curves(stage, own, titles, recipes, styles) for stage, own in sorted(by_stage.items())]
 
 

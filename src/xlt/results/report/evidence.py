@@ -6,61 +6,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from xlt.config.benchmark import parse
-from xlt.config.run_config import read_config
 from xlt.files import digest, read_json
-from xlt.layout import CONFIG, PROVENANCE, SCORES, TRAINED
-from xlt.results.run_folders import Loose, PlannedRun, Provenance
-
-
-class Files(Loose):
-    """Files of one split with their SHA-256."""
-
-    sha256: dict[str, str] = Field(default={})
-
-
-class StageSettings(Loose):
-    """One training of a run: its files."""
-
-    recipe: dict[str, Any]
-    train: Files = Files()
-    dev: Files | None = None
-
-
-class Evaluated(Loose):
-    """One task a run is evaluated on: its files by language."""
-
-    task: dict[str, Any]
-    files: dict[str, Files] = Field(default={})
-    tuning_files: dict[str, Files] = Field(default={})
-
-
-class Upstream(Loose):
-    """A run whose weights this one goes on from."""
-
-    folder: str
-
-
-class Settings(Loose):
-    """The part of a run's config that says what the run was made from."""
-
-    regime: dict[str, Any]
-    stages: list[StageSettings] = Field(default=[])
-    evaluations: list[Evaluated] = Field(default=[])
-    upstream: list[Upstream] = Field(default=[])
-    weights_of: str | None = None
-    encoder_from: str | None = None
-    language_adapters: dict[str, str] = Field(default={})
-
-    @property
-    def made_from(self) -> list[str]:
-        """The folders whose results the run starts from."""
-        others = [self.weights_of, self.encoder_from]
-        return [*(up.folder for up in self.upstream), *(o for o in others if o), *self.language_adapters.values()]
+from xlt.layout import TRAINED
+from xlt.results.run_folders import Loose, Run
 
 
 class Curve(Loose):
@@ -75,34 +27,10 @@ class Curve(Loose):
     seconds: float | None = None
 
 
-class Trained(Loose):
+class TrainingRecord(Loose):
     """``trained.json``."""
 
     stages: dict[str, Curve] = Field(default={})
-
-
-class Made(Provenance):
-    """``provenance.json`` with what tables do not show: code, lock files, versions, machine."""
-
-    code_hash: str | None = None
-    locks: dict[str, str] = Field(default={})
-    python: str | None = None
-    versions: dict[str, str | None] = Field(default={})
-    platform: str | None = None
-    threads: str | int | None = None
-    weights_sha256: str | None = None
-
-    def environment(self) -> list[tuple[str, str]]:
-        """What may be the same in many runs, as (label, text)."""
-        commit = self.git_commit or "not recorded"
-        state = {True: " with local changes", False: "", None: ""}[self.git_dirty]
-        rows = [("Commit", commit + state), ("Code", self.code_hash or "not recorded")]
-        rows += [(name, f"SHA-256 {value}") for name, value in self.locks.items()] or [("Lock file", "not recorded")]
-        rows += [("Python", self.python or "not recorded")]
-        rows += [(name, version or "not installed") for name, version in self.versions.items()]
-        rows += [("Platform", self.platform or "not recorded"), ("Device", self.device or "not recorded")]
-        rows += [("Threads", "not set" if self.threads is None else str(self.threads))]
-        return [*rows, ("Encoder from", self.encoder or "not recorded")]
 
 
 @dataclass
@@ -124,41 +52,20 @@ class Register:
 
 @dataclass(frozen=True)
 class RunEvidence:
-    """One run folder. ``made`` is None when the run has not finished, ``settings`` when it is not even planned on disk."""
+    """A run with the curves of its trainings by recipe, whether it has finished or not."""
 
-    planned: PlannedRun
-    settings: Settings | None
-    made: Made | None
+    run: Run
     curves: dict[str, Curve]
 
-    @property
-    def trained_on(self) -> list[tuple[str, str]]:
-        """(path, SHA-256) of the files it was trained and tuned on."""
-        stages = [] if self.settings is None else self.settings.stages
-        return [pair for s in stages for part in (s.train, s.dev) if part is not None for pair in part.sha256.items()]
 
-    def evaluated_on(self, task: str) -> list[tuple[str, str]]:
-        """(path, SHA-256) of the files of a task, of all its languages."""
-        chosen = [] if self.settings is None else [e for e in self.settings.evaluations if e.task.get("name") == task]
-        parts = [files for e in chosen for files in (*e.files.values(), *e.tuning_files.values())]
-        return list(dict.fromkeys(pair for files in parts for pair in files.sha256.items()))
-
-
-def read_evidence(root: Path, planned: PlannedRun) -> RunEvidence:
+def read_evidence(root: Path, run: Run) -> RunEvidence:
     """Read what a run left besides its scores.
 
     Raises:
         InputError: a file is damaged.
     """
-    folder = root / planned.dir
-    made = folder / PROVENANCE
-    curves = folder / TRAINED
-    return RunEvidence(
-        planned,
-        read_config(Settings, folder) if (folder / CONFIG).exists() else None,
-        parse(Made, read_json(made), made) if made.exists() and (folder / SCORES).exists() else None,
-        parse(Trained, read_json(curves), curves).stages if curves.exists() else {},
-    )
+    path = root / run.planned.dir / TRAINED
+    return RunEvidence(run, parse(TrainingRecord, read_json(path), path).stages if path.exists() else {})
 
 
 @dataclass

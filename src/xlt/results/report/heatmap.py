@@ -116,9 +116,7 @@ def of_pairs(table: PairsTable) -> list[tuple[str, list[Heat]]]:
     """For each task with results: (its title, a matrix for each regime and for each compared pair of regimes)."""
     made = []
     for task in table.tasks:
-        found = {name: table.matrix(name, task) for name in table.regimes}
-        matrices = {name: matrix for name, matrix in found.items() if matrix is not None}
-        gaps = {(a, b): matrices[a] - matrices[b] for a, b in table.differences() if a in matrices and b in matrices}
+        matrices, gaps = table.matrices(task)
         order, own = table.orders[task], f"pairs-{table.config.name}-{task}"
         first, second = AXES[table.tasks[task].family]
         axes, rows = (f"{first} in", f"{second} in"), [formatting.language(code) for code in order]
@@ -129,8 +127,7 @@ def of_pairs(table: PairsTable) -> list[tuple[str, list[Heat]]]:
         ]
         scale = plots.diverging(list(gaps.values()))
         for (a, b), matrix in gaps.items():
-            title = f"{table.regimes[a].title} − {table.regimes[b].title}"
-            heats.append(_heat((f"{own}-{a}-minus-{b}", title), axes, rows, order, matrix, scale))
+            heats.append(_heat((f"{own}-{a}-minus-{b}", table.minus(a, b)), axes, rows, order, matrix, scale))
         if heats:
             made.append((table.tasks[task].title, heats))
     return made

@@ -10,17 +10,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from xlt.results import benchmark_table, formatting
+from xlt.results import formatting
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.claims import MEANING as CLAIM_MEANING
 from xlt.results.claims import SEEN, Finding
 from xlt.results.groups_table import GroupsTable
 from xlt.results.pairs_table import PairsTable
-from xlt.results.render import Document, Grid, Text
+from xlt.results.render import Document, Text, TextGrid
 from xlt.results.report import charts, heatmap, papers, summary, svg
-from xlt.results.report.cells import MARKS, Appendix, Cell, cells, command
+from xlt.results.report.cells import MARKS, Appendix, ReportCell, cells, command
 from xlt.results.report.evidence import Anchors, Register, RunEvidence, read_evidence
-from xlt.results.run_folders import Plan, Regime
+from xlt.results.run_folders import Plan, RegimeRuns, Run
+from xlt.results.score_table import ConfiguredTable
 from xlt.results.verdicts import Verdict, counts
 from xlt.results.verification import MEANING
 
@@ -35,16 +36,15 @@ PER_CENT = 100.0
 
 @dataclass(frozen=True)
 class Shown:
-    """A table of the report besides the headline: its page and the command that makes it."""
+    """A table of the report besides the headline, and the command that makes it."""
 
     name: str
-    document: Document
+    table: ConfiguredTable
     command: str
-    values: PairsTable | GroupsTable | BenchmarkTable | None = None
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportInputs:
     """What a report is made from.
 
     ``regimes`` are all planned ones; ``failed`` maps the folder of a run that ended with an error to its message;
@@ -56,7 +56,7 @@ class Material:
     plan: Plan
     headline: BenchmarkTable
     tables: list[Shown]
-    regimes: dict[str, Regime]
+    regimes: dict[str, RegimeRuns]
     findings: list[Finding]
     papers: dict[str, str]
     verdicts: list[Verdict]
@@ -66,7 +66,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Row:
+class RegimeRow:
     """A regime of the headline table: its anchor, its description and everything about it as a whole."""
 
     anchor: str
@@ -75,11 +75,11 @@ class Row:
     description: str
     scores: list[Text]
     costs: list[Text]
-    cells: list[Cell]
+    cells: list[ReportCell]
     command: str
     average: str
     difference: str
-    runs: list[RunEvidence]
+    runs: list[Run]
 
 
 @dataclass(frozen=True)
@@ -92,48 +92,44 @@ class Figure:
     file: str
 
 
-def _evidence(material: Material) -> dict[str, list[RunEvidence]]:
+def _evidence(material: ReportInputs) -> dict[str, list[RunEvidence]]:
     return {
-        name: [read_evidence(material.root, run.planned) for run in regime.runs]
+        name: [read_evidence(material.root, run) for run in regime.runs]
         for name, regime in material.headline.regimes.items()
     }
 
 
-def _texts(table: BenchmarkTable, grid: Grid) -> dict[tuple[str, str], Text]:
+def _texts(table: BenchmarkTable, grid: TextGrid) -> dict[tuple[str, str], Text]:
     """The printed cells of the headline table by (regime, task)."""
     rows = zip(table.regimes, grid.rows, strict=True)
     return {(name, task): row[1 + number] for name, row in rows for number, task in enumerate(table.tasks)}
 
 
 def _rows(
-    material: Material,
+    material: ReportInputs,
     page: Document,
-    made: Mapping[tuple[str, str], Cell],
-    evidence: Mapping[str, Sequence[RunEvidence]],
+    made: Mapping[tuple[str, str], ReportCell],
     anchors: Anchors,
-) -> list[Row]:
+) -> list[RegimeRow]:
     table = material.headline
     found = []
     for number, (name, regime) in enumerate(table.regimes.items()):
-        settings = next((run.settings for run in evidence[name] if run.settings is not None), None)
         scores, costs = (page.sections[place].grid.rows[number] for place in (SCORES, COST))
-        stat, gap = table.averages[name], table.difference(name)
+        stat = table.averages[name]
         seeds = sorted({run.planned.seed for run in regime.runs})
         found.append(
-            Row(
+            RegimeRow(
                 anchor=anchors.new("regime", name),
                 name=name,
                 title=regime.title,
-                description="" if settings is None else str(settings.regime.get("description") or ""),
+                description="" if regime.config is None else str(regime.config.regime.get("description") or ""),
                 scores=scores,
                 costs=costs,
                 cells=[made[name, task] for task in table.tasks],
                 command=command(material.plan, material.goals[name], seeds),
                 average="" if stat is None else formatting.score(stat),
-                difference=""
-                if gap is None or name == table.config.reference
-                else formatting.with_interval(gap, table.intervals[name]),
-                runs=list(evidence[name]),
+                difference=table.difference_text(name),
+                runs=regime.runs,
             )
         )
     return found
@@ -163,7 +159,7 @@ def _effects(findings: Sequence[Finding]) -> list[tuple[Finding, Markup, str]]:
     return made
 
 
-def _facts(material: Material) -> list[tuple[str, str]]:
+def _facts(material: ReportInputs) -> list[tuple[str, str]]:
     """The report in numbers."""
     runs = [run for regime in material.regimes.values() for run in regime.runs]
     folders = {run.planned.dir: run.scores is not None for run in runs}
@@ -180,19 +176,19 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     ]
 
 
-def build(material: Material) -> tuple[str, dict[str, bytes]]:
+def build(material: ReportInputs) -> tuple[str, dict[str, bytes]]:
     """The page as HTML, and the figures for papers by file name. The same material gives the same bytes."""
     table, plan = material.headline, material.plan
     anchors = Anchors()
     appendix = Appendix(Register("E"), Register("D"), Register("S"))
     evidence = _evidence(material)
-    document = benchmark_table.document(table)
+    document = table.document
     texts = _texts(table, document.sections[SCORES].grid)
     made = cells(table, texts, evidence, material.verdicts, material.goals, (anchors, appendix))
-    styles = {name: charts.style(evidence[name]) for name in table.regimes}
+    styles = {name: charts.style(regime) for name, regime in table.regimes.items()}
     titles = {name: regime.title for name, regime in material.regimes.items()}
     recipes = {name: recipe.title for name, recipe in plan.recipes.items()}
-    groups = [shown.values for shown in material.tables if isinstance(shown.values, GroupsTable)]
+    groups = [shown.table for shown in material.tables if isinstance(shown.table, GroupsTable)]
     others = {name: styles.get(name, charts.Style(len(charts.KINDS))) for name in material.regimes}
     cost = charts.cost_charts(table, styles)
     distance = [chart for each in groups for chart in charts.distance_charts(each, others)]
@@ -213,7 +209,7 @@ def build(material: Material) -> tuple[str, dict[str, bytes]]:
         "cost_grid": document.sections[COST],
         "more_grids": document.sections[COST + 1 :],
         "tasks": [task.title for task in table.tasks.values()],
-        "rows": _rows(material, document, made, evidence, anchors),
+        "rows": _rows(material, document, made, anchors),
         "effects": _effects(material.findings),
         "papers": material.papers,
         "seen": SEEN,
@@ -225,7 +221,7 @@ def build(material: Material) -> tuple[str, dict[str, bytes]]:
         "legend": charts.legend(list(styles.values())),
         "shape": lambda kind: Markup(svg.SHAPES[kind]),
         "heats": heats,
-        "pairs": [(s, heatmap.of_pairs(s.values)) for s in material.tables if isinstance(s.values, PairsTable)],
+        "pairs": [(s, heatmap.of_pairs(s.table)) for s in material.tables if isinstance(s.table, PairsTable)],
         "tables": [(anchors.new("table", shown.name), shown) for shown in material.tables],
         "missing": [
             *material.absent,

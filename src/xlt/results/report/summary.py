@@ -9,7 +9,7 @@ from xlt.results import formatting
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.claims import Finding
 from xlt.results.report.cells import command
-from xlt.results.run_folders import Plan, Regime
+from xlt.results.run_folders import Plan, RegimeRuns
 
 QUESTION = (
     "How does adapter-based intermediate-task training compare with full fine-tuning in zero-shot cross-lingual transfer "
@@ -117,7 +117,7 @@ def caution(plan: Plan, table: BenchmarkTable) -> str:
 
 
 def unfinished(
-    plan: Plan, regimes: Mapping[str, Regime], failed: Mapping[str, str], goals: Mapping[str, str]
+    plan: Plan, regimes: Mapping[str, RegimeRuns], failed: Mapping[str, str], goals: Mapping[str, str]
 ) -> list[Missing]:
     """The planned regimes with runs that have not finished, and the runs that ended with an error."""
     found = []
