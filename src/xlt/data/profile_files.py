@@ -28,9 +28,9 @@ def patterns(
                 for question in others:
                     yield name, split, language, list(_filled(sources, language, split, question))
     for name, recipe in recipes.items():
-        for split in recipe.sources:
-            sources = sources_of(profile, name, split, recipe.sources)
-            yield name, split, recipe.language, list(_filled(sources, recipe.language, split, recipe.language))
+        for part in recipe.sources:
+            sources = sources_of(profile, name, part, recipe.sources)
+            yield name, part, recipe.language, list(_filled(sources, recipe.language, part, recipe.language))
 
 
 def languages_of(task: Task, profile: Profile | None) -> list[str]:

@@ -147,13 +147,13 @@ def verify_splits(
                 training[name] = set(contents)
     for name, task in tasks.items():
         for language in [] if task.pairs else world or languages_of(task, profile):
-            for part in task.sources:
-                sources = sources_of(profile, name, part, task.sources)
-                split = Split(name, part, language)
-                of = _sizes_of(profile, name, part, sizes)
+            for kind in task.sources:
+                sources = sources_of(profile, name, kind, task.sources)
+                split = Split(name, kind, language)
+                of = _sizes_of(profile, name, kind, sizes)
                 found, contents = _judged_split(split, data, sources, task.labels, of)
                 splits += found
-                if part == "test" and task.recipe in training and contents is not None:
+                if kind == "test" and task.recipe in training and contents is not None:
                     split.overlap = sum(content in training[task.recipe] for content in contents)
     return [split for split in splits if world is None or split.examples is not None]
 
