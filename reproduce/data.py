@@ -19,7 +19,6 @@ from xlt.options import count
 
 if TYPE_CHECKING:
     from xlt.config.benchmark import Profile, Recipe, Task
-    from xlt.data.download.lockfile import Lock
     from xlt.data.download.manifest import Manifest, Wanted
 
 
@@ -88,13 +87,6 @@ def manifests_of(options: argparse.Namespace) -> tuple[dict[str, Manifest], list
     return manifests, [one for manifest in manifests.values() for one in wanted(manifest)]
 
 
-def lock_of(options: argparse.Namespace) -> Lock:
-    """What first downloads found."""
-    from xlt.data.download.lockfile import Lock
-
-    return Lock(options.lock)
-
-
 def chosen(options: argparse.Namespace, files: list[Wanted]) -> list[Wanted]:
     """The files that the command line asks for."""
     from xlt.data.profile_files import needed
@@ -130,11 +122,12 @@ def by_hand(options: argparse.Namespace, manifests: dict[str, Manifest], files: 
 def run_fetch(options: argparse.Namespace) -> int:
     """Download, or say what would be downloaded."""
     from xlt.data.download.downloader import download_all, plan
+    from xlt.data.download.lockfile import Lock
 
     manifests, everything = manifests_of(options)
     files = chosen(options, everything)
     if options.dry_run:
-        rows = plan(options.data, files, lock_of(options))
+        rows = plan(options.data, files, Lock(options.lock))
         for label, size, number in sorted(rows):
             print(f"{megabytes(size):>12}  {label}" + (f" ({number} files)" if number > 1 else ""))
         unknown = sum(size is None for _, size, _ in rows)
@@ -142,7 +135,7 @@ def run_fetch(options: argparse.Namespace) -> int:
         print(f"{len(rows)} downloads, {total}" + (f" and {unknown} of unknown size" if unknown else ""))
         by_hand(options, manifests, everything)
         return 0
-    report = download_all(options.data, files, lock_of(options), jobs=options.jobs)
+    report = download_all(options.data, files, Lock(options.lock), jobs=options.jobs)
     print(f"{options.data}: {len(report.placed)} files came, {len(report.present)} were there")
     by_hand(options, manifests, everything)
     for path, reasons in report.failed.items():
@@ -155,6 +148,7 @@ def run_fetch(options: argparse.Namespace) -> int:
 def run_import(options: argparse.Namespace) -> int:
     """Take what is recognised."""
     from xlt.data.download.importing import candidates, import_folder
+    from xlt.data.download.lockfile import Lock
     from xlt.data.download.packing import unpack_pack
 
     if options.source.is_file():
@@ -164,7 +158,7 @@ def run_import(options: argparse.Namespace) -> int:
     _, files = manifests_of(options)
     tasks, recipes, profiles = configs_of(options)
     known = list(candidates(files, profiles.values(), tasks, recipes))
-    result = import_folder(options.source, options.data, known, files, lock_of(options), link=options.link)
+    result = import_folder(options.source, options.data, known, files, Lock(options.lock), link=options.link)
     print(f"{options.data}: {len(result.taken)} files taken, {len(result.present)} were there")
     for name, why in result.refused.items():
         print(f"not taken: {name}: {why}")
@@ -192,6 +186,7 @@ def run_pack(options: argparse.Namespace) -> int:
 def run_verify(options: argparse.Namespace) -> int:
     """Check everything and write the report."""
     from xlt.config.benchmark import load_yaml
+    from xlt.data.download.lockfile import Lock
     from xlt.data.leaks import find_leaks
     from xlt.data.verify import Verified, as_markdown, verify_files, verify_splits
     from xlt.files import to_json, write_atomic
@@ -204,7 +199,7 @@ def run_verify(options: argparse.Namespace) -> int:
     world = None if profile.languages_from is None else register(options.data / profile.languages_from)
     sizes: dict[str, Any] = load_yaml(options.configs / "sizes.yaml")["official" if world is None else "world"]
     _, wanted = manifests_of(options)
-    files, problems = verify_files(options.data, wanted if world is None else [], lock_of(options))
+    files, problems = verify_files(options.data, wanted if world is None else [], Lock(options.lock))
     splits = verify_splits(options.data, profile, tasks, recipes, sizes, world)
     result = Verified(files, splits, problems, find_leaks(options.data, profile, tasks, recipes, world))
     write_atomic(options.output.with_suffix(".json"), to_json(result.as_json()))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from xlt.config.benchmark import Benchmark, Recipe, Task, load_all, load_yaml
 from xlt.data.dataset import locate
@@ -71,17 +71,16 @@ def report_data(data: Path, configs: Path, benchmark: str, chosen: Sequence[str]
     if unknown := set(chosen or ()) - tasks.keys() - recipes.keys():
         raise InputError(f"expected tasks of {', '.join(sorted({*tasks, *recipes}))}, got {', '.join(sorted(unknown))}")
     owners: dict[str, str] = load_yaml(configs / "owners.yaml")
-    total = 0
+    sets: list[tuple[str, str, Mapping[Any, Sequence[Source]], Sequence[str]]] = []
     for name, task in tasks.items():
-        of = {str(key): codes for key, codes in task.languages.items()}
-        languages = of.get(benchmark, [] if chosen is None else next(iter(of.values())))
+        of = {str(key): found for key, found in task.languages.items()}
+        codes = of.get(benchmark, [] if chosen is None else next(iter(of.values())))
+        sets.append(("task", name, task.sources, codes))
+    sets += [("training", name, recipe.sources, [recipe.language]) for name, recipe in recipes.items()]
+    total = 0
+    for kind, name, sources, languages in sets:
         if languages and (chosen is None or name in chosen):
-            line, found = report_line(f"task {name}", data, task.sources.items(), languages, owners[name])
-            print(line)
-            total += found
-    for name, recipe in recipes.items():
-        if chosen is None or name in chosen:
-            line, found = report_line(f"training {name}", data, recipe.sources.items(), [recipe.language], owners[name])
+            line, found = report_line(f"{kind} {name}", data, sources.items(), languages, owners[name])
             print(line)
             total += found
     return total

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.config.benchmark import Model, ModelSource
+from xlt.data.download.http import Unavailable
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
 from xlt.layout import PREPARED
@@ -40,10 +41,6 @@ class Prepared:
     path: Path
     origin: str
     sha256: dict[str, str]
-
-
-class Unavailable(Exception):
-    """A source cannot give the model; the message says why. The next source is tried."""
 
 
 def label(source: ModelSource) -> str:
@@ -97,20 +94,10 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else sorted(folder.glob(SHARDS))
 
 
-def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
-    """Those of ``files`` that a hub repository has, in the hub's own cache: a folder named after the commit."""
-    from xlt.data.download import http, hub
-
-    try:
-        return hub.hub_snapshot(repository, revision, files)
-    except http.Unavailable as reason:
-        raise Unavailable(str(reason)) from None
-
-
 def _from_hub(repository: str, revision: str | None, folder: Path) -> str:
-    from xlt.data.download.hub import hub_names
+    from xlt.data.download.hub import hub_names, hub_snapshot
 
-    snapshot = _snapshot(repository, revision, (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES))
+    snapshot = hub_snapshot(repository, revision, (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES))
     if not weight_files(snapshot):
         raise Unavailable(_refusal(hub_names(repository, snapshot.name)))
     _copy(snapshot, folder)
@@ -127,7 +114,9 @@ def _refusal(names: list[str]) -> str:
 
 
 def _tokenizer_from_hub(repository: str, revision: str | None, folder: Path) -> str:
-    snapshot = _snapshot(repository, revision, (CONFIG, *TOKENIZER_FILES))
+    from xlt.data.download.hub import hub_snapshot
+
+    snapshot = hub_snapshot(repository, revision, (CONFIG, *TOKENIZER_FILES))
     if not (snapshot / TOKENIZER).exists():
         raise Unavailable(f"{repository} has no {TOKENIZER}")
     # Saved rather than copied: the class of the tokenizer may be told by its own repository's config.json only.

@@ -15,7 +15,7 @@ from xlt.data.download.data_folder import DataFolder
 from xlt.data.download.http import DEFAULT_POLICY, Fetched, RetryPolicy, Unavailable, fetch, remote_size
 from xlt.data.download.lockfile import Lock, check
 from xlt.data.download.manifest import Known, Location, Wanted
-from xlt.data.download.progress import Bars
+from xlt.data.download.progress import Bar, bars
 from xlt.errors import InputError
 from xlt.files import sha256_file
 
@@ -104,9 +104,9 @@ def download_all(
         folder.incoming.mkdir()
         absent, report.present = missing(folder, files, lock)
         pending = [_Job(one) for one in absent if one.sources]
-        with Bars(len({job.source.key for job in pending})) as bars:
+        with bars(len({job.source.key for job in pending})) as bar:
             while pending:
-                pending = _round(folder, pending, lock, report, partial(_bring, folder, lock, policy, bars), jobs)
+                pending = _round(folder, pending, lock, report, partial(_bring, folder, lock, policy, bar), jobs)
     return report
 
 
@@ -153,13 +153,13 @@ def _path_of(folder: DataFolder, source: Location) -> Path:
     return folder.downloads / hashlib.sha256(source.key.encode()).hexdigest()[:24]
 
 
-def _bring(folder: DataFolder, lock: Lock, policy: RetryPolicy, bars: Bars, source: Location) -> Fetched:
+def _bring(folder: DataFolder, lock: Lock, policy: RetryPolicy, bar: Bar, source: Location) -> Fetched:
     """Download what the manifest states, completed by what the lock holds, and compare with the latter."""
     seen = lock.get("downloads", source.label) or {}
     stated = {"size": source.size, "sha256": source.sha256}
     known = Known.model_validate({key: seen.get(key) if value is None else value for key, value in stated.items()})
     revision = source.revision or seen.get("revision")
-    with bars.bar(source.label, known.size) as progress:
+    with bar(source.label, known.size) as progress:
         found = fetch(source, revision, known, _path_of(folder, source), progress, policy)
     check(seen, found.record(), source.label, lock.path)
     return found

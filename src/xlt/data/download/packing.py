@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +16,6 @@ from xlt.errors import InputError
 from xlt.files import atomic_folder, sha256_file, to_json
 
 LIST = "MANIFEST.json"
-_CHUNK = 1 << 20
 
 
 def pack(data: Path, models: Sequence[Path], output: Path) -> dict[str, Any]:
@@ -36,18 +36,17 @@ def pack(data: Path, models: Sequence[Path], output: Path) -> dict[str, Any]:
         members.update({f"models/{model.name}/{path.name}": path for path in _visible(model)})
     if not members:
         raise InputError("expected data files, found none; run make data first", data)
-    described: dict[str, dict[str, Any]] = {
-        name: {"size": path.stat().st_size, "sha256": sha256_file(path)} for name, path in sorted(members.items())
-    }
-    content: dict[str, Any] = {"files": described, "record": DataFolder(data).record()}
+    files = {name: {"size": path.stat().st_size, "sha256": sha256_file(path)} for name, path in sorted(members.items())}
+    content: dict[str, Any] = {"files": files, "record": DataFolder(data).record()}
     temporary = output.with_name(f".{output.name}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
-            _add(tar, LIST, io.BytesIO(to_json(content).encode()), len(to_json(content).encode()))
-            for name in described:
+            listed = to_json(content).encode()
+            _add(tar, LIST, io.BytesIO(listed), len(listed))
+            for name, described in content["files"].items():
                 with members[name].open("rb") as handle:
-                    _add(tar, name, handle, described[name]["size"])
+                    _add(tar, name, handle, described["size"])
         os.replace(temporary, output)
     except OSError as error:
         raise InputError(f"cannot write the archive: {error.strerror}", output) from None
@@ -83,12 +82,13 @@ def unpack_pack(archive: Path, data: Path, cache: Path) -> dict[str, Any]:
             there = data / name
             if there.exists() and sha256_file(there) != sha256_file(path):
                 raise InputError("another file is here already; delete it to take the one of the archive", there)
-        origins = content["record"]["files"]
-        for origin in sorted({_origin(origins, name, archive) for name in files}):
-            group = {name: path for name, path in files.items() if _origin(origins, name, archive) == origin}
-            globbed = {
-                pattern: names for pattern, names in content["record"]["patterns"].items() if {*names} & group.keys()
-            }
+        record = content["record"]
+        groups: dict[str, dict[str, Path]] = {}
+        for name, path in files.items():
+            origin = record["files"].get(name, {}).get("from", f"imported from {archive.name}")
+            groups.setdefault(origin, {})[name] = path
+        for origin, group in sorted(groups.items()):
+            globbed = {pattern: names for pattern, names in record["patterns"].items() if {*names} & group.keys()}
             folder.place(group, origin, globbed)
         for model in sorted({PurePosixPath(name).parts[1] for name in content["files"] if name.startswith("models/")}):
             with atomic_folder(cache / model) as new:
@@ -97,12 +97,9 @@ def unpack_pack(archive: Path, data: Path, cache: Path) -> dict[str, Any]:
     return content
 
 
-def _origin(origins: Mapping[str, Any], name: str, archive: Path) -> str:
-    return str(origins.get(name, {}).get("from", f"imported from {archive.name}"))
-
-
 def _extract(archive: Path, stage: Path) -> dict[str, Any]:
     """Unpack what the list at the beginning names, and check it."""
+    shutil.rmtree(stage, ignore_errors=True)  # what an earlier archive left
     try:
         with tarfile.open(archive, "r:") as tar:
             first = tar.next()
@@ -110,31 +107,24 @@ def _extract(archive: Path, stage: Path) -> dict[str, Any]:
             if handle is None:
                 raise InputError(f"expected an archive made by make data-pack, which begins with {LIST}", archive)
             content: dict[str, Any] = json.loads(handle.read())
-            for name in content["files"]:
+            listed = {name: str(file["sha256"]) for name, file in content["files"].items()}
+            for name in listed:
                 parts = PurePosixPath(name).parts
                 if ".." in parts or parts[0] not in ("data", "models") or len(parts) < 2 or WORK in parts:
                     raise InputError(f"refused: the archive lists a name that leads outside: {name!r}", archive)
             for member in tar.getmembers()[1:]:
-                _extract_one(tar, member, content["files"], stage, archive)
+                source = tar.extractfile(member) if member.isreg() and member.name in listed else None
+                if source is None:
+                    raise InputError(f"refused: {member.name!r} is not in the list, or no plain file", archive)
+                target = stage / member.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as out:
+                    shutil.copyfileobj(source, out)
     except (tarfile.TarError, ValueError, KeyError, EOFError) as error:
         raise InputError(f"expected a whole archive made by make data-pack: {type(error).__name__}", archive) from None
-    for name in content["files"]:
+    for name, expected in listed.items():
         if not (stage / name).is_file():
             raise InputError(f"expected {name} in the archive, found it missing", archive)
+        if (got := sha256_file(stage / name)) != expected:
+            raise InputError(f"{name}: expected sha256 {expected}, got {got}; copy the archive again", archive)
     return content
-
-
-def _extract_one(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, listed: Mapping[str, Any], stage: Path, archive: Path
-) -> None:
-    handle = tar.extractfile(member) if member.isreg() and member.name in listed else None
-    if handle is None:
-        raise InputError(f"refused: {member.name!r} is not in the list, or no plain file", archive)
-    target = stage / member.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as out:
-        while block := handle.read(_CHUNK):
-            out.write(block)
-    expected, got = listed[member.name]["sha256"], sha256_file(target)
-    if got != expected:
-        raise InputError(f"{member.name}: expected sha256 {expected}, got {got}; copy the archive again", archive)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from xlt.data.readers.files import check_label, field, json_document, json_lines, lines, report_dropped
@@ -22,22 +21,14 @@ _NO_GOLD = "-"  # MultiNLI and SNLI: the annotators did not agree; the owners ad
 _GLUE_BROKEN = 0.001  # the share of rows with too few columns above which a GLUE file counts as damaged
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Names under which a header may list what is wanted; the first one present is taken."""
-
-    text_a: tuple[str, ...] = ("sentence1", "premise", "question1")
-    text_b: tuple[str, ...] = ("sentence2", "hypothesis", "question2", "hypo")
-    label: tuple[str, ...] = ("gold_label", "label", "is_duplicate")
-    id: tuple[str, ...] = ("pairID", "id", "index")
-    language: tuple[str, ...] = ("language",)
-
-
-_COLUMNS = _Columns()
-
-
-def _find(header: list[str], names: tuple[str, ...]) -> int | None:
-    return next((header.index(name) for name in names if name in header), None)
+# Names under which a header may list what is wanted; the first one present is taken.
+_COLUMNS = {
+    "text_a": ("sentence1", "premise", "question1"),
+    "text_b": ("sentence2", "hypothesis", "question2", "hypo"),
+    "label": ("gold_label", "label", "is_duplicate"),
+    "id": ("pairID", "id", "index"),
+    "language": ("language",),
+}
 
 
 def _header_rows(path: Path, labels: Labels, language: str | None, glue: bool = False) -> list[Pair]:
@@ -50,10 +41,11 @@ def _header_rows(path: Path, labels: Labels, language: str | None, glue: bool = 
     rows = lines(path)
     _, first = next(rows)
     header = first.split("\t")
-    at = {name: _find(header, getattr(_COLUMNS, name)) for name in ("text_a", "text_b", "label", "id", "language")}
-    text_a, text_b, label_at, id_at, language_at = at.values()
+    text_a, text_b, label_at, id_at, language_at = (
+        next((header.index(name) for name in names if name in header), None) for names in _COLUMNS.values()
+    )
     if text_a is None or text_b is None:
-        wanted = f"{'|'.join(_COLUMNS.text_a)} and {'|'.join(_COLUMNS.text_b)}"
+        wanted = " and ".join("|".join(_COLUMNS[name]) for name in ("text_a", "text_b"))
         raise InputError(f"expected a header with {wanted}, got {first[:80]!r}", path, 1)
     if language is not None and language_at is None:
         raise InputError("expected a header with a language column", path, 1)

@@ -56,22 +56,17 @@ def _own(
     document: SquadDocument, paragraph: dict[str, object], position: int
 ) -> tuple[list[str], list[tuple[int, int]]]:
     """Sentences and breaks that the file itself gives."""
-    sentences, breaks = paragraph.get("sentences"), paragraph.get("sentence_breaks")
+    sentences, breaks, context = paragraph.get("sentences"), paragraph.get("sentence_breaks"), str(paragraph["context"])
+
+    def error(wanted: str) -> InputError:
+        return document.error(f"paragraph {position}: expected {wanted}", context)
+
     if not isinstance(sentences, list) or not isinstance(breaks, list) or len(sentences) != len(breaks):
-        raise InputError(
-            f"paragraph {position}: expected as many 'sentences' as 'sentence_breaks'; take the XQuAD-R file",
-            document.path,
-            document.line(str(paragraph["context"])),
-        )
-    length = len(str(paragraph["context"]))
+        raise error("as many 'sentences' as 'sentence_breaks'; take the XQuAD-R file")
     spans = [each for each in breaks if isinstance(each, list) and len(each) == 2 and all(type(n) is int for n in each)]
-    right = len(spans) == len(breaks) and all(0 <= start <= end <= length for start, end in spans)
+    right = len(spans) == len(breaks) and all(0 <= start <= end <= len(context) for start, end in spans)
     if not right or not all(isinstance(sentence, str) for sentence in sentences):
-        raise InputError(
-            f"paragraph {position}: expected 'sentences' as texts and 'sentence_breaks' as [start, end] in the passage",
-            document.path,
-            document.line(str(paragraph["context"])),
-        )
+        raise error("'sentences' as texts and 'sentence_breaks' as [start, end] in the passage")
     return sentences, [(start, end) for start, end in spans]
 
 

@@ -5,7 +5,7 @@ Every reader takes the file, the language and the tags that are allowed (None: a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from xlt.data.readers.conllu import conllu, conllu_words
@@ -16,11 +16,13 @@ from xlt.errors import InputError
 __all__ = ["conllu", "conllu_words", "tags_spaced", "tags_tsv", "wikiann"]
 
 Labels = Sequence[str] | None
+Row = tuple[int, str]
+"""A line with its number from 1."""
 
 
-def _sentences(rows: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+def _sentences(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """Groups of numbered lines between blank lines."""
-    sentence: list[tuple[int, str]] = []
+    sentence: list[Row] = []
     for number, row in rows:
         if row.strip(" \t"):
             sentence.append((number, row))
@@ -31,33 +33,45 @@ def _sentences(rows: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]
         yield sentence
 
 
+def _tagged(
+    path: Path, rows: Iterable[Row], split: Callable[[Row], tuple[str, str | None]], labels: Labels
+) -> list[Tagged]:
+    """Sentences of the words and tags that ``split`` finds in a numbered row; no tag anywhere, or one on every row."""
+    sentences: list[Tagged] = []
+    wordless = 0
+    for sentence in _sentences(rows):
+        words: list[str] = []
+        tags: list[str] = []
+        for row in sentence:
+            word, tag = split(row)
+            if not word.strip():  # a word of invisible characters only, once those were removed
+                wordless += 1
+                continue
+            words.append(word.strip())
+            if tag is not None:
+                tags.append(check_label(tag.strip(), labels, path, row[0]))
+        if words:
+            sentences.append(Tagged(str(len(sentences)), tuple(words), tuple(tags) or None))
+    report_dropped(path, wordless, "lines without a word")
+    return sentences
+
+
 def _columns(path: Path, separator: str, labels: Labels) -> list[Tagged]:
     """Sentences of "word, separator, tag" lines, or of words alone in a file without tags.
 
     A tag anywhere means tags everywhere, so that a comment on the first line is refused, and not the words after it.
     """
-    sentences: list[Tagged] = []
-    rows = [(number, row.rstrip(" ")) for number, row in lines(path)]
-    width = 2 if any(separator in row for _, row in rows) else 1
-    wordless = 0
-    for sentence in _sentences(iter(rows)):
-        words: list[str] = []
-        tags: list[str] = []
-        for number, row in sentence:
-            cells = row.split(separator)
-            if len(cells) != width:
-                wanted = "a word and its tag" if width == 2 else "a word"
-                raise InputError(f"expected {wanted}, got {short(row)}", path, number)
-            if not cells[0].strip():  # a word of invisible characters only, once those were removed
-                wordless += 1
-                continue
-            words.append(cells[0].strip())
-            if width == 2:
-                tags.append(check_label(cells[1].strip(), labels, path, number))
-        if words:
-            sentences.append(Tagged(str(len(sentences)), tuple(words), tuple(tags) if width == 2 else None))
-    report_dropped(path, wordless, "lines without a word")
-    return sentences
+    rows = [(number, text.rstrip(" ")) for number, text in lines(path)]
+    width = 2 if any(separator in text for _, text in rows) else 1
+
+    def split(row: Row) -> tuple[str, str | None]:
+        cells = row[1].split(separator)
+        if len(cells) != width:
+            wanted = "a word and its tag" if width == 2 else "a word"
+            raise InputError(f"expected {wanted}, got {short(row[1])}", path, row[0])
+        return cells[0], cells[1] if width == 2 else None
+
+    return _tagged(path, rows, split, labels)
 
 
 def tags_tsv(path: Path, language: str, labels: Labels = None) -> list[Tagged]:
@@ -78,22 +92,12 @@ def wikiann(path: Path, language: str, labels: Labels = None) -> list[Tagged]:
 
     As in XTREME's conversion the word is what follows the first colon.
     """
-    sentences: list[Tagged] = []
-    wordless = 0
-    for sentence in _sentences(lines(path)):
-        words: list[str] = []
-        tags: list[str] = []
-        for number, row in sentence:
-            cells = row.split("\t")
-            prefix, colon, word = cells[0].partition(":")
-            if len(cells) != 2 or not colon or prefix != language:
-                raise InputError(f'expected "{language}:word<TAB>tag", got {row[:60]!r}', path, number)
-            if not word.strip():
-                wordless += 1
-                continue
-            words.append(word.strip())
-            tags.append(check_label(cells[1].strip(), labels, path, number))
-        if words:
-            sentences.append(Tagged(str(len(sentences)), tuple(words), tuple(tags)))
-    report_dropped(path, wordless, "lines without a word")
-    return sentences
+
+    def split(row: Row) -> tuple[str, str | None]:
+        cells = row[1].split("\t")
+        prefix, colon, word = cells[0].partition(":")
+        if len(cells) != 2 or not colon or prefix != language:
+            raise InputError(f'expected "{language}:word<TAB>tag", got {row[1][:60]!r}', path, row[0])
+        return word, cells[1]
+
+    return _tagged(path, lines(path), split, labels)
