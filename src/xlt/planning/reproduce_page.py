@@ -136,9 +136,9 @@ def compares(entry: Reported, run: RunConfig) -> bool:
     return reason_against(entry.facts, ours, entry.metric, over, run.fallbacks()) is None
 
 
-def results_view(run: RunConfig) -> run_folders.RunConfig:
+def results_view(run: RunConfig) -> run_folders.ShownConfig:
     """A run's config as tables read it."""
-    return run_folders.RunConfig.model_validate(run.model_dump(mode="json"))
+    return run_folders.ShownConfig.model_validate(run.model_dump(mode="json"))
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
