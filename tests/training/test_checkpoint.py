@@ -22,8 +22,9 @@ from xlt.data.records import Pair
 from xlt.errors import InputError, Interrupted, NotFinite, exit_status
 from xlt.files import read_json, to_json, write_atomic
 from xlt.modeling.model import TransferModel, build_model
+from xlt.training import checkpointer as checkpointer_module
 from xlt.training.checkpoint_state import TrainingState
-from xlt.training.checkpointer import FILES, STATE, Checkpointer
+from xlt.training.checkpointer import FILES, STATE, Checkpointer, checkpoint_key
 from xlt.training.trainer import TrainingArguments, fit
 
 SETTINGS = TrainingArguments(3, 4, 0.01, 0, 0.0, 1.0, 1)
@@ -85,14 +86,14 @@ def test_a_state_of_anything_else_is_never_used(checkpointer: Checkpointer, tmp_
 
 def test_the_key_depends_on_code_versions_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {
-        checkpointer.checkpoint_key("a", "cpu"),
-        checkpointer.checkpoint_key("b", "cpu"),
-        checkpointer.checkpoint_key("a", "cuda"),
+        checkpoint_key("a", "cpu"),
+        checkpoint_key("b", "cpu"),
+        checkpoint_key("a", "cuda"),
     }
     monkeypatch.setattr("xlt.training.checkpointer.code_hash", lambda: "other code")
-    keys.add(checkpointer.checkpoint_key("a", "cpu"))
+    keys.add(checkpoint_key("a", "cpu"))
     monkeypatch.setattr("xlt.training.checkpointer.package_versions", lambda: {"torch": "0"})
-    keys.add(checkpointer.checkpoint_key("a", "cpu"))
+    keys.add(checkpoint_key("a", "cpu"))
     assert len(keys) == 5
 
 
@@ -162,7 +163,7 @@ def test_a_process_killed_between_the_two_files_leaves_the_last_good_state(
     save(checkpointer, 1)
     child = os.fork()
     if child == 0:
-        checkpointer.write_atomic = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+        checkpointer_module.write_atomic = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
         save(checkpointer, 2)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
