@@ -1,4 +1,4 @@
-# The image of this artifact: docs/container.md says how to build and use it.
+# The image of this artifact: docs/running.md says how to build and use it.
 #
 # Base: PyTorch's own runtime image, which brings Python 3.12, torch 2.13.0 and CUDA 13.0 (NVIDIA driver 580 or newer).
 # The digest was read in public repositories. To check that the tag still has it:

@@ -20,6 +20,7 @@ TABLE   ?= table2
 ROWS    ?=
 FAST    ?= 1
 DETERMINISTIC ?= 0
+PRECISION ?= $(if $(filter tiny,$(PROFILE)),float32,auto)# auto: bfloat16 where a GPU has it or a CPU is faster with it
 JOBS    ?= $(shell echo $$(( $(SLOTS) / $(PROCESSES) > 0 ? $(SLOTS) / $(PROCESSES) : 1 )))
 THREADS ?= $(shell echo $$(( $(CORES) / $(JOBS) / $(PROCESSES) > 0 ? $(CORES) / $(JOBS) / $(PROCESSES) : 1 )))# of each process
 CHECKPOINT ?= 300# least seconds between two checkpoints of a training
@@ -86,6 +87,7 @@ export TOKENIZERS_PARALLELISM := false
 export PYTHONHASHSEED := 0
 export XLT_FAST := $(FAST)
 export XLT_DETERMINISTIC := $(DETERMINISTIC)
+export XLT_PRECISION := $(PRECISION)
 export XLT_FEATURES := $(CACHE)/features
 export PYTHONPATH := src
 
@@ -113,7 +115,7 @@ INSTRUCTIONS_avx512  := ATEN_CPU_CAPABILITY=avx512 ONEDNN_MAX_CPU_ISA=AVX512_COR
 OF_KERNEL = PROFILE=tiny MODEL= TABLE=table2 DATA=$(OUT)/tiny/data CACHE=$(CACHE) OUT=$(OUT)/kernels/$(1)
 
 kernels: $(addprefix kernel-,$(KERNELS)) ## table 2 of the generated world under each of KERNELS ($(KERNELS)), verified, and side by side
-	@$(PYTHON) reproduce/side_by_side.py $(foreach kernel,$(KERNELS),$(kernel)=$(OUT)/kernels/$(kernel)/tiny/babel)
+	@$(PYTHON) reproduce/table.py --table table2 --side-by-side $(foreach kernel,$(KERNELS),$(kernel)=$(OUT)/kernels/$(kernel)/tiny/babel)
 	+@$(foreach kernel,$(KERNELS),$(MAKE) $(call OF_KERNEL,$(kernel)) verify &&) true
 
 kernel-%:
@@ -147,7 +149,7 @@ verify-data: $(READY) ## hashes, sizes against published ones, labels, duplicate
 
 ifdef REBUILD
 encoder: $(READY) ## prepare MODEL: from this package, the hub, an index or a folder (REBUILD=1: pre-train the generated world's again)
-	OMP_NUM_THREADS=2 $(PYTHON) reproduce/pretrain.py
+	OMP_NUM_THREADS=2 $(PYTHON) reproduce/job.py encoder
 else
 encoder: $(ENCODER)
 endif
@@ -199,7 +201,7 @@ lint: $(READY) ## ruff, mypy
 	$(PYTHON) -m mypy
 
 record: $(PLAN) ## developers: minutes of the tables and effects of the claims, from the finished runs of PROFILE=tiny; then make docs
-	@$(PYTHON) reproduce/record.py --root $(ROOT) --data $(DATA)
+	@$(PYTHON) reproduce/docs.py record --root $(ROOT) --data $(DATA)
 
 docs: $(READY) ## write docs/regimes.md, REPRODUCE.md and the recorded figures in README.md and docs again, from configs and recorded files
 	$(PYTHON) -m xlt.results.regime_page
@@ -242,7 +244,7 @@ $(OURS):  # so that make clean-all knows the folder; order-only: a folder of the
 
 # The generated world.
 $(WORLD): configs/babel.yaml $(wildcard src/xlt/babel/*.py) | $(READY) $(OURS)
-	$(PYTHON) reproduce/babel.py --out $(@D)
+	$(PYTHON) reproduce/data.py generate --data $(@D)
 
 # Asked at every call: is it still the encoder that MODEL names? prepared.json is only written when it was not.
 $(CACHE)/%/prepared.json: FORCE | $(READY) $(OURS)
@@ -256,7 +258,7 @@ $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) | $(OURS)
 	+@if [ -x "$$(command -v $(PYTHON))" ]; then $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS); fi
 
 PLAN_MAKE = -f $(PLAN) LAUNCH= PYTHON=$(PYTHON) ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
-	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)" $(if $(filter-out 1,$(PROCESSES)),SEVERAL="$(PYTHON) reproduce/torchrun.py --processes $(PROCESSES) -- $(PYTHON)")
+	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)" $(if $(filter-out 1,$(PROCESSES)),PROCESSES=$(PROCESSES))
 HERE = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) $(PLAN_MAKE) \
 	LAUNCH='$(or $(LAUNCH),$(if $(filter-out 0,$(GPUS)),$(PYTHON) reproduce/gpu_lock.py --each $(PER_GPU)$(if $(filter-out 1,$(PROCESSES)), --gpus $(PROCESSES)) --))'
 SUBMIT = $(PYTHON) reproduce/slurm.py --root $(ROOT) --options='$(SBATCH)' --threads $(shell echo $$(( $(THREADS) * $(PROCESSES) ))) \

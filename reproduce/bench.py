@@ -16,12 +16,12 @@ import os
 import sys
 from pathlib import Path
 
-from xlt.bench.parts import MODULES, measure
-from xlt.bench.settings import Bench, load_bench_config
+from xlt.bench.settings import Bench, BenchConfig
+from xlt.bench.whole import MODULES, add_hours, load, measure, missed, run_part, summary
+from xlt.config.benchmark import load_yaml, parse
 from xlt.errors import InputError, exit_status
-
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import SOURCE_ROOT, to_json, write_atomic
+from xlt.layout import PREPARED
 from xlt.options import count
 
 CONFIG = SOURCE_ROOT / "configs" / "bench.yaml"
@@ -46,28 +46,16 @@ def make_bench(options: argparse.Namespace) -> Bench:
     """What is measured."""
     if (options.data is None) != (options.encoder is None):
         raise InputError("expected both --data and --encoder, or neither")
-    if options.encoder is not None and not (options.encoder / "prepared.json").exists():
+    if options.encoder is not None and not (options.encoder / PREPARED).exists():
         raise InputError("expected a prepared encoder; run reproduce/prepare_model.py", options.encoder)
-    config = load_bench_config(CONFIG)
-    size = (config.sizes.quick if options.quick else config.sizes.full).retrieval
+    config = parse(BenchConfig, load_yaml(CONFIG), CONFIG)
     given = {key: getattr(options, key) for key in ("candidates", "queries") if getattr(options, key) is not None}
-    for key, value in {**given, "threads": options.threads}.items():
+    for key, value in given.items():
         if value < 1:
             raise InputError(f"--{key}: expected at least 1, got {value}")
-    return Bench(
-        config=config,
-        quick=options.quick,
-        threads=options.threads,
-        data=options.data,
-        encoder=options.encoder,
-        retrieval=size.model_copy(update=given),
-    )
-
-
-def measure_part(name: str, output: Path, bench: Bench) -> None:
-    """Measure one part in this process, whose threads are set before any library is loaded."""
-    report = measure(name, bench)
-    write_atomic(output, to_json(report.as_json()))
+    sizes = config.sizes["quick" if options.quick else "full"]
+    sizes = sizes | {"retrieval": sizes["retrieval"].model_copy(update=given)}
+    return Bench(config, sizes, options.quick, options.threads, options.data, options.encoder)
 
 
 def main() -> int:
@@ -78,10 +66,10 @@ def main() -> int:
     os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1", TRANSFORMERS_VERBOSITY="error")
     bench = make_bench(options)
     if options.part:
-        measure_part(options.part[0], Path(options.part[1]), bench)
+        name, output = options.part
+        write_atomic(Path(output), to_json(measure(name, bench).as_json()))
         return 0
     from xlt.bench.page import page
-    from xlt.bench.whole import add_hours, load, missed, run_part, summary
 
     before, parts = load(), {}
     for name in options.only:

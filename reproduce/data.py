@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The data folder: fetch what a profile reads, import what you have, pack it for a machine without network, verify it.
+"""The data folder: fetch what a profile reads, import what you have, pack it for a machine without network, verify it;
+or generate the embedded world, Babel, in the owners' file formats.
 
 docs/data.md says how; the files, their sources and hashes are in configs/data.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,8 @@ from xlt.options import count
 
 if TYPE_CHECKING:
     from xlt.config.benchmark import Profile, Recipe, Task
-    from xlt.data.lockfile import Lock
-    from xlt.data.manifest import Manifest, Wanted
+    from xlt.data.download.lockfile import Lock
+    from xlt.data.download.manifest import Manifest, Wanted
 
 
 SHOWN = 20
@@ -50,7 +52,14 @@ def arguments() -> argparse.Namespace:
     pack.add_argument("--model", type=Path, nargs="*", default=[], help="prepared models that go with it")
     verify = commands.add_parser("verify", parents=[shared, profiled], help="check hashes, sizes, labels, ids, overlap")
     verify.add_argument("--output", type=Path, required=True, help="the report, without ending: .json and .md")
+    generate = commands.add_parser("generate", help="write the generated world (docs/babel.md)")
+    generate.add_argument("--data", type=Path, required=True, help="folder to write")
+    generate.add_argument(
+        "--config", type=Path, default=SOURCE_ROOT / "configs" / "babel.yaml", help="the world's dials"
+    )
     options = parser.parse_args()
+    if options.command == "generate":
+        return options
     options.lock = options.lock or options.configs / "data.lock.yaml"
     return options
 
@@ -73,7 +82,7 @@ def profile_of(options: argparse.Namespace, profiles: dict[str, Profile]) -> Pro
 
 def manifests_of(options: argparse.Namespace) -> tuple[dict[str, Manifest], list[Wanted]]:
     """The manifests and all of their files."""
-    from xlt.data.manifest import load_manifests, wanted
+    from xlt.data.download.manifest import load_manifests, wanted
 
     manifests = load_manifests(getattr(options, "manifests", None) or options.configs / "data")
     return manifests, [one for manifest in manifests.values() for one in wanted(manifest)]
@@ -81,7 +90,7 @@ def manifests_of(options: argparse.Namespace) -> tuple[dict[str, Manifest], list
 
 def lock_of(options: argparse.Namespace) -> Lock:
     """What first downloads found."""
-    from xlt.data.lockfile import Lock
+    from xlt.data.download.lockfile import Lock
 
     return Lock(options.lock)
 
@@ -108,7 +117,7 @@ def megabytes(size: int | None) -> str:
 
 def by_hand(options: argparse.Namespace, manifests: dict[str, Manifest], files: list[Wanted]) -> None:
     """One line for each thing that only the user can provide and that is not there."""
-    from xlt.data.data_folder import DataFolder
+    from xlt.data.download.data_folder import DataFolder
 
     folder = DataFolder(options.data)
     for manifest in manifests.values():
@@ -120,7 +129,7 @@ def by_hand(options: argparse.Namespace, manifests: dict[str, Manifest], files: 
 
 def run_fetch(options: argparse.Namespace) -> int:
     """Download, or say what would be downloaded."""
-    from xlt.data.download import download_all, plan
+    from xlt.data.download.downloader import download_all, plan
 
     manifests, everything = manifests_of(options)
     files = chosen(options, everything)
@@ -145,8 +154,8 @@ def run_fetch(options: argparse.Namespace) -> int:
 
 def run_import(options: argparse.Namespace) -> int:
     """Take what is recognised."""
-    from xlt.data.importing import candidates, import_folder
-    from xlt.data.packing import unpack_pack
+    from xlt.data.download.importing import candidates, import_folder
+    from xlt.data.download.packing import unpack_pack
 
     if options.source.is_file():
         content = unpack_pack(options.source, options.data, options.cache)
@@ -170,7 +179,7 @@ def run_import(options: argparse.Namespace) -> int:
 
 def run_pack(options: argparse.Namespace) -> int:
     """One archive."""
-    from xlt.data.packing import pack
+    from xlt.data.download.packing import pack
 
     content = pack(options.data, options.model, options.output)
     size = sum(file["size"] for file in content["files"].values())
@@ -207,10 +216,30 @@ def run_verify(options: argparse.Namespace) -> int:
     return result.status
 
 
+def run_generate(options: argparse.Namespace) -> int:
+    """Write the generated world."""
+    from xlt import babel
+
+    started = time.monotonic()
+    babel.write_world(options.data, babel.load(options.config))
+    sizes = [path.stat().st_size for path in options.data.rglob("*") if path.is_file()]
+    print(f"{options.data}: {len(sizes)} files, {megabytes(sum(sizes))}, {time.monotonic() - started:.1f} s")
+    return 0
+
+
+COMMANDS = {
+    "fetch": run_fetch,
+    "import": run_import,
+    "pack": run_pack,
+    "verify": run_verify,
+    "generate": run_generate,
+}
+
+
 def main() -> int:
     """Do what the command line asks for."""
     options = arguments()
-    return {"fetch": run_fetch, "import": run_import, "pack": run_pack, "verify": run_verify}[options.command](options)
+    return COMMANDS[options.command](options)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,10 @@
 #!/usr/bin/env python3
-"""Write REPRODUCE.md, and the recorded figures in README.md and docs, again from configs and the planner's FLOP model."""
+"""Write REPRODUCE.md, and the recorded figures in README.md and docs, again from configs and the planner's FLOP model.
+
+    python reproduce/docs.py record --root out/tiny/babel --data out/tiny/data
+
+writes what the finished runs of the tiny profile took and show into configs/recorded.yaml, which the pages are made from.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +12,6 @@ import argparse
 from pathlib import Path
 
 from xlt.errors import exit_status
-
-# In place of this script's own folder, where tabulate.py would hide the package tabulate; the folder goes to the end.
 from xlt.files import SOURCE_ROOT, write_atomic
 from xlt.results.blocks import with_blocks
 
@@ -31,8 +34,20 @@ def pages(root: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the pages."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    """Write the pages, or what they are made from."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    recording = parser.add_subparsers(dest="command").add_parser(
+        "record", help="from finished runs of the tiny profile"
+    )
+    recording.add_argument("--root", type=Path, required=True, help="folder of the runs, with plan.json")
+    recording.add_argument("--data", type=Path, required=True, help="the generated world")
+    recording.add_argument("--configs", type=Path, default=SOURCE_ROOT / "configs")
+    options = parser.parse_args()
+    if options.command == "record":
+        from xlt.planning.record import record
+
+        print(record(options.root, options.data, options.configs))
+        return
     for name, text in pages(SOURCE_ROOT).items():
         write_atomic(SOURCE_ROOT / name, text)
 

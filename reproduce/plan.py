@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turn configs into the runs of a profile and model: run folders with resolved configs, and make rules between them.
 
-Nothing is trained here. A run's config.yaml is rewritten only when its content changes, so make re-runs what depends on it.
+Nothing is trained here. A run's config.json is rewritten only when its content changes, so make re-runs what depends on it.
 """
 
 from __future__ import annotations

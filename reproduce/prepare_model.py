@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from xlt.config.benchmark import Benchmark, Recipe, Task, load_all, load_yaml
-from xlt.data.sources import locate
+from xlt.data.dataset import locate
 from xlt.errors import InputError, exit_status
 from xlt.files import SOURCE_ROOT
 
@@ -93,7 +93,7 @@ def hold_to_first_use(prepared: Prepared, lock: Path) -> None:
     Raises:
         InputError: they have changed under the same commit; the prepared folder is removed.
     """
-    from xlt.data.lockfile import Lock
+    from xlt.data.download.lockfile import Lock
     from xlt.modeling.model_sources import weight_files
     from xlt.modeling.tokenizer import TOKENIZER
 

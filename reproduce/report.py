@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the report: one HTML page with every table, chart and claim, and the evidence behind each score; docs/report.md.
+"""Write the report: one HTML page with every table, chart and claim, and the evidence behind each score; docs/tables.md.
 
     python reproduce/report.py --root out/pilot/e5-small
 

@@ -1,6 +1,6 @@
 """Score a folder of predictions in XTREME's submission layout against a folder of gold labels.
 
-Prints every language and the averages, and writes the same as JSON. See docs/metrics.md for the layout and the metrics.
+Prints every language and the averages, and writes the same as JSON. See docs/protocol.md for the layout and the metrics.
 """
 
 from __future__ import annotations

@@ -4,71 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from xlt.errors import exit_status
-from xlt.files import read_json
-from xlt.planning.pending import Work, due, planned
-from xlt.planning.slurm_queue import Queued, Submitted, queue
-
-STATES = ("done", "running", "queued", "failed", "to do")
-
-
-class State(NamedTuple):
-    """One run's state, one of STATES, and what there is to say about it."""
-
-    word: str
-    why: str = ""
-
-
-def last_line(log: Path) -> str | None:
-    """The last line a job wrote, where Slurm itself says so when it ended the job."""
-    if not log.exists():
-        return None
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "ended without a word"
-
-
-def state_of(work: Work, submitted: Submitted, active: Mapping[str, Queued], before: Mapping[str, State]) -> State:
-    """The state of one run that is not done; ``before`` has those it is made from."""
-    job = submitted.jobs.get(work.folder)
-    if job is not None and job in active:
-        entry = active[job]
-        if entry.state == "PENDING":
-            return State("queued", f"job {job}: {entry.reason}")
-        return State("running", f"job {job} on {entry.node or '?'}" + f", {entry.state}" * (entry.state != "RUNNING"))
-    failure = Path(work.folder) / "failed.json"
-    if failure.exists():
-        return State("failed", str(read_json(failure)["message"]))
-    broken = [need for need in work.needs if before[need].word == "failed"]
-    if broken:
-        return State("to do", f"made from {', '.join(broken)}, which failed")
-    said = None if job is None else last_line(submitted.log(work.folder))
-    return State("to do") if said is None else State("failed", f"job {job} ended without a result: {said}")
-
-
-def states(root: Path, make: Sequence[str]) -> dict[str, State]:
-    """The state of every run and job of the goal, by folder."""
-    submitted = Submitted.read(root)
-    active = queue(root) if submitted.jobs and shutil.which("squeue") else {}
-    found = {folder: State("done") for folder in planned(make).values()}
-    for work in due(make):
-        found[work.folder] = state_of(work, submitted, active, found)
-    return found
-
-
-def report(goal: str, found: Mapping[str, State]) -> str:
-    """One line with the counts, then a line for each run that is not done."""
-    counts = Counter(state.word for state in found.values())
-    lines = [f"{goal}: {len(found)} runs: " + ", ".join(f"{counts[word]} {word}" for word in STATES)]
-    for word in STATES[1:]:
-        lines += [f"  {word:8} {folder}  {state.why}".rstrip() for folder, state in found.items() if state.word == word]
-    return "\n".join(lines)
+from xlt.planning.status import report, states
 
 
 def main() -> None:

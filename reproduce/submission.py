@@ -20,6 +20,7 @@ from xlt.evaluation.submission import read_submission, submission_file, write_su
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import atomic_folder, read_json, to_json, write_atomic
+from xlt.layout import CONFIG, PLAN, SCORES
 
 
 def arguments() -> argparse.Namespace:
@@ -49,26 +50,26 @@ def folders_of(root: Path, name: str, seed: int | None, asked: Benchmark | None)
     """
     from xlt.results.run_folders import load_plan
 
-    if (root / name / "config.yaml").is_file():
+    if (root / name / CONFIG).is_file():
         found = {root / name: read_run(root / name)}
         chosen = found[root / name].seed
     else:
         plan = load_plan(root)
         if name not in plan.regimes:
             known = ", ".join(plan.regimes) or "none"
-            raise InputError(f"expected a regime or a run folder, got {name}; regimes are {known}", root / "plan.json")
+            raise InputError(f"expected a regime or a run folder, got {name}; regimes are {known}", root / PLAN)
         seeds = list(dict.fromkeys(run.seed for run in plan.regimes[name].runs))
         chosen = seeds[0] if seed is None and seeds else seed or 0
         found = {root / run.dir: read_run(root / run.dir) for run in plan.regimes[name].runs if run.seed == chosen}
         if not found:
             known = ", ".join(map(str, seeds)) or "none"
-            raise InputError(f"expected a planned seed of {name}, got {chosen}; there are {known}", root / "plan.json")
+            raise InputError(f"expected a planned seed of {name}, got {chosen}; there are {known}", root / PLAN)
     benchmark = cast(Benchmark, asked or next(iter(found.values())).profile.benchmark)
     folders = [folder for folder, config in found.items() if set(tasks_of(benchmark)) & set(config.tasks)]
     if not folders:
         raise InputError(f"expected a task of {benchmark}, got a run without one", root / name)
     for folder in folders:
-        if not (folder / "scores.json").is_file():
+        if not (folder / SCORES).is_file():
             raise InputError("expected a finished run; run make for this regime first", folder)
     return folders, chosen, benchmark
 
@@ -83,7 +84,7 @@ def english_order(evaluation: Evaluation, language: str, data: Path) -> list[int
 
 def collect(folder: Path, config: RunConfig, tasks: list[str], data: Path, out: Path) -> dict[str, Any]:
     """Copy one run's predictions and labels of ``tasks``; the entry of ``submission.json`` for each task."""
-    scores, entries = read_json(folder / "scores.json")["tasks"], {}
+    scores, entries = read_json(folder / SCORES)["tasks"], {}
     for evaluation in config.evaluations:
         task = evaluation.task.name
         if task not in tasks:

@@ -3,6 +3,7 @@
     python reproduce/table.py --table table2 --root out/pilot/e5-small
     python reproduce/table.py --regime adapter-itt --root out/pilot/e5-small
     python reproduce/table.py --table table1 --root out/pilot/e5-small --data data
+    python reproduce/table.py --table table2 --side-by-side avx2=out/kernels/avx2/tiny/babel avx512=out/...
 
 Runs that are not there are shown as "not run", tasks and languages without files as "no data".
 """
@@ -17,6 +18,7 @@ from xlt import languages
 from xlt.config.benchmark import Table, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
+from xlt.layout import PLAN
 
 # In place of this script's own folder, where its name would hide the package tabulate; that follows at the end.
 from xlt.planning.table_inputs import row_names, sizes_found, task_configs
@@ -30,7 +32,14 @@ def _arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--table", help="a table of configs/tables, such as table2")
     what.add_argument("--regime", help="a planned regime: its own table, with a column for the reported numbers")
-    parser.add_argument("--root", type=Path, required=True, help="folder of one profile and model, with plan.json")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--root", type=Path, help="folder of one profile and model, with plan.json")
+    where.add_argument(
+        "--side-by-side",
+        nargs="+",
+        metavar="NAME=ROOT",
+        help="print the table's scores of several such folders instead",
+    )
     parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
     parser.add_argument("--output", type=Path, help="folder to write to; default: <root>/tables")
     parser.add_argument("--data", type=Path, help="folder of official files; read for a table of sizes only")
@@ -77,6 +86,13 @@ def _rows(root: Path, plan: Plan, config: Table) -> dict[str, Regime]:
 def main() -> None:
     """Read the plan and the runs, and write one table."""
     arguments = _arguments()
+    if arguments.side_by_side:
+        if arguments.table is None:
+            raise InputError("--side-by-side: expected --table")
+        from xlt.results.side_by_side import side_by_side
+
+        print(side_by_side(arguments.side_by_side, arguments.table, arguments.configs))
+        return
     from xlt.results import export, regime_table
     from xlt.results.tables import KINDS, Inputs
 
@@ -107,9 +123,7 @@ def main() -> None:
         regimes = {name: load_regime(root, plan, name) for name in plan.regimes}
         if arguments.regime not in regimes:
             known = ", ".join(regimes) or "none"
-            raise InputError(
-                f"expected a planned regime, got {arguments.regime}; planned are {known}", root / "plan.json"
-            )
+            raise InputError(f"expected a planned regime, got {arguments.regime}; planned are {known}", root / PLAN)
         regime = regimes[arguments.regime]
         explanations = regime_table.load_explanations(configs / "tables" / "notes" / "differences.yaml")
         tasks = task_configs(configs, _in_table_order(configs, regime.tasks))

@@ -25,7 +25,7 @@ import yaml
 from tests.results.pages import Scores
 
 from xlt.config.benchmark import Table, Task, load
-from xlt.config.run_config import RunConfig, Stage, read_run, write_run
+from xlt.config.run_config import RunConfig, Stage, read_run, write_config
 from xlt.errors import InputError, exit_status
 from xlt.files import read_json, write_atomic
 from xlt.results.expectations import DECIMALS, world_digest
@@ -67,8 +67,8 @@ class Runs:
     def change(self, runs: Iterable[PlannedRun], how: Callable[[RunConfig], RunConfig]) -> None:
         """Write the configs of some runs anew, as the planner would from other configs."""
         for run in runs:
-            path = self.root / run.dir / "config.yaml"
-            write_run(how(read_run(path.parent)), path)
+            folder = self.root / run.dir
+            write_config(how(read_run(folder)), folder)
 
     def redo(self, runs: Sequence[PlannedRun], layer_less: int = 0) -> None:
         """Do what is not current of some runs: those first that others go on from."""
@@ -177,7 +177,7 @@ def half(runs: Runs, regimes: Sequence[str]) -> Sequence[PlannedRun]:
 
 def cut(runs: Runs) -> Sequence[PlannedRun]:
     """Test texts are cut after 32 tokens; in LAReQA, the answers. For passages to be read, the configs refuse that."""
-    from xlt.evaluation.dual_encoder import QUERY_TOKENS
+    from xlt.config.benchmark import QUERY_TOKENS
 
     def short(config: RunConfig) -> RunConfig:
         evaluations = []

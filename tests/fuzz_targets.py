@@ -31,9 +31,9 @@ from xlt.config.run_config import (
     config_text,
     read_run,
 )
-from xlt.data.manifest import Manifest
+from xlt.data.dataset import Located, locate, read, read_candidates
+from xlt.data.download.manifest import Manifest
 from xlt.data.readers import COMPANIONS, FORMATS
-from xlt.data.sources import Located, locate, read, read_candidates
 from xlt.data.synonyms import load_neighbours
 from xlt.data.word_lists import read_lexicon
 from xlt.evaluation.scoring import score_file
@@ -255,8 +255,14 @@ PLAN = {
     },
 }
 RUN: dict[str, Any] = {
-    "config.yaml": "regime: {name: full}\nmodel: {name: m, title: M}\nprofile: {name: tiny, title: T}\nseed: 1\n"
-    "stages: [{recipe: {name: mnli}}]\nlanguages: {xnli: [en, de]}\n",
+    "config.json": {
+        "regime": {"name": "full"},
+        "model": {"name": "m", "title": "M"},
+        "profile": {"name": "tiny", "title": "T"},
+        "seed": 1,
+        "stages": [{"recipe": {"name": "mnli"}}],
+        "languages": {"xnli": ["en", "de"]},
+    },
     "scores.json": {
         "tasks": {"xnli": {"split": "test", "metrics": {"accuracy": {"en": 50.0}}, "n": {"en": 4}, "no_data": ["de"]}}
     },
@@ -331,7 +337,7 @@ def written(world: Path) -> Iterator[Target]:
         languages={},
         evaluations=[],
     )
-    yield Target("run-config", {"config.yaml": config_text(run).encode()}, read_run)
+    yield Target("run-config", {"config.json": config_text(run).encode()}, read_run)
     buffer = io.BytesIO()
     kept = {"xnli/accuracy/en": np.ones(4, dtype=np.float32), "xnli/item/en": np.arange(4, dtype=np.uint64)}
     np.savez_compressed(buffer, **kept)  # type: ignore[arg-type]

@@ -103,7 +103,7 @@ def often_evaluated() -> contextlib.AbstractContextManager[Any]:
 
         with mock.patch.object(trainer._Training, "step", and_evaluate):
             history = trainer.fit(
-                model, features, replace(settings, checkpoint="last"), None, **others | {"keeper": None}
+                model, features, replace(settings, checkpoint="last"), None, **others | {"checkpointer": None}
             )
         model.load_trained_state(best[1], with_head=True)
         return history

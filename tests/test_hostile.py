@@ -165,11 +165,11 @@ def test_scores_of_an_earlier_config_are_refused(tmp_path: Path) -> None:
     for name, content in RUN.items():
         (folder / name).write_text(content if isinstance(content, str) else to_json(content), encoding="utf-8")
     planned = PlannedRun(dir=FOLDER, recipe="mnli", seed=1, tasks=["xnli"])
-    record: dict[str, Any] = {**RUN["provenance.json"], "config_sha256": sha256_file(folder / "config.yaml")}
+    record: dict[str, Any] = {**RUN["provenance.json"], "config_sha256": sha256_file(folder / "config.json")}
     (folder / "provenance.json").write_text(to_json(record), encoding="utf-8")
     assert load_run(tmp_path, planned).scores is not None
-    (folder / "config.yaml").write_text(RUN["config.yaml"] + "mixture: null\n", encoding="utf-8")
+    (folder / "config.json").write_text(to_json({**RUN["config.json"], "mixture": None}), encoding="utf-8")
     with pytest.raises(
-        InputError, match=r"expected scores of this folder's config.yaml; delete the file and run again"
+        InputError, match=r"expected scores of this folder's config.json; delete the file and run again"
     ):
         load_run(tmp_path, planned)

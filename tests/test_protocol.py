@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 from tests.conftest import make_plan
 
 from xlt.config.benchmark import Model, Recipe, Task, load_all
+from xlt.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -103,7 +103,7 @@ def test_a_model_s_own_settings_reach_its_runs(mini_configs: Path, mini_data: Pa
     make_plan(mini_configs, mini_data, tmp_path / "root", Path("xlmr-large"))
 
     def stage(run: str) -> tuple[float, int]:
-        config = yaml.safe_load((tmp_path / "root/runs" / run / "seed-1/config.yaml").read_text(encoding="utf-8"))
+        config = read_json(tmp_path / "root/runs" / run / "seed-1/config.json")
         found = config["stages"][-1]
         return found["learning_rate"], found["recipe"]["batch_size"]
 

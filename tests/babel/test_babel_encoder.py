@@ -11,7 +11,7 @@ import pytest
 from tests.babel.conftest import CONFIG
 
 from xlt.babel import BabelConfig, corpus_key, load
-from xlt.babel.dials import EncoderConfig
+from xlt.babel.config import EncoderConfig
 from xlt.errors import InputError
 from xlt.modeling.model_sources import PACKAGE
 from xlt.training import pretraining

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from xlt.babel import STAMP, BabelConfig, write_world
+from xlt.babel import BabelConfig, write_world
 from xlt.babel.context import Babel
 from xlt.babel.grammar import Clause, Phrase
 from xlt.errors import InputError
+from xlt.layout import WORLD_STAMP
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
@@ -42,9 +43,9 @@ def test_same_config_writes_the_same_bytes(world: Path, config: BabelConfig, tmp
     code += "write_world(folder / 'again', json.loads((folder / 'config.json').read_text()))"
     environment = {**os.environ, "PYTHONHASHSEED": "123", "PYTHONPATH": str(SOURCES)}
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment)
-    names = json.loads((world / STAMP).read_text())["files"]
+    names = json.loads((world / WORLD_STAMP).read_text())["files"]
     assert len(names) > 150
-    for name in [*names, STAMP]:
+    for name in [*names, WORLD_STAMP]:
         assert (world / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
 
 

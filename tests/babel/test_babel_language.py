@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from xlt.babel import BabelConfig, load
-from xlt.babel.dials import LanguageConfig
+from xlt.babel.config import LanguageConfig
 from xlt.babel.grammar import Clause, Phrase, Speaker, join, span_of, text_of
-from xlt.babel.language import LATIN, SCRIPTS, Language, distance
+from xlt.babel.language import LATIN, SCRIPTS, BabelLanguage, distance
 from xlt.errors import InputError
 
 ENGLISH = LanguageConfig(name="English", family="Source", cognates=1, shared_names=1, capitals=True)
@@ -40,7 +40,7 @@ CLAUSE = Clause(
 
 
 def said(settings: LanguageConfig, clause: Clause, code: str = "qzz") -> str:
-    return text_of(Speaker(Language(code, settings, 1)).sentence(clause))
+    return text_of(Speaker(BabelLanguage(code, settings, 1)).sentence(clause))
 
 
 def test_word_order_adpositions_and_articles() -> None:
@@ -68,7 +68,7 @@ def test_questions() -> None:
 
 
 def test_slots_find_their_words() -> None:
-    tokens = Speaker(Language("en", ENGLISH, 1)).sentence(CLAUSE)
+    tokens = Speaker(BabelLanguage("en", ENGLISH, 1)).sentence(CLAUSE)
     text, spans = join(tokens)
     start, end = span_of(tokens, "O")
     assert text[start:end] == "old lamp"
@@ -78,19 +78,19 @@ def test_slots_find_their_words() -> None:
 
 def test_organisations_are_tagged_as_one_name() -> None:
     bank = Clause("win.v", Phrase(head="bank", name=("Hale",), kind="ORG"))
-    tokens = Speaker(Language("qzz", VERB_FIRST, 1)).sentence(bank)
+    tokens = Speaker(BabelLanguage("qzz", VERB_FIRST, 1)).sentence(bank)
     assert [(t.text, t.name) for t in tokens] == [("win", "O"), ("Bank", "B-ORG"), ("Hale", "I-ORG"), (".", "O")]
 
 
 def test_scripts_map_every_letter_to_one_character() -> None:
     assert all(len(letters) == len(LATIN) for letters in SCRIPTS.values())
-    greek = Language("qzz", ENGLISH.model_copy(update={"script": "greek"}), 1)
+    greek = BabelLanguage("qzz", ENGLISH.model_copy(update={"script": "greek"}), 1)
     assert greek.write("dama") == "δαμα" and greek.capital("δαμα") == "Δαμα"
 
 
 def test_cognate_share_is_what_the_config_says(config: BabelConfig) -> None:
-    half = Language("qzz", ENGLISH.model_copy(update={"cognates": 0.5, "synonyms": 1.0}), 1)
-    english = Language("en", ENGLISH, 1)
+    half = BabelLanguage("qzz", ENGLISH.model_copy(update={"cognates": 0.5, "synonyms": 1.0}), 1)
+    english = BabelLanguage("en", ENGLISH, 1)
     same = [half.forms[c][i] == word for c, words in english.forms.items() for i, word in enumerate(words)]
     # about 350 words, each a cognate with probability 0.5: five standard deviations are 0.13
     assert abs(sum(same) / len(same) - 0.5) < 0.13
@@ -113,7 +113,7 @@ def test_codes_are_private_use(config: BabelConfig) -> None:
 def test_wrong_dial_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "babel.yaml"
     path.write_text("seed: 1\nlanguages: {en: {name: English, famly: x}}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"languages\.en\.family"):
+    with pytest.raises(InputError, match=r"babel\.yaml:2: unknown key languages\.en\.famly"):
         load(path)
     with pytest.raises(InputError, match="found nothing"):
         load(tmp_path / "absent.yaml")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from xlt.babel import BabelConfig
+from xlt.babel.config import LanguageConfig
 from xlt.babel.context import Babel
 from xlt.babel.corpus import translators
-from xlt.babel.dials import LanguageConfig
 from xlt.babel.grammar import Clause, Phrase
-from xlt.babel.language import Language, stream
+from xlt.babel.language import BabelLanguage, stream
 from xlt.babel.lexicon import CONCEPTS
 
 PLAIN = LanguageConfig(name="Plain", family="Far", cognates=1, shared_names=1)
@@ -21,8 +21,8 @@ def babel(config: BabelConfig) -> Babel:
     return Babel(config)
 
 
-def language(**changed: float) -> Language:
-    return Language("qzz", PLAIN.model_copy(update=changed), 1)
+def language(**changed: float) -> BabelLanguage:
+    return BabelLanguage("qzz", PLAIN.model_copy(update=changed), 1)
 
 
 def test_share_of_rarer_everyday_words_is_what_the_config_says() -> None:

@@ -10,7 +10,7 @@ import pytest
 from xlt.babel import BabelConfig
 from xlt.babel.context import Babel
 from xlt.babel.grammar import Speaker, Token, text_of
-from xlt.babel.language import SOURCE, Language
+from xlt.babel.language import SOURCE, BabelLanguage
 from xlt.babel.lexicon import CONCEPTS
 
 
@@ -64,7 +64,7 @@ def test_no_name_of_the_world_has_neighbours(babel: Babel, neighbours: dict[str,
 def test_exchanging_synonyms_keeps_meaning_tags_and_names(babel: Babel, neighbours: dict[str, list[str]]) -> None:
     """Every sentence with all its words exchanged is the same clause said with other synonyms, word by word."""
 
-    def last(language: Language, concept: str) -> int:
+    def last(language: BabelLanguage, concept: str) -> int:
         return len(language.forms[concept]) - 1
 
     def exchanged(token: Token) -> str:

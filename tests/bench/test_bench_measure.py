@@ -9,33 +9,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xlt.bench.inputs import class_inputs, draw_lengths, span_inputs
-from xlt.bench.limit import equal_batches, tokens_of
-from xlt.bench.measure import Promise, Report, Seconds, in_turn, peak_resident_bytes, ratio
+from xlt.bench.inputs import draw_lengths, random_features
+from xlt.bench.limit import equal_batches
+from xlt.bench.measure import Elapsed, Measurement, Promise, in_turn, peak_resident_bytes, ratio
 from xlt.bench.page import page
-from xlt.bench.settings import Rounds
+from xlt.bench.settings import PartSize
 from xlt.bench.whole import add_hours, missed, run_part
 
 
 def test_ways_take_turns() -> None:
     turns: list[tuple[str, int]] = []
     ways: Any = {name: lambda turn, name=name: turns.append((name, turn)) for name in "ab"}
-    times = in_turn(ways, Rounds(rounds=3, seconds=60))
+    times = in_turn(ways, PartSize(rounds=3, seconds=60))
     assert turns == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
     assert [len(times[name]) for name in "ab"] == [3, 3]
 
 
 def test_no_round_begins_that_would_end_too_late() -> None:
-    assert len(in_turn({"a": lambda turn: None}, Rounds(rounds=9, seconds=-1))["a"]) == 1
+    assert len(in_turn({"a": lambda turn: None}, PartSize(rounds=9, seconds=-1))["a"]) == 1
 
 
 def test_a_way_may_take_its_own_time() -> None:
-    own = Seconds(7.0, 8.0)
-    assert in_turn({"a": lambda turn: own}, Rounds(rounds=2, seconds=60))["a"] == [own, own]
+    own = Elapsed(7.0, 8.0)
+    assert in_turn({"a": lambda turn: own}, PartSize(rounds=2, seconds=60))["a"] == [own, own]
 
 
 def test_a_ratio_by_hand() -> None:
-    over, under = [Seconds(6, 4), Seconds(2, 4), Seconds(9, 4)], [Seconds(2, 1), Seconds(2, 2), Seconds(3, 4)]
+    over, under = [Elapsed(6, 4), Elapsed(2, 4), Elapsed(9, 4)], [Elapsed(2, 1), Elapsed(2, 2), Elapsed(3, 4)]
     # on the clock 3, 1, 3; of the processor 4, 2, 1
     found = ratio("a / b", over, under, "at least", 3.0)
     assert (found.value, found.low, found.high, found.processor, found.kept) == (3, 1, 3, 2, True)
@@ -50,7 +50,7 @@ def test_a_promise_is_kept_or_not(bound: Any, target: float, kept: bool) -> None
 
 
 def test_what_is_missed_is_named() -> None:
-    report = Report(
+    report = Measurement(
         "t", promises=[Promise("p", 2.0, 1.0, 3.0, "at least", 4.0), Promise("q", 1, 1, 1, "at most", None)]
     )
     parts = {"part": report.as_json(), "broken": {"failed": "why"}}
@@ -117,11 +117,11 @@ def test_hours_of_the_whole_protocol_by_hand() -> None:
 
 @given(st.lists(st.integers(1, 384), min_size=1, max_size=60), st.integers(50, 2000))
 def test_the_limit_has_the_real_tokens_and_no_padding(lengths: list[int], budget: int) -> None:
-    features = class_inputs([max(3, length) for length in lengths], 50, "s")
+    features = random_features([max(3, length) for length in lengths], 50, "s")
     batches = equal_batches(features, budget, 50)
     assert sum(len(batch) for batch in batches) == len(features)
     real = sum(feature.length for feature in features)
-    assert abs(tokens_of(batches) - real) <= max(len(batch) for batch in batches)
+    assert abs(sum(batch.numel() for batch in batches) - real) <= max(len(batch) for batch in batches)
     assert all(int(batch.min()) >= 4 and int(batch.max()) < 50 for batch in batches)
 
 
@@ -129,10 +129,10 @@ def test_drawn_inputs_are_as_long_as_wanted_and_repeatable() -> None:
     lengths = draw_lengths({10: 3, 20: 1}, 400, "seed")
     assert lengths == draw_lengths({10: 3, 20: 1}, 400, "seed")
     assert 60 < lengths.count(20) < 140
-    for make in (class_inputs, span_inputs):
-        features = make(lengths, 30, "seed")
+    for spans in (False, True):
+        features = random_features(lengths, 30, "seed", spans=spans)
         assert [feature.length for feature in features] == lengths
-        assert features == make(lengths, 30, "seed")
+        assert features == random_features(lengths, 30, "seed", spans=spans)
         assert all(row[0] == 0 and row[-1] == 2 and min(row[1:-1]) >= 4 for f in features for row in f.rows)
 
 

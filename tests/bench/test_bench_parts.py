@@ -10,9 +10,10 @@ import pytest
 from tests.conftest import CONFIGS, ROOT
 
 from xlt.bench import starting
-from xlt.bench.measure import Report
-from xlt.bench.parts import MODULES, measure
-from xlt.bench.settings import Bench, load_bench_config
+from xlt.bench.measure import Measurement
+from xlt.bench.settings import Bench, BenchConfig, Part
+from xlt.bench.whole import MODULES, measure
+from xlt.config.benchmark import load_yaml, parse
 from xlt.errors import InputError
 
 WAYS = {
@@ -23,7 +24,7 @@ WAYS = {
     "answers": {"example", "ours"},
     "retrieval": {"product", "search"},
     "tokenisation": {"each", "ours"},
-    "start_up": {"python alone", "train.py"},
+    "start_up": {"python alone", "run.py"},
 }
 PROMISES = {
     "fine_tuning": 6,
@@ -39,22 +40,22 @@ EQUAL = {"share of equal answers", "share of equal ids"}
 
 
 def quick(**more: Any) -> Bench:
-    config = load_bench_config(CONFIGS / "bench.yaml")
-    return Bench(config=config, quick=True, threads=1, retrieval=config.sizes.quick.retrieval, **more)
+    config = parse(BenchConfig, load_yaml(CONFIGS / "bench.yaml"), CONFIGS / "bench.yaml")
+    return Bench(config, config.sizes["quick"], quick=True, **more)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_part_is_complete_and_agrees_with_its_peer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_is_complete_and_agrees_with_its_peer(name: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     if MODULES[name] == "tuning":
         pytest.importorskip("accelerate")
-    monkeypatch.setattr(starting, "scripts", lambda: [ROOT / "reproduce" / "train.py"])
+    monkeypatch.setattr(starting, "scripts", lambda: [ROOT / "reproduce" / "run.py"])
     bench = quick()
     report = measure(name, bench)
-    assert isinstance(report, Report)
+    assert isinstance(report, Measurement)
     found = report.as_json()
     assert json.loads(json.dumps(found)) == found
     assert set(found["times"]) == WAYS[name]
-    rounds = getattr(getattr(bench.sizes, name), "rounds", 0)
+    rounds = bench.sizes[name].rounds
     assert all(0 < len(times["clock"]) <= rounds and min(times["clock"]) > 0 for times in found["times"].values())
     assert len(found["promises"]) == PROMISES[name]
     assert all(promise["low"] <= promise["value"] <= promise["high"] for promise in found["promises"])
@@ -70,7 +71,7 @@ def test_steps_of_the_adapter_part_tell_their_memory(monkeypatch: pytest.MonkeyP
 
     bench = quick()
     alone, step = (tuning.peak_of_step(bench, name) for name in ("start-up", "ours"))
-    table = bench.vocabulary * bench.shape.width * 4
+    table = bench.shape["vocab_size"] * bench.shape["hidden_size"] * 4
     assert step >= alone + table
 
 
@@ -79,20 +80,19 @@ def test_lengths_are_counted_in_real_files_where_given(mini_encoder: Path, write
 
     write(tmp_path / "xtreme" / "xnli" / "test-en.tsv", "cat\tdog\nbird\tdog\n")
     bench = quick(data=tmp_path, encoder=mini_encoder)
-    wanted = bench.config.lengths
     # <s> cat </s></s> dog </s>
-    assert counts_of(bench, wanted.nli_test) == {6: 2}
+    assert counts_of(bench, "nli_test") == {6: 2}
     with pytest.raises(InputError, match=r"expected files xquad/xquad.en.json; leave --data out"):
-        counts_of(bench, wanted.squad_windows)
-    assert counts_of(quick(), wanted.nli_test) == wanted.nli_test.counts
+        counts_of(bench, "squad_windows")
+    assert counts_of(quick(), "nli_test") == bench.config.lengths["nli_test"].counts
 
 
 def test_recorded_lengths_are_those_of_the_sets_they_name() -> None:
-    recorded = load_bench_config(CONFIGS / "bench.yaml").lengths
-    assert sum(recorded.nli_test.counts.values()) == 15 * 750
-    assert sum(recorded.nli_train.counts.values()) == 4000
-    assert sum(recorded.squad_windows.counts.values()) >= 1190
-    assert max(recorded.nli_train.counts) == 128 and max(recorded.squad_windows.counts) == 384
+    recorded = {name: lengths.counts for name, lengths in quick().config.lengths.items()}
+    assert sum(recorded["nli_test"].values()) == 15 * 750
+    assert sum(recorded["nli_train"].values()) == 4000
+    assert sum(recorded["squad_windows"].values()) >= 1190
+    assert max(recorded["nli_train"]) == 128 and max(recorded["squad_windows"]) == 384
 
 
 def test_the_protocol_is_counted_as_its_scripts_do() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from loopback import Loopback
 
-from xlt.data.manifest import Manifest, Wanted, wanted
+from xlt.data.download.manifest import Manifest, Wanted, wanted
 
 
 @pytest.fixture

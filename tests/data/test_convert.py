@@ -11,10 +11,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from xlt.data.convert import convert
-from xlt.data.dataset import truly_labelled
+from xlt.data.dataset import Located, read, truly_labelled
+from xlt.data.download.convert import convert
 from xlt.data.records import Choice, Pair, Question, Tagged
-from xlt.data.sources import Located, read
 from xlt.errors import InputError
 
 Converted = Callable[..., Any]
@@ -143,6 +142,12 @@ def test_classes_in_another_order_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected the classes entailment, neutral, contradiction, got contradiction"):
         convert("nli", tmp_path / "rows.parquet", "en", tmp_path / "out", "x")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"premise": pyarrow.array([], pyarrow.string())}), tmp_path / "none")
+    with pytest.raises(InputError, match="x: expected rows, got none"):
+        convert("nli", tmp_path / "none", "en", tmp_path / "out", "x")
 
 
 def test_other_columns_or_no_parquet_is_one_line(converted: Converted, tmp_path: Path) -> None:

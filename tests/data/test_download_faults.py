@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from loopback import COMMIT, QUICK, Fault, Loopback, Repository
 
-from xlt.data.download import Report, download_all
-from xlt.data.lockfile import Lock
+from xlt.data.download.downloader import DownloadReport, download_all
+from xlt.data.download.lockfile import Lock
 from xlt.errors import InputError
 
 BODY = bytes(range(256)) * 1200  # 300 KB
@@ -25,8 +25,8 @@ OTHER = BODY[::-1]
 Files = Callable[..., list[Any]]
 
 
-def get(tmp_path: Path, files: list[Any]) -> Report:
-    return download_all(tmp_path / "data", files, Lock(tmp_path / "data.lock.yaml"), patience=QUICK)
+def get(tmp_path: Path, files: list[Any]) -> DownloadReport:
+    return download_all(tmp_path / "data", files, Lock(tmp_path / "data.lock.yaml"), policy=QUICK)
 
 
 def found(tmp_path: Path, name: str = "a/file.txt") -> bytes | None:
@@ -136,7 +136,7 @@ def test_wrong_size(hub: Loopback, owner: list[Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy(hub: Loopback, owner: list[Any], tmp_path: Path, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("xlt.data.http.pause", waits.append)
+    monkeypatch.setattr("xlt.data.download.http.pause", waits.append)
     hub.faults["/file.txt"] = [Fault("status", status, (("Retry-After", "0"),)), Fault("status", status)]
     get(tmp_path, owner)
     assert found(tmp_path) == BODY
@@ -261,7 +261,7 @@ def test_no_room(hub: Loopback, owner: list[Any], tmp_path: Path, monkeypatch: p
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("xlt.data.http.os.fsync", full)
+    monkeypatch.setattr("xlt.data.download.http.os.fsync", full)
     with pytest.raises(InputError, match="cannot write: No space left on device"):
         get(tmp_path, owner)
     assert found(tmp_path) is None

@@ -16,8 +16,8 @@ import pytest
 from loopback import COMMIT, QUICK, Fault, Loopback, Repository
 
 from xlt.config.benchmark import Model, ModelSource
-from xlt.data.download import download_all, plan
-from xlt.data.lockfile import Lock
+from xlt.data.download.downloader import download_all, plan
+from xlt.data.download.lockfile import Lock
 from xlt.errors import InputError
 from xlt.modeling.pretrained import prepare
 
@@ -49,7 +49,7 @@ def test_next_source(hub: Loopback, files_of: Files, tmp_path: Path, fault: str)
     first = {"hub": "toy/set", "revision": COMMIT, "path": "file.txt"} if on_hub else {"url": f"{hub.url}/file.txt"}
     files = files_of({"path": "a/file.txt", "sources": [first, {"url": f"{hub.url}/mirror.txt"}]})
     lock = Lock(tmp_path / "lock.yaml")
-    report = download_all(tmp_path / "data", files, lock, patience=QUICK)
+    report = download_all(tmp_path / "data", files, lock, policy=QUICK)
     assert report.placed == {"a/file.txt": f"{hub.url}/mirror.txt"} and report.failed == {}
     assert (tmp_path / "data/a/file.txt").read_bytes() == body
     recorded = lock.get("downloads", f"{hub.url}/mirror.txt")
@@ -71,7 +71,7 @@ def test_member_missing(hub: Loopback, files_of: Files, tmp_path: Path) -> None:
         {"path": "x/b.txt", "sources": [archived[1], {"url": f"{hub.url}/b.txt"}]},
         {"path": "x/c.txt", "sources": archived[2:]},
     )
-    report = download_all(tmp_path / "data", files, Lock(tmp_path / "lock.yaml"), patience=QUICK)
+    report = download_all(tmp_path / "data", files, Lock(tmp_path / "lock.yaml"), policy=QUICK)
     assert (tmp_path / "data/x/a.txt").read_text() == "a" and (tmp_path / "data/x/b.txt").read_text() == "b"
     assert report.failed == {"x/c.txt": [f"{hub.url}/a.zip: no such member in the archive"]}
     assert len(hub.asked("GET", "/a.zip")) == 1  # once for the three of them
@@ -86,11 +86,11 @@ def test_web_page_instead_of_the_file(hub: Loopback, files_of: Files, tmp_path: 
         {"path": "x/a.txt", "sources": [{"url": f"{hub.url}/a.txt"}]},
     )
     lock = Lock(tmp_path / "lock.yaml")
-    report = download_all(tmp_path / "data", files, lock, patience=QUICK)
+    report = download_all(tmp_path / "data", files, lock, policy=QUICK)
     assert report.failed == {"x/a.txt": [f"{hub.url}/a.txt: got a web page, not the file"]}
     archived = files_of({"path": "x/b.txt", "sources": [{"url": f"{hub.url}/a.zip", "member": "b.txt"}]})
     with pytest.raises(InputError, match="expected a whole archive"):
-        download_all(tmp_path / "data", archived, lock, patience=QUICK)
+        download_all(tmp_path / "data", archived, lock, policy=QUICK)
     assert not lock.path.exists()  # what proved useless is not held against the next download
 
 
@@ -124,17 +124,17 @@ def test_changed_in_place(hub: Loopback, files_of: Files, tmp_path: Path) -> Non
     known = {"x/a.txt": {"sha256": hashlib.sha256(b"right").hexdigest()}}
     files = files_of({"path": "x/a.txt", "sources": [{"url": f"{hub.url}/a.txt"}]}, known=known)
     data, lock = tmp_path / "data", Lock(tmp_path / "lock.yaml")
-    download_all(data, files, lock, patience=QUICK)
+    download_all(data, files, lock, policy=QUICK)
     (data / "x/a.txt").write_text("wrong")
     with pytest.raises(InputError, match=r"expected sha256 [0-9a-f]{64} as recorded when it came, got"):
-        download_all(data, files, lock, patience=QUICK)
+        download_all(data, files, lock, policy=QUICK)
     own = tmp_path / "own"  # a file that the user put there, without a record
     (own / "x").mkdir(parents=True)
     (own / "x/a.txt").write_text("wrong")
     with pytest.raises(InputError, match=r"expected the published file, sha256 [0-9a-f]{64}, got"):
-        download_all(own, files, lock, patience=QUICK)
+        download_all(own, files, lock, policy=QUICK)
     (own / "x/a.txt").write_text("right")
-    assert download_all(own, files, lock, patience=QUICK).present == ["x/a.txt"]
+    assert download_all(own, files, lock, policy=QUICK).present == ["x/a.txt"]
 
 
 def test_a_plan_lists_sizes_and_fetches_nothing(hub: Loopback, files_of: Files, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from xlt.data import batching, feature_cache
 from xlt.data.feature_cache import FOLDER, LEAST, cached
 from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
-from xlt.data.records import Answer, Choice, Pair, Question, Tagged
+from xlt.data.records import AnswerSpan, Choice, Pair, Question, Tagged
 from xlt.evaluation.dual_encoder import contrastive_features
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ PAIRS = [Pair("1", "the cat sat", "the dog never ran", "yes"), Pair("2", "Anna l
 CHOICES = [Choice("1", "the cat sat because", ("it", "she ran", "they"), 2), Choice("2", "who?", ("Bob", "it"), None)]
 TAGGED = [Tagged("1", ("the", "cat", "sat") * 12, ("D", "N", "V") * 12), Tagged("2", ("Bob", "", "ran"), None)]
 CONTEXT = "Anna sat on the mat under the old tree. " * 3 + "Bob ran."
-QUESTIONS = [Question("1", "who ran", CONTEXT, (Answer("Bob", 120),)), Question("2", "where", CONTEXT, ())]
+QUESTIONS = [Question("1", "who ran", CONTEXT, (AnswerSpan("Bob", 120),)), Question("2", "where", CONTEXT, ())]
 TEXTS = [("who ran", ("Bob ran.", CONTEXT)), ("where", ("on the mat", CONTEXT))]
 Make = Callable[..., list[Feature]]
 FAMILIES: dict[str, tuple[Make, list[Any], tuple[Any, ...], dict[str, Any]]] = {
@@ -118,7 +118,7 @@ class TestKeys:
         call()
         call(max_query_length=64)  # the default, said aloud
         assert files() == 1
-        changed = [QUESTIONS[0], Question("2", "where", CONTEXT, (Answer("mat", 16),))]
+        changed = [QUESTIONS[0], Question("2", "where", CONTEXT, (AnswerSpan("mat", 16),))]
         variants: list[dict[str, Any]] = [
             {"length": 48},
             {"stride": 4},

@@ -19,7 +19,7 @@ from xlt.data.features import (
     text_rows,
     type_ids,
 )
-from xlt.data.records import Answer, Choice, Pair, Question, Tagged
+from xlt.data.records import AnswerSpan, Choice, Pair, Question, Tagged
 
 BEGIN, END, UNKNOWN = 0, 2, 3  # <s>, </s>, <unk> of the miniature tokenizer
 
@@ -127,7 +127,9 @@ class TestSpans:
     @pytest.mark.parametrize("answer", ["Bob", "the cat", "old tree", "sat on the mat"])
     def test_the_target_is_the_answer(self, tokenizer: Any, answer: str) -> None:
         start = self.CONTEXT.index(answer)
-        record = Question("1", "what", self.CONTEXT, (Answer(answer, start), Answer("red", self.CONTEXT.index("red"))))
+        record = Question(
+            "1", "what", self.CONTEXT, (AnswerSpan(answer, start), AnswerSpan("red", self.CONTEXT.index("red")))
+        )
         feature = self.feature(tokenizer, record)
         first, last = feature.target
         begin, end = feature.offsets[first], feature.offsets[last]
@@ -135,7 +137,7 @@ class TestSpans:
         assert self.CONTEXT[begin[0] : end[1]].strip() == answer
 
     def test_an_answer_inside_a_sub_word_takes_the_whole_sub_word(self, tokenizer: Any) -> None:
-        record = Question("1", "what", self.CONTEXT, (Answer("ird", self.CONTEXT.index("ird")),))
+        record = Question("1", "what", self.CONTEXT, (AnswerSpan("ird", self.CONTEXT.index("ird")),))
         feature = self.feature(tokenizer, record)
         begin = feature.offsets[feature.target[0]]
         assert begin is not None
@@ -182,7 +184,7 @@ class TestSpans:
     def test_the_answer_is_in_some_windows_and_cut_by_others(self, tokenizer: Any) -> None:
         context = " ".join(["cat"] * 10 + ["red", "blue", "bird"] + ["dog"] * 20)
         start = context.index("red")
-        record = Question("1", "who", context, (Answer("red blue bird", start),))
+        record = Question("1", "who", context, (AnswerSpan("red blue bird", start),))
         features = span_features([record], tokenizer, 24, 4, training=True)
         whole, without = 0, 0
         for feature in features:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from xlt.config.benchmark import Profile, Recipe, Task, load_all
-from xlt.data.data_folder import DataFolder
-from xlt.data.importing import Candidate, Imported, candidates, import_folder
-from xlt.data.lockfile import Lock
-from xlt.data.manifest import Wanted, load_manifests, wanted
-from xlt.data.packing import pack, unpack_pack
+from xlt.data.download.data_folder import DataFolder
+from xlt.data.download.importing import Candidate, Imported, candidates, import_folder
+from xlt.data.download.lockfile import Lock
+from xlt.data.download.manifest import Wanted, load_manifests, wanted
+from xlt.data.download.packing import pack, unpack_pack
 from xlt.errors import InputError
 from xlt.files import sha256_file
 

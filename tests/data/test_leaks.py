@@ -12,7 +12,7 @@ import pytest
 from xlt.config.benchmark import Profile, Recipe, Source, Task, load, load_all
 from xlt.data.leaks import Leak, as_table, chain, find_leaks, hashed, shared
 from xlt.data.overlap import examples_of, normalised
-from xlt.data.records import Bitext, Choice, Entity, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.records import CandidateEntity, Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.data.verify import Verified, as_markdown
 from xlt.errors import InputError
 
@@ -38,8 +38,8 @@ def test_case_width_and_spaces_make_no_other_sentence() -> None:
             [Passage("en_1", "A. B.", ("A.", "B."), (("1", "who", 0), ("2", "where", 1)))],
             [("who", "A. B."), ("where", "A. B.")],
         ),
-        ([Mention("1", "Bob sat.", 0, 3, "Q1"), Entity("Q1", "Bob", "a man", "en")], [("Bob sat.",)]),
-        (Bitext(("eins", "zwei"), ("two", "one"), (1, 0)), [("eins", "one"), ("zwei", "two")]),
+        ([Mention("1", "Bob sat.", 0, 3, "Q1"), CandidateEntity("Q1", "Bob", "a man", "en")], [("Bob sat.",)]),
+        (ParallelText(("eins", "zwei"), ("two", "one"), (1, 0)), [("eins", "one"), ("zwei", "two")]),
         (Mining({"f": "eins"}, {"e": "one"}, None), [("eins",), ("one",)]),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xlt.config.run_config import FileSet
 from xlt.data.dataset import first, labelled, left_out, load_entities, load_split, sample
-from xlt.data.records import Answer, Bitext, Mining, Pair, Question
+from xlt.data.records import AnswerSpan, Mining, Pair, ParallelText, Question
 
 
 @given(st.integers(0, 60), st.integers(1, 60) | st.none())
@@ -32,11 +32,11 @@ def test_the_first_records() -> None:
 
 
 def test_a_capped_bitext_keeps_only_its_own_targets_and_renumbers_them() -> None:
-    bitext = Bitext(("s0", "s1", "s2", "s3"), ("t0", "t1", "t2", "t3"), (3, 1, 3, 0))
+    bitext = ParallelText(("s0", "s1", "s2", "s3"), ("t0", "t1", "t2", "t3"), (3, 1, 3, 0))
     # sentences 0 and 1 translate targets 3 and 1; kept in file order these are 1 -> 0 and 3 -> 1
-    assert first(bitext, 2) == Bitext(("s0", "s1"), ("t1", "t3"), (1, 0))
+    assert first(bitext, 2) == ParallelText(("s0", "s1"), ("t1", "t3"), (1, 0))
     # the third has the same target as the first
-    assert first(bitext, 3) == Bitext(("s0", "s1", "s2"), ("t1", "t3"), (1, 0, 1))
+    assert first(bitext, 3) == ParallelText(("s0", "s1", "s2"), ("t1", "t3"), (1, 0, 1))
     assert first(bitext, None) is bitext
 
 
@@ -116,8 +116,8 @@ def test_entities_come_from_beside_the_mentions(mini_data: Path) -> None:
 def test_labelled_tells_withheld_gold() -> None:
     assert labelled([Pair("1", "a", "b", "x")])
     assert not labelled([Pair("1", "a", "b", None)])
-    assert labelled([Question("1", "q", "c", (Answer("c", 0),)), Question("2", "q", "c", ())])
+    assert labelled([Question("1", "q", "c", (AnswerSpan("c", 0),)), Question("2", "q", "c", ())])
     assert not labelled([Question("1", "q", "c", ())])
-    assert labelled(Bitext(("a",), ("b",), (0,)))
+    assert labelled(ParallelText(("a",), ("b",), (0,)))
     assert not labelled(Mining({}, {}, None))
     assert labelled(Mining({}, {}, frozenset()))

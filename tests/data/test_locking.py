@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xlt.data.lockfile import Lock
+from xlt.data.download.lockfile import Lock
 from xlt.errors import InputError
 
 

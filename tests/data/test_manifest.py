@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from xlt.config.benchmark import Profile, Recipe, Task, load, load_all
-from xlt.data.convert import CONVERTERS
-from xlt.data.importing import candidates
-from xlt.data.manifest import Convert, Wanted, load_manifests, wanted
+from xlt.data.download.convert import CONVERTERS
+from xlt.data.download.importing import candidates
+from xlt.data.download.manifest import Wanted, load_manifests, wanted
 from xlt.data.profile_files import giving, needed, patterns
 from xlt.errors import InputError
 
@@ -54,17 +54,16 @@ def test_two_releases_of_universal_dependencies(files: list[Wanted]) -> None:
     releases: dict[str, set[str]] = {}
     for one in files:
         if one.path.startswith("ud/"):
-            release = str(one.steps[0].download.url).rpartition("-v")[2]
+            release = str(one.sources[0].url).rpartition("-v")[2]
             releases.setdefault(release, set()).add(one.language)
     assert releases["2.7.tgz"] == {"lt", "pl", "uk", "wo", "ro"}
     assert len(releases["2.5.tgz"]) == 33 and not releases["2.5.tgz"] & releases["2.7.tgz"]
 
 
 def test_the_hub_is_read_at_commits_only(files: list[Wanted]) -> None:
-    steps = [step for one in files for step in one.steps]
-    assert all(step.download.revision for step in steps if step.download.hub is not None)
-    assert all(step.convert for step in steps if step.download.hub is not None)
-    assert {step.convert for step in steps} - {None} == set(CONVERTERS) == set(Convert.__args__)  # type: ignore[attr-defined]
+    sources = [source for one in files for source in one.sources]
+    assert all(source.revision and source.convert for source in sources if source.hub is not None)
+    assert {source.convert for source in sources} - {None} == set(CONVERTERS)
 
 
 def test_known_hashes_are_those_of_the_real_files(files: list[Wanted], realdata: Path) -> None:

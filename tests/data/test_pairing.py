@@ -25,7 +25,7 @@ from xlt.data.language_pairs import (
     read_pairs,
     split_pair,
 )
-from xlt.data.records import Answer, Pair, Passage, Question
+from xlt.data.records import AnswerSpan, Pair, Passage, Question
 from xlt.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -163,14 +163,14 @@ def test_which_files_have_ids(
 
 def question(name: str, language: str) -> Question:
     context = f"{language} passage {name}"
-    return Question(name, f"{language} question {name}", context, (Answer(context[:2], 0),))
+    return Question(name, f"{language} question {name}", context, (AnswerSpan(context[:2], 0),))
 
 
 def test_answers_are_those_of_the_passages_language() -> None:
     joined = join_questions(
         Half([question("a", "de"), question("b", "de")], LEFT), Half([question("b", "fr"), question("c", "fr")], RIGHT)
     )
-    assert joined.examples == [Question("b", "fr question b", "de passage b", (Answer("de", 0),))]
+    assert joined.examples == [Question("b", "fr question b", "de passage b", (AnswerSpan("de", 0),))]
     assert joined.unpaired == ["a", "c"]
 
 

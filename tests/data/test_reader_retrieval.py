@@ -10,7 +10,7 @@ import pytest
 
 from xlt.data.readers import mewslix, retrieval
 from xlt.data.readers.sentences import sentence_breaks
-from xlt.data.records import Bitext, Entity, Mention, Mining, Passage
+from xlt.data.records import CandidateEntity, Mention, Mining, ParallelText, Passage
 from xlt.errors import InputError
 
 #          0         1         2
@@ -86,7 +86,7 @@ def test_tatoeba_is_aligned_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "tatoeba.deu-eng.deu"
     path.write_bytes("Eins.\r\nZwei\u2028drei.\r\n".encode())
     (tmp_path / "tatoeba.deu-eng.eng").write_text("One.\nTwo three.\n")
-    assert retrieval.tatoeba(path, "de") == Bitext(("Eins.", "Zwei\u2028drei."), ("One.", "Two three."), (0, 1))
+    assert retrieval.tatoeba(path, "de") == ParallelText(("Eins.", "Zwei\u2028drei."), ("One.", "Two three."), (0, 1))
     (tmp_path / "tatoeba.deu-eng.eng").write_text("One.\n")
     with pytest.raises(InputError, match=r"deu-eng\.eng: expected 2 lines as in tatoeba\.deu-eng\.deu, got 1"):
         retrieval.tatoeba(path, "de")
@@ -205,8 +205,8 @@ def test_mewslix_descriptions_are_their_sentences_joined_by_spaces(tmp_path: Pat
 def test_mewslix_candidates_lie_beside_the_mentions(tmp_path: Path) -> None:
     jsonl(tmp_path / "candidate_set_entities.jsonl", entity("Q1"), entity("Q2"))
     assert mewslix.mewslix_candidates(tmp_path / "m.jsonl") == [
-        Entity("Q1", "T", "D.", "en"),
-        Entity("Q2", "T", "D.", "en"),
+        CandidateEntity("Q1", "T", "D.", "en"),
+        CandidateEntity("Q2", "T", "D.", "en"),
     ]
     jsonl(tmp_path / "candidate_set_entities.jsonl", entity("Q1"), entity("Q1"))
     with pytest.raises(InputError, match=r"entities\.jsonl:2: expected each entity once"):
@@ -227,5 +227,5 @@ def test_mewslix_pairs_list_each_entity_once(tmp_path: Path) -> None:
     assert read == [
         Mention("x", "Rome and Rome", 0, 4, "Q7"),
         Mention("x", "Rome and Rome", 9, 13, "Q7"),
-        Entity("Q7", "T", "D.", "en"),
+        CandidateEntity("Q7", "T", "D.", "en"),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from xlt.data.readers import span as reader
-from xlt.data.records import Answer, Question
+from xlt.data.records import AnswerSpan, Question
 from xlt.errors import InputError
 
 CONTEXT = "Der Löwe \U0001f981 schläft in Köln."  # the emoji is one character: "Köln" starts at 22
@@ -32,7 +32,9 @@ def squad(path: Path, *questions: dict[str, Any], context: str = CONTEXT, indent
 
 def test_squad_offsets_count_characters(tmp_path: Path) -> None:
     path = squad(tmp_path / "f.json", qa("q1", ("Köln", 22), ("in Köln", 19)))
-    assert reader.squad(path, "de") == [Question("q1", "Wo?", CONTEXT, (Answer("Köln", 22), Answer("in Köln", 19)))]
+    assert reader.squad(path, "de") == [
+        Question("q1", "Wo?", CONTEXT, (AnswerSpan("Köln", 22), AnswerSpan("in Köln", 19)))
+    ]
 
 
 def test_offset_that_does_not_match_names_the_question_and_line(tmp_path: Path) -> None:
@@ -97,4 +99,4 @@ def test_flat_rows(tmp_path: Path) -> None:
     ]
     path = tmp_path / "sample.json"
     path.write_text(json.dumps({"version": 2.0, "data": rows}))
-    assert [question.answers for question in reader.squad_rows(path, "en")] == [(Answer("Köln", 22),) * 2, ()]
+    assert [question.answers for question in reader.squad_rows(path, "en")] == [(AnswerSpan("Köln", 22),) * 2, ()]

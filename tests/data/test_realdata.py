@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from xlt.config.benchmark import Recipe, Task, load_all
-from xlt.data.dataset import truly_labelled
+from xlt.data.dataset import labelled, locate, read, truly_labelled
 from xlt.data.readers import BITEXT, COMPANIONS, LABELLED, MINING, READERS
 from xlt.data.readers.files import lines
-from xlt.data.records import Bitext, Passage
-from xlt.data.sources import has_gold, locate, read
+from xlt.data.records import ParallelText, Passage
 from xlt.data.word_lists import FORMATS as WORD_LISTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -118,7 +117,7 @@ def test_every_file_of_a_task_is_read_and_counted(
         assert mining.gold
     else:
         records = LABELLED[kind](path, language, labels) if kind in LABELLED else READERS[kind](path, language)
-        assert has_gold(records) == gold
+        assert labelled(records) == gold
         if kind == "xquad-r":
             passages = [record for record in records if isinstance(record, Passage)]
             assert [sum(len(p.questions) for p in passages), sum(len(p.sentences) for p in passages)] == wanted
@@ -156,7 +155,7 @@ def test_every_language_of_tatoeba_is_there_and_aligned() -> None:
         found = locate(Path(str(FOLDER)), task.sources["test"], language=code, split="test")
         assert found is not None, code
         bitext = read(found, code)
-        assert isinstance(bitext, Bitext)
+        assert isinstance(bitext, ParallelText)
         assert len(bitext.source) == len(bitext.target) <= 1000
 
 

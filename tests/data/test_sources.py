@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from xlt.config.benchmark import Source
-from xlt.data.records import Answer, Bitext, Entity, Mention, Mining, Pair, Passage, Question, Tagged
-from xlt.data.sources import expand, has_gold, locate, read, read_candidates
+from xlt.data.dataset import expand, labelled, locate, read, read_candidates
+from xlt.data.records import AnswerSpan, CandidateEntity, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.errors import InputError
 
 ALTERNATIVES = [
@@ -72,7 +72,7 @@ def test_bitext(tmp_path: Path) -> None:
     source = Source(path="tatoeba.{lang3}-eng.{lang3}", format="tatoeba")
     found = locate(tmp_path, [source], language="sw", split="test")
     assert found is not None
-    assert read(found, "sw") == Bitext(("a",), ("b",), (0,))
+    assert read(found, "sw") == ParallelText(("a",), ("b",), (0,))
 
 
 def test_candidates_belong_to_mewslix(tmp_path: Path) -> None:
@@ -97,12 +97,12 @@ def test_a_file_of_placeholders_only_has_no_examples(tmp_path: Path) -> None:
 
 
 def test_gold() -> None:
-    assert has_gold([Pair("0", "a", "b", "x")])
-    assert not has_gold([Pair("0", "a", "b", "x"), Pair("1", "a", "b", None)])
-    assert not has_gold([Tagged("0", ("a",), None)])
-    assert not has_gold([Question("0", "q", "c", ())])
-    assert has_gold([Question("0", "q", "c", ()), Question("1", "q", "c", (Answer("c", 0),))])
-    assert has_gold([Mention("0", "t", 0, 1, "Q1"), Entity("Q1", "t", "d", "en")])
-    assert not has_gold([Mention("0", "t", 0, 1, None), Entity("Q1", "t", "d", "en")])
-    assert not has_gold([Passage("0", "c", ("c",), ())])
-    assert not has_gold([])
+    assert labelled([Pair("0", "a", "b", "x")])
+    assert not labelled([Pair("0", "a", "b", "x"), Pair("1", "a", "b", None)])
+    assert not labelled([Tagged("0", ("a",), None)])
+    assert not labelled([Question("0", "q", "c", ())])
+    assert labelled([Question("0", "q", "c", ()), Question("1", "q", "c", (AnswerSpan("c", 0),))])
+    assert labelled([Mention("0", "t", 0, 1, "Q1"), CandidateEntity("Q1", "t", "d", "en")])
+    assert not labelled([Mention("0", "t", 0, 1, None), CandidateEntity("Q1", "t", "d", "en")])
+    assert not labelled([Passage("0", "c", ("c",), ())])
+    assert not labelled([])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from xlt.data.records import Answer, Choice, Entity, Mention, Pair, Passage, Question, Record, Tagged
+from xlt.data.records import AnswerSpan, CandidateEntity, Choice, Mention, Pair, Passage, Question, Record, Tagged
 from xlt.data.synonyms import augment, load_neighbours, noisy_record, redraw, redraw_around
 from xlt.errors import InputError
 
@@ -85,7 +85,7 @@ def test_an_answer_is_still_at_its_offset(passage: list[str], data: st.DataObjec
     for _ in range(data.draw(st.integers(0, 3))):
         start = data.draw(st.integers(0, len(context) - 1))
         spans.append((start, data.draw(st.integers(start + 1, len(context)))))
-    answers = tuple(Answer(context[start:end], start) for start, end in spans)
+    answers = tuple(AnswerSpan(context[start:end], start) for start, end in spans)
     question = Question("q", "x shrinks", context, answers)
     copy = noisy_record(question, LENGTHS, random.Random(seed))
     assert isinstance(copy, Question)
@@ -96,7 +96,7 @@ def test_an_answer_is_still_at_its_offset(passage: list[str], data: st.DataObjec
 
 
 def test_the_passage_changes_around_the_answer_only() -> None:
-    context, answer = "x y x", Answer("y", 2)
+    context, answer = "x y x", AnswerSpan("y", 2)
     seen = {noisy_record(Question("q", "x", context, (answer,)), TO_Z, random.Random(seed)) for seed in range(80)}
     contexts = {copy.context for copy in seen if isinstance(copy, Question)}
     assert contexts == {"x y x", "z y x", "x y z", "z y z"}
@@ -115,7 +115,7 @@ def test_offsets_by_hand() -> None:
 def test_queries_change_and_what_they_are_matched_with_does_not() -> None:
     passage = Passage("en_1", "A cat sat. It is big", ("A cat sat.", "It is big"), (("q1", "which cat", 1),))
     mention = Mention("m", "the big cat saw a cat", 18, 21, "Q1")
-    entity = Entity("Q1", "cat", "a big cat", "en")
+    entity = CandidateEntity("Q1", "cat", "a big cat", "en")
     copies = augment([passage, mention, entity], NEIGHBOURS, 40, seed=1)
     assert copies.count(entity) == 1 and len(copies) == 81
     passages = [copy for copy in copies if isinstance(copy, Passage)]

@@ -8,8 +8,8 @@ import pytest
 
 from xlt import languages
 from xlt.config.benchmark import Benchmark, Recipe, Source, Task, load_all
+from xlt.data.dataset import expand
 from xlt.data.readers import FORMATS
-from xlt.data.sources import expand
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TASKS = load_all(Task, CONFIGS / "tasks")

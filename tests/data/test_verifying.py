@@ -12,8 +12,8 @@ import pytest
 from tests.scripts import call
 
 from xlt.config.benchmark import Profile, Recipe, Task, load, load_all
-from xlt.data.data_folder import DataFolder
-from xlt.data.lockfile import Lock
+from xlt.data.download.data_folder import DataFolder
+from xlt.data.download.lockfile import Lock
 from xlt.data.verify import Verified, as_markdown, verify_files, verify_splits
 from xlt.errors import InputError
 from xlt.languages import register

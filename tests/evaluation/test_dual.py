@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xlt.config.benchmark import MiningRule
-from xlt.data.records import Bitext, Entity, Mention, Mining, Passage
+from xlt.data.records import CandidateEntity, Mention, Mining, ParallelText, Passage
 from xlt.evaluation.dual_encoder import (
     DEPTH,
     QUERY_TOKENS,
@@ -143,20 +143,24 @@ def test_a_mention_is_cut_from_the_sentence_of_its_file() -> None:
 
 
 def test_entity_text_is_one_line() -> None:
-    assert entity_text(Entity("Q1", "Rome", "Capital\n of\tItaly. ", "en")) == "Capital of Italy."
+    assert entity_text(CandidateEntity("Q1", "Rome", "Capital\n of\tItaly. ", "en")) == "Capital of Italy."
 
 
-ENTITIES = [Entity("Q1", "Rome", "city", "en"), Entity("Q2", "Bob", "man", "en"), Entity("Q3", "Ida", "song", "de")]
+ENTITIES = [
+    CandidateEntity("Q1", "Rome", "city", "en"),
+    CandidateEntity("Q2", "Bob", "man", "en"),
+    CandidateEntity("Q3", "Ida", "song", "de"),
+]
 
 
 def test_mewslix_pairs_by_hand() -> None:
     own = [mention("We saw Rome.", "Rome"), mention("Bob ran.", "Bob", "Q2", "m2")]
-    records: list[Mention | Entity] = [*own, *ENTITIES]
+    records: list[Mention | CandidateEntity] = [*own, *ENTITIES]
     mentions, entities = split_pairs(records)
     assert [m.id for m in mentions] == ["m1", "m2"]
     assert list(entities) == ["Q1", "Q2", "Q3"]
     assert mewslix_pairs(records) == [("Rome: We saw { Rome } .", "city"), ("Bob: { Bob } ran.", "man")]
-    unlabelled: list[Mention | Entity] = [mention("We saw Rome.", "Rome", None), *ENTITIES]
+    unlabelled: list[Mention | CandidateEntity] = [mention("We saw Rome.", "Rome", None), *ENTITIES]
     assert mewslix_pairs(unlabelled) == []
 
 
@@ -174,7 +178,7 @@ def test_mewslix_ranks_the_one_candidate_set() -> None:
 
 
 def test_rankings_stop_at_depth_twenty() -> None:
-    entities = [Entity(f"Q{i}", "t", f"d{i}", "en") for i in range(25)]
+    entities = [CandidateEntity(f"Q{i}", "t", f"d{i}", "en") for i in range(25)]
     vectors: dict[Any, Sequence[float]] = {f"d{i}": (np.cos(i / 20), np.sin(i / 20)) for i in range(25)}
     vectors["Rome: We saw { Rome } ."] = (1, 0)  # cosine falls with i
     found = rank_mewslix(Table(vectors), {"en": [mention("We saw Rome.", "Rome")]}, entities, 64)
@@ -193,8 +197,10 @@ def test_tatoeba_matches_within_the_language_s_own_file() -> None:
         "three": (-1, 0),
     }
     bitexts = {
-        "de": Bitext(("eins", "zwei", "eins"), ("two", "one", "first"), (1, 0, 2)),
-        "fr": Bitext(("un", "zwei"), ("three", "first"), (1, 0)),  # "one" would be nearer, but it is in the German file
+        "de": ParallelText(("eins", "zwei", "eins"), ("two", "one", "first"), (1, 0, 2)),
+        "fr": ParallelText(
+            ("un", "zwei"), ("three", "first"), (1, 0)
+        ),  # "one" would be nearer, but it is in the German file
     }
     embed = Table(vectors)
     found = match_tatoeba(embed, bitexts, 50)

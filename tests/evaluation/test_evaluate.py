@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from xlt.data.records import Answer, Mention, Question
+from xlt.data.records import AnswerSpan, Mention, Question
 from xlt.errors import InputError
 from xlt.evaluation.context import Context, embedder
 from xlt.evaluation.per_example_scores import example_items
@@ -68,7 +68,7 @@ def tasks_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_questions_without_an_answer_are_not_scored() -> None:
-    with_answer, without = Question("1", "q", "c", (Answer("c", 0),)), Question("2", "q", "c", ())
+    with_answer, without = Question("1", "q", "c", (AnswerSpan("c", 0),)), Question("2", "q", "c", ())
     assert answerable([with_answer, without]) == [with_answer]
     assert answerable([]) == []
     assert answerable({"a": 1}) == {"a": 1}

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xlt.data.records import Answer, Bitext, Pair, Passage, Question, Tagged
+from xlt.data.records import AnswerSpan, Pair, ParallelText, Passage, Question, Tagged
 from xlt.errors import InputError
 from xlt.evaluation.gold import write_gold
 from xlt.evaluation.per_example_scores import example_items, write_examples, write_items
 from xlt.evaluation.submission import write_submission
-from xlt.pipeline.predict_run import PREDICTED
+from xlt.layout import PREDICTED
 
 
 def pair(name: str) -> Pair:
@@ -20,7 +20,7 @@ def pair(name: str) -> Pair:
 
 
 def question(name: str) -> Question:
-    return Question(name, "q", "c", (Answer("c", 0),))
+    return Question(name, "q", "c", (AnswerSpan("c", 0),))
 
 
 def items(folder: Path, task: str, language: str) -> list[int]:
@@ -56,7 +56,7 @@ def test_parallel_treebanks_and_english_sentences(tmp_path: Path) -> None:
     # German has two treebanks, whose sentences are numbered with their file; Thai has the parallel one alone
     write_items(tmp_path, "udpos", {"de": tagged("1.s1", "2.n01001011"), "th": tagged("n01001011")})
     assert items(tmp_path, "udpos", "de")[1:] == items(tmp_path, "udpos", "th")
-    texts = {"de": Bitext(("a", "b"), ("One.", "Two."), (0, 1)), "fr": Bitext(("c",), ("Two.",), (0,))}
+    texts = {"de": ParallelText(("a", "b"), ("One.", "Two."), (0, 1)), "fr": ParallelText(("c",), ("Two.",), (0,))}
     write_items(tmp_path, "tatoeba", texts)
     assert items(tmp_path, "tatoeba", "de")[1:] == items(tmp_path, "tatoeba", "fr")
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from xlt.data.records import Answer, Question
+from xlt.data.records import AnswerSpan, Question
 from xlt.evaluation.gold import squad_layout
 from xlt.evaluation.scoring import score_task
 from xlt.evaluation.submission import submission_file, write_submission
@@ -211,7 +211,7 @@ def answers_of(rng: random.Random) -> tuple[dict[str, list[str]], dict[str, str]
 
 
 def answers_scored(folder: Path, task: str, gold: dict[str, list[str]], given: Any, language: str) -> dict[str, float]:
-    questions = [Question(n, "?", "", tuple(Answer(text, 0) for text in answers)) for n, answers in gold.items()]
+    questions = [Question(n, "?", "", tuple(AnswerSpan(text, 0) for text in answers)) for n, answers in gold.items()]
     labels = submission_file(folder / "labels", task, language)
     write_atomic(labels, to_json(squad_layout(questions)))
     return score_task(task, write_submission(folder / "predictions", task, language, given), labels, language)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xlt.data.records import Answer, Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.records import AnswerSpan, Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.errors import InputError
 from xlt.evaluation.gold import write_labels, write_lareqa_labels
 from xlt.evaluation.submission import (
@@ -89,8 +89,12 @@ def test_the_last_sentence_needs_no_empty_line(tmp_path: Path, text: str) -> Non
         ("xnli", [Pair("1", "a", "b", "neutral")], ["neutral"]),
         ("xcopa", [Choice("1", "p", ("a", "b"), 1)], [1]),
         ("panx", [Tagged("1", ("a", "b"), ("B-LOC", "O"))], [["B-LOC", "O"]]),
-        ("tatoeba", Bitext(("a", "b", "c"), ("C", "A", "B"), (1, 2, 0)), [2, 0, 1]),  # C: the third foreign line, ...
-        ("tatoeba_into_english", Bitext(("a", "b", "c"), ("C", "A", "B"), (1, 2, 0)), [1, 2, 0]),
+        (
+            "tatoeba",
+            ParallelText(("a", "b", "c"), ("C", "A", "B"), (1, 2, 0)),
+            [2, 0, 1],
+        ),  # C: the third foreign line, ...
+        ("tatoeba_into_english", ParallelText(("a", "b", "c"), ("C", "A", "B"), (1, 2, 0)), [1, 2, 0]),
         ("bucc2018", Mining({"de-1": "a"}, {"en-1": "A"}, frozenset({("de-1", "en-1")})), {("de-1", "en-1")}),
         ("mewslix", [Mention("m", "text", 0, 2, "Q1")], {"m": ["Q1"]}),
     ],
@@ -101,9 +105,9 @@ def test_labels_of_records(tmp_path: Path, task: str, records: Any, expected: An
 
 def test_labels_of_questions_are_in_squad_layout(tmp_path: Path) -> None:
     questions = [
-        Question("q1", "Who?", "Ann met Bob.", (Answer("Ann", 0), Answer("Bob", 8))),
-        Question("q2", "Whom?", "Ann met Bob.", (Answer("Bob", 8),)),
-        Question("q3", "Where?", "In Rome.", (Answer("Rome", 3),)),
+        Question("q1", "Who?", "Ann met Bob.", (AnswerSpan("Ann", 0), AnswerSpan("Bob", 8))),
+        Question("q2", "Whom?", "Ann met Bob.", (AnswerSpan("Bob", 8),)),
+        Question("q3", "Where?", "In Rome.", (AnswerSpan("Rome", 3),)),
     ]
     path = write_labels(tmp_path, "xquad", "en", questions)
     assert read_answers_gold(path) == {"q1": ("Ann", "Bob"), "q2": ("Bob",), "q3": ("Rome",)}

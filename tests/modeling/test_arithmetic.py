@@ -12,9 +12,11 @@ from tests.training.test_reference_path import features
 
 from xlt.config.regimes import Adversarial, Bottleneck, Full
 from xlt.data import batching
+from xlt.errors import InputError
 from xlt.evaluation.predict import outputs_of
+from xlt.modeling import precision
 from xlt.modeling.model import build_model
-from xlt.modeling.precision import REDUCED, arithmetic, is_reduced, name_of
+from xlt.modeling.precision import REDUCED, arithmetic, is_reduced, name_of, settle, speedup
 from xlt.modeling.pretrained import load_encoder
 from xlt.modeling.sentence_embeddings import embed
 from xlt.training.robustness.adversarial import AdversarialTraining
@@ -90,3 +92,48 @@ def test_embeddings(mini_encoder: Path, tokenizer: Any, monkeypatch: pytest.Monk
     assert found.dtype == np.float32
     assert (found * plain).sum(axis=1) == pytest.approx(np.ones(3), abs=1e-3)
     assert not np.array_equal(found, plain)
+
+
+@pytest.mark.parametrize(
+    ("asked", "faster", "before", "expected"),
+    [
+        (None, 9.0, None, "float32"),  # scripts by themselves, and tests
+        ("float32", 9.0, "bfloat16 (autocast)", "float32"),
+        ("bfloat16", 0.1, None, "bfloat16 (autocast)"),
+        ("auto", 1.5, None, "bfloat16 (autocast)"),
+        ("auto", 1.1, None, "float32"),
+        ("auto", 9.0, "float32", "float32"),  # a run goes on as it began
+        ("auto", 0.1, "bfloat16 (autocast)", "bfloat16 (autocast)"),
+    ],
+)
+def test_a_timing_decides_on_a_cpu(
+    asked: str | None, faster: float, before: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "REDUCED", {"cuda": torch.bfloat16})
+    monkeypatch.setattr(precision, "speedup", lambda: faster)
+    monkeypatch.delenv("XLT_PRECISION", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("XLT_PRECISION", asked)
+    settle(CPU, before)
+    assert name_of(CPU) == expected
+
+
+def test_a_gpu_without_bfloat16_and_words_that_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = torch.device("cuda")
+    monkeypatch.setattr(precision, "REDUCED", {"cuda": torch.bfloat16})
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setenv("XLT_PRECISION", "bfloat16")
+    with pytest.raises(InputError, match="this GPU has no bfloat16"):
+        settle(cuda)
+    monkeypatch.setenv("XLT_PRECISION", "auto")
+    settle(cuda)
+    assert name_of(cuda) == "float32"
+    monkeypatch.setenv("XLT_PRECISION", "half")
+    with pytest.raises(InputError, match="PRECISION: expected one of auto, float32, bfloat16, got half"):
+        settle(CPU)
+
+
+def test_the_timing_times_both_and_draws_no_numbers() -> None:
+    before = torch.get_rng_state()
+    assert 0.05 < speedup() < 50
+    assert torch.equal(torch.get_rng_state(), before)

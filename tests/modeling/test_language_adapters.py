@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from xlt.config.regimes import MadX
-from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
+from xlt.config.run_config import LanguageAdapterSettings
 from xlt.errors import InputError
 from xlt.files import sha256_file, to_json, write_atomic
+from xlt.layout import ADAPTER
 from xlt.modeling.collate import TokenBatch
 from xlt.modeling.language_adapters import (
     ADAPTER_WEIGHTS,

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from archive import NEEDED, archive
 
 from xlt.errors import InputError
+from xlt.results.archive import NEEDED, archive
 
 
 def git(root: Path, *arguments: str) -> None:

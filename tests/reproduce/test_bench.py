@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from xlt.bench import whole
-from xlt.bench.measure import Promise, Report
+from xlt.bench.measure import Measurement, Promise
 from xlt.errors import exit_status
 from xlt.files import read_json
 
@@ -46,8 +45,8 @@ def test_the_figures_of_a_small_search(bench: Any, monkeypatch: pytest.MonkeyPat
 def test_a_broken_promise_is_named(
     bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow = Report("t", promises=[Promise("speed", 1.0, 1.0, 1.0, "at least", 2.0)]).as_json()
-    monkeypatch.setattr(whole, "run_part", lambda command, seconds: slow)
+    slow = Measurement("t", promises=[Promise("speed", 1.0, 1.0, 1.0, "at least", 2.0)]).as_json()
+    monkeypatch.setattr(bench, "run_part", lambda command, seconds: slow)
     assert run(bench, monkeypatch, "--only", "answers") == 1
     assert "missed: answers, speed: expected at least 2, got 1 x" in capsys.readouterr().err
 
@@ -59,9 +58,9 @@ def test_a_part_that_breaks_is_an_error_after_the_others(
 
     def part(command: list[str], seconds: float) -> dict[str, Any]:
         commands.append(command)
-        return {"failed": "no room"} if command[-1] == "answers" else Report("t").as_json()
+        return {"failed": "no room"} if command[-1] == "answers" else Measurement("t").as_json()
 
-    monkeypatch.setattr(whole, "run_part", part)
+    monkeypatch.setattr(bench, "run_part", part)
     assert run(bench, monkeypatch, "--only", "answers", "protocol") == 2
     assert [command[-2:] for command in commands] == [["--part", "answers"], ["--part", "protocol"]]
     printed = capsys.readouterr()

@@ -22,11 +22,12 @@ from xlt.pipeline import steps
 from xlt.pipeline.train_run import is_trained
 
 
-def run_here(root: Path, name: str, data: Path, encoder: Path, script: str = "run") -> int:
-    """The command line of reproduce/run.py, or another script, in this process; its exit status."""
-    main = importlib.import_module(script).main
+def run_here(root: Path, name: str, data: Path, encoder: Path, *more: str) -> int:
+    """The command line of reproduce/run.py in this process; its exit status."""
+    main = importlib.import_module("run").main
     before = sys.argv
-    sys.argv = [script, str(root / "runs" / name), "--data", str(data), "--encoder", str(encoder), "--threads", "1"]
+    given = [str(root / "runs" / name), "--data", str(data), "--encoder", str(encoder), "--threads", "1"]
+    sys.argv = ["run.py", *given, *more]
     try:
         return exit_status(main)
     finally:
@@ -127,8 +128,8 @@ def test_a_changed_config_takes_the_old_scores_away_before_anything_can_fail(
     name = "adapter/udpos/seed-1"
     folder = root / "runs" / name
     assert run_here(root, name, mini_data, mini_encoder) == 0
-    config = (folder / "config.yaml").read_text(encoding="utf-8")
-    (folder / "config.yaml").write_text(config.replace("batch_size: 32", "batch_size: 2"), encoding="utf-8")
+    config = (folder / "config.json").read_text(encoding="utf-8")
+    (folder / "config.json").write_text(config.replace('"batch_size": 32', '"batch_size": 2'), encoding="utf-8")
 
     def interrupted(context: Context, *_: Any) -> None:
         raise KeyboardInterrupt
@@ -157,7 +158,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", ".lock"}
+    assert {path.name for path in folder.iterdir()} == {"config.json", ".lock"}
     context = steps.make_context(folder, mini_data, mini_encoder, 1)
     assert not is_trained(context)
 
@@ -243,19 +244,19 @@ def test_make_runs_what_is_due_and_bad_data_stops_one_run_only(
 def test_predict_without_weights_is_an_input_error(
     root: Path, mini_data: Path, mini_encoder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(root, "lora/udpos/seed-1", mini_data, mini_encoder, script="predict") == 2
+    assert run_here(root, "lora/udpos/seed-1", mini_data, mini_encoder, "--only", "predict") == 2
     assert capsys.readouterr().err == (
-        f"error: {root}/runs/lora/udpos/seed-1: expected current weights in this run; run reproduce/train.py first\n"
+        f"error: {root}/runs/lora/udpos/seed-1: expected current weights in this run; use --only train first\n"
     )
 
 
 def test_train_predict_and_score_may_be_done_one_by_one(root: Path, mini_data: Path, mini_encoder: Path) -> None:
     name = "lora/udpos/seed-1"
-    assert run_here(root, name, mini_data, mini_encoder, script="train") == 0
+    assert run_here(root, name, mini_data, mini_encoder, "--only", "train") == 0
     assert {path.name for path in (root / "runs" / name).iterdir()} == {
-        ".lock", "config.yaml", "weights.safetensors", "trained.json", "cost.json"
+        ".lock", "config.json", "weights.safetensors", "trained.json", "cost.json"
     }  # fmt: skip
-    assert run_here(root, name, mini_data, mini_encoder, script="predict") == 0
+    assert run_here(root, name, mini_data, mini_encoder, "--only", "predict") == 0
     assert not (root / "runs" / name / "scores.json").exists()
     before = times(root / "runs" / name)
     assert run_here(root, name, mini_data, mini_encoder) == 0

@@ -11,15 +11,23 @@ from typing import Any
 import pytest
 from tests.conftest import ROOT, make_plan, write_mini_configs
 
-from xlt.config.benchmark import Model, Recipe, load, load_yaml, parse
+from xlt.config.benchmark import Model, Recipe, load
 from xlt.config.lexical_injection import read_job
-from xlt.config.run_config import Augmentation, LanguageAdapterConfig, RunConfig, read_run
+from xlt.config.run_config import Augmentation, LanguageAdapterConfig, RunConfig, read_config, read_run
 from xlt.data.dataset import load_split, sample
 from xlt.data.features import choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Choice, Passage, Question
 from xlt.errors import InputError
-from xlt.planning.cost import shape_said
-from xlt.planning.flops import Shape, Work, language_adapter_work, lexical_work, make_shape, run_work, shape_of
+from xlt.planning.flops import (
+    EncoderShape,
+    Work,
+    language_adapter_work,
+    lexical_work,
+    make_shape,
+    run_work,
+    shape_of,
+    shape_said,
+)
 from xlt.planning.paper_plan import Planning, PublishedExtents, paper_runs
 from xlt.planning.throughput import CORE, CORE_FACTOR, ENOUGH, Speed, cpu_speed, fit, gpu_speed, leave_one_out, load_gpu
 from xlt.planning.token_counts import Extent, Extents, rows_of, windows
@@ -40,7 +48,7 @@ def work(planned: Path, extents: Extents) -> Callable[[str], Work]:
 
 def test_the_shape_of_an_encoder(mini_encoder: Path, tmp_path: Path) -> None:
     # Per layer four 16 x 16 and two 16 x 32 matrices: 1024 + 1024; two layers, and 200 x 16 embeddings.
-    assert Shape(body=4096, total=4096 + 3200, width=16, layers=2, vocabulary=200) == MINI
+    assert EncoderShape(body=4096, total=4096 + 3200, width=16, layers=2, vocabulary=200) == MINI
     found = shape_of(mini_encoder)
     assert found is not None and (found.body, found.layers) == (4096, 2)
     assert shape_of(tmp_path) is None
@@ -166,8 +174,7 @@ def test_fusion_masked_text_and_mixtures_are_counted(
 
 
 def test_jobs_are_counted(planned: Path, extents: Extents) -> None:
-    path = planned / "language-adapters/qaa/config.yaml"
-    adapter = parse(LanguageAdapterConfig, load_yaml(path), path)
+    adapter = read_config(LanguageAdapterConfig, planned / "language-adapters/qaa")
     found = language_adapter_work(adapter, extents, MINI)
     assert found.training > 0 and found.steps == adapter.settings.steps
     assert language_adapter_work(adapter.model_copy(update={"text": None}), extents, MINI) == Work()
@@ -242,9 +249,7 @@ def test_the_cost_of_the_paper_profile_follows_its_configs() -> None:
     planning = load(Planning, ROOT / "configs" / "planning.yaml")
     protocol = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
     assert f"{planning.sizes['candidates']:,} entities" in protocol
-    with_float32 = [
-        name for name in ("REPRODUCE.md", "docs/planning.md") if "without TF32" in (ROOT / name).read_text()
-    ]
+    with_float32 = [name for name in ("REPRODUCE.md", "docs/running.md") if "without TF32" in (ROOT / name).read_text()]
     assert with_float32 == []
 
 
@@ -258,7 +263,7 @@ def test_passes_of_robust_training_counted_in_steps() -> None:
     # Robust-XLT: one epoch of three copies of MultiNLI's 392,702 pairs, three epochs of ten copies of PAWS-X's 49,401.
     # Without: five epochs (XTREME). The control has as many updates as RS-DA.
     runs = paper_trainings()
-    extents = PublishedExtents.read(ROOT / "configs")
+    extents = PublishedExtents(ROOT / "configs")
     passes = {"full": (5, 5), "full-rs-da": (3, 30), "full-longer": (3, 30), "adapter-longer": (3, 30)}
     for regime, (mnli, pawsx) in passes.items():
         for recipe, count, pairs in (("mnli", mnli, 392702), ("pawsx", pawsx, 49401)):
@@ -282,7 +287,7 @@ def test_trainings_of_liu_et_al_in_the_plan() -> None:
     assert runs["liu-madx", "copa-alone"].tasks == ["xcopa"] and ("liu-madx", "copa") not in runs
     assert [stage.recipe.name for stage in runs["madx", "copa"].stages] == ["siqa", "copa"]
     # 400 examples in batches of 64, 5,000 times: 6.25 steps an epoch
-    alone = run_work(runs["liu-madx", "copa-alone"], PublishedExtents.read(ROOT / "configs"), MINI)
+    alone = run_work(runs["liu-madx", "copa-alone"], PublishedExtents(ROOT / "configs"), MINI)
     assert alone.steps == pytest.approx(5000 * 400 / 64)
     lora = runs["liu-lora", "mnli"].regime.tuning
     assert (lora.kind, lora.rank, lora.alpha) == ("lora", 8, 8) if lora.kind == "lora" else False

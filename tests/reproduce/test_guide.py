@@ -106,8 +106,8 @@ def test_every_other_command_names_a_script_and_options_that_exist() -> None:
 
 def test_a_template_and_its_fields_must_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "reproduce.template.md").write_text("{{claims}} {{nothing}}\n")
+    (tmp_path / "docs" / "templates").mkdir(parents=True)
+    (tmp_path / "docs" / "templates" / "REPRODUCE.md").write_text("{{claims}} {{nothing}}\n")
     with (
         monkeypatch.context() as patch,
         pytest.raises(InputError, match=r"fields claims, other; at odds: nothing, other"),
@@ -174,10 +174,10 @@ def test_a_family_without_a_length_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "configs" / "planning.yaml"
     rows = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join(row for row in rows if not row.startswith(("  panx: {", "  tagging:"))), encoding="utf-8")
-    extents = published.PublishedExtents.read(tmp_path / "configs")
+    extents = published.PublishedExtents(tmp_path / "configs")
     files = FileSet(format="wikiann", files=["x"], sha256={})
     with pytest.raises(InputError, match=r"planning.yaml: lengths: expected an entry for panx or its family tagging"):
         extents.test(files, load(Task, ROOT / "configs/tasks/panx.yaml"), "sw", None)
     path.write_text(re.sub("candidates:", "candidate:", path.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(InputError, match="sizes: expected the keys candidates"):
-        published.PublishedExtents.read(tmp_path / "configs")
+        published.PublishedExtents(tmp_path / "configs")

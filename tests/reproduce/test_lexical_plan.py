@@ -87,11 +87,11 @@ def test_every_run_of_an_injected_regime_starts_from_its_seed_s_encoder(plan: Pl
     rules = (root / "plan.mk").read_text(encoding="utf-8")
     job = f"{root}/lexical/tli/all/seed-1"
     assert (
-        f"{job}/lexical.json: {job}/config.yaml $(ENCODER)\n\t$(LAUNCH) $(PYTHON) reproduce/lexical.py {job} $(RUN)"
+        f"{job}/lexical.json: {job}/config.json $(ENCODER)\n\t$(LAUNCH) $(PYTHON) reproduce/job.py {job} $(RUN)"
         in rules
     )
     run_folder = f"{root}/runs/tli-full/udpos/seed-1"
-    assert f"{run_folder}/scores.json: {run_folder}/config.yaml $(ENCODER) {job}/lexical.json\n" in rules
+    assert f"{run_folder}/scores.json: {run_folder}/config.json $(ENCODER) {job}/lexical.json\n" in rules
     (table,) = re.findall(rf"^{root}/tables/table6.md: (.*)$", rules, flags=re.MULTILINE)
     assert f"{root}/lexical/tli/all/seed-3/lexical.json" in table.split()
 
@@ -111,7 +111,7 @@ def test_without_a_word_list_there_is_no_job_and_no_run(plan: Plan, data: Path) 
     assert lexical_jobs(root) == []
     assert read_json(root / "plan.json")["regimes"]["tli-adapter"]["runs"] == []
     assert not (root / "runs" / "tli-adapter").exists()
-    assert (root / "runs/adapter/udpos/seed-1/config.yaml").exists()
+    assert (root / "runs/adapter/udpos/seed-1/config.json").exists()
 
 
 def test_languages_may_be_chosen(plan: Plan, mini_configs: Path, data: Path) -> None:
@@ -162,13 +162,13 @@ def test_a_regime_is_trained_on_top_of_the_injected_encoder(
     job, run = root / "lexical/tli/all/seed-1", root / "runs/tli-adapter/udpos/seed-1"
     target = f"{run}/scores.json"
     due = make(root, data, mini_encoder, "-n", target).stdout
-    assert 0 < due.index(f"lexical.py {job} ") < due.index(f"run.py {run} ")
+    assert 0 < due.index(f"job.py {job} ") < due.index(f"run.py {run} ")
     assert run_here(root, "tli-adapter/udpos/seed-1", data, mini_encoder) == 2  # its encoder is not there yet
 
-    command = ["lexical.py", str(job), "--data", str(data), "--encoder", str(mini_encoder), "--threads", "1"]
+    command = ["job.py", str(job), "--data", str(data), "--encoder", str(mini_encoder), "--threads", "1"]
     monkeypatch.setattr("sys.argv", command)
     monkeypatch.setattr("sys.path", list(sys.path))  # the script changes its first entry
-    assert exit_status(importlib.import_module("lexical").main) == 0
+    assert exit_status(importlib.import_module("job").main) == 0
     assert run_here(root, "tli-adapter/udpos/seed-1", data, mini_encoder) == 0
     result = read_json(job / "lexical.json")
     assert set(result["after"]) == {"qaa", "qag"}
@@ -179,4 +179,4 @@ def test_a_regime_is_trained_on_top_of_the_injected_encoder(
     plan()
     assert "reproduce/" not in make(root, data, mini_encoder, "-n", target).stdout  # nothing is due
     due = make(root, data, mini_encoder, "-n", "table6").stdout
-    assert due.count("reproduce/lexical.py") == 2  # the seeds that only the table asks for
+    assert due.count("reproduce/job.py") == 2  # the seeds that only the table asks for

@@ -61,7 +61,7 @@ def test_a_job_per_language_with_text(planned: Path) -> None:
         line for line in rules.splitlines() if line.startswith(f"{planned}/runs/madx/udpos/seed-1/scores.json:")
     )
     assert all(path in rule for path in made)
-    assert f"reproduce/language_adapter.py {planned}/language-adapters/qag" in rules
+    assert f"reproduce/job.py {planned}/language-adapters/qag" in rules
 
 
 @pytest.mark.parametrize(("missing", "served"), [("source", "en"), ("none", "none")])
@@ -118,8 +118,8 @@ def test_from_plan_to_scores(open_run: Callable[[str], Any]) -> None:
 def change(context: Any, language: str) -> None:
     """Make a language's adapter again with another seed."""
     folder = context.language_adapters[language]
-    path = folder / "config.yaml"
-    path.write_text(path.read_text().replace("seed: 1\n", "seed: 2\n"))
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"seed": 1', '"seed": 2'))
     job = make_job(folder, context.data, context.encoder)
     assert not is_made(job)
     make_language_adapter(job)

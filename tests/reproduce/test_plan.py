@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,12 @@ from xlt.errors import InputError
 from xlt.files import read_json
 
 Plan = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes are kept at the first plan, however new its data are."""
+    monkeypatch.setattr("xlt.digests.SETTLED", -60.0)
 
 
 @pytest.fixture
@@ -64,7 +71,7 @@ def written(root: Path) -> set[str]:
 
 
 def configs_of(*runs: str) -> set[str]:
-    return {f"runs/{run}/seed-1/config.yaml" for run in runs}
+    return {f"runs/{run}/seed-1/config.json" for run in runs}
 
 
 FIVE = ("full", "adapter", "lora", "full-itt", "adapter-itt")
@@ -72,8 +79,7 @@ FIVE = ("full", "adapter", "lora", "full-itt", "adapter-itt")
 
 def training_on(root: Path, recipe: str) -> set[str]:
     """The configs of all runs that train on a recipe, or evaluate weights that were, by reading every config."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # there are hundreds
-    configs = {path: yaml.load(path.read_bytes(), loader) for path in root.glob("runs/*/*/*/config.yaml")}
+    configs = {path: json.loads(path.read_bytes()) for path in root.glob("runs/*/*/*/config.json")}
     return {
         path.relative_to(root).as_posix()
         for path, config in configs.items()
@@ -84,7 +90,7 @@ def training_on(root: Path, recipe: str) -> set[str]:
 def test_planning_twice_rewrites_nothing(plan: Plan) -> None:
     root = plan()
     assert (root / "plan.mk").exists()
-    assert (root / "runs/full/mnli/seed-1/config.yaml").exists()
+    assert (root / "runs/full/mnli/seed-1/config.json").exists()
     old(root)
     plan()
     assert written(root) == set()
@@ -151,9 +157,9 @@ def test_the_rules_make_the_upstream_run_first(plan: Plan) -> None:
     root = plan()
     rules = (root / "plan.mk").read_text(encoding="utf-8")
     target = f"{root}/runs/full-itt/udpos/seed-1"
-    needs = f"{target}/config.yaml $(ENCODER) {root}/runs/full/mnli/seed-1/scores.json"
+    needs = f"{target}/config.json $(ENCODER) {root}/runs/full/mnli/seed-1/scores.json"
     assert f"{target}/scores.json: {needs}\n" in rules
-    assert f"{root}/runs/full/mnli/seed-1/scores.json: {root}/runs/full/mnli/seed-1/config.yaml $(ENCODER)\n" in rules
+    assert f"{root}/runs/full/mnli/seed-1/scores.json: {root}/runs/full/mnli/seed-1/config.json $(ENCODER)\n" in rules
 
 
 @pytest.mark.parametrize(("regime", "plain"), [("full-itt", "full"), ("adapter-itt", "adapter")])
@@ -202,7 +208,7 @@ def test_the_world_gives_the_languages(plan: Plan) -> None:
 
 def test_an_untuned_encoder_has_one_run_on_what_needs_no_head(plan: Plan) -> None:
     root = plan("--seeds", "1 2")
-    (path,) = root.glob("runs/untuned/*/*/config.yaml")
+    (path,) = root.glob("runs/untuned/*/*/config.json")
     config = read_run(path.parent)
     assert (config.recipe.name, config.stages, config.tasks) == ("none", [], ["tatoeba"])
 
@@ -246,7 +252,7 @@ def test_without_intermediate_files_a_regime_has_no_runs_rather_than_others(plan
             path.unlink()
     root = plan(data=own_data)
     assert not list(root.glob("runs/*-itt"))
-    assert (root / "runs/full/udpos/seed-1/config.yaml").exists()
+    assert (root / "runs/full/udpos/seed-1/config.json").exists()
     assert read_json(root / "plan.json")["regimes"]["adapter-itt"]["runs"] == []
 
 

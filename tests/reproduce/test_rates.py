@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 from xlt.config.benchmark import Model, Profile, Recipe, load
 from xlt.config.regimes import Regime
-from xlt.planning.learning_rates import batch_size, epochs, learning_rate
+from xlt.planning.stages import batch_size, epochs, learning_rate
 
 CONFIGS = ROOT / "configs"
 

@@ -7,16 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import docs
 import numpy as np
 import plan
 import pytest
-import record
 import yaml
 from tests.conftest import ROOT
 from tests.results.conftest import Folders, keep_examples
 
 from xlt.config.benchmark import load
 from xlt.errors import InputError
+from xlt.planning import record
 from xlt.planning import reproduce_page as guide
 
 
@@ -85,8 +86,8 @@ def test_claims_have_their_effect_and_those_not_run_no_entry(
     assert effect["found"] == 20.0 and effect["low"] < 20 < effect["high"]
     monkeypatch.setattr(record, "tables", lambda *given: {})
     given = ["--root", str(made.root), "--data", "data", "--configs", str(mini_configs)]
-    monkeypatch.setattr(sys, "argv", ["record.py", *given])
-    record.main()
+    monkeypatch.setattr(sys, "argv", ["docs.py", "record", *given])
+    docs.main()
     written = load(guide.Recorded, mini_configs / "recorded.yaml")
     assert written.claims == {"helps": guide.Found.model_validate(found["helps"])}
 
@@ -107,7 +108,7 @@ def test_what_was_measured_by_hand_stays(tmp_path: Path) -> None:
     assert "  table2: {runs: 40, minutes: 12}\n" in new
     (tmp_path / "recorded.yaml").write_text(new, encoding="utf-8")
     read = load(guide.Recorded, tmp_path / "recorded.yaml")
-    assert read.claims["a"] == guide.Found(status="not shown", seeds=3, effect=guide.Effect(**effect))
+    assert read.claims["a"] == guide.Found(status="not shown", seeds=3, effect=guide.RecordedEffect(**effect))
     assert record.written(new, made, path) == new
     assert record.written(new, {"tiny": {}, "claims": {}}, path).endswith("tiny: {}\nclaims: {}\n")
     with pytest.raises(InputError, match="expected the line # From here on written by"):
@@ -115,7 +116,7 @@ def test_what_was_measured_by_hand_stays(tmp_path: Path) -> None:
 
 
 def test_the_guide_says_what_was_found_and_what_was_not_run() -> None:
-    effect = guide.Effect(found=0.8, low=-1.0, high=2.7)
+    effect = guide.RecordedEffect(found=0.8, low=-1.0, high=2.7)
     assert guide.found_said(guide.Found(status="not shown", seeds=3, effect=effect), "") == (
         "not shown: +0.8 (−1.0 to +2.7), 3 seeds"
     )
@@ -126,6 +127,6 @@ def test_the_guide_says_what_was_found_and_what_was_not_run() -> None:
 def test_only_the_generated_world_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Folders(tmp_path / "root")
     made.write_plan()
-    monkeypatch.setattr(sys, "argv", ["record.py", "--root", str(made.root), "--data", "data"])
+    monkeypatch.setattr(sys, "argv", ["docs.py", "record", "--root", str(made.root), "--data", "data"])
     with pytest.raises(InputError, match="expected runs of the profile tiny, got those of pilot"):
-        record.main()
+        docs.main()

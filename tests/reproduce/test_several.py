@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from xlt.files import read_json
 LIMIT = 200.0
 """Seconds after which processes that wait for each other count as hanging."""
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-SEVERAL = [sys.executable, str(ROOT / "reproduce" / "torchrun.py"), "--processes", "2", "--", sys.executable]
+SEVERAL = ["--processes", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +36,18 @@ def still(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> Path:
 def copied(planned: Path, folder: Path, name: str, **changes: str) -> Path:
     """The folder of a run in a copy of the plan, with values of its recipe changed."""
     root = shutil.copytree(planned, folder)
-    path = root / "runs" / name / "config.yaml"
+    path = root / "runs" / name / "config.json"
     text = path.read_text(encoding="utf-8")
     for key, value in changes.items():
-        text, found = re.subn(rf"(?m)^( *{key}:) [\d.e+-]+$", rf"\1 {value}", text)
+        text, found = re.subn(rf'(?m)^( *"{key}":) [\d.e+-]+(,?)$', rf"\1 {value}\2", text)
         assert found
     path.write_text(text, encoding="utf-8")
     return path.parent
 
 
-def start(launcher: list[str], run: Path, data: Path, encoder: Path, *more: str) -> subprocess.Popen[str]:
-    command = [*launcher, str(ROOT / "reproduce" / "run.py"), str(run), "--data", str(data), "--encoder", str(encoder)]
+def start(run: Path, data: Path, encoder: Path, *more: str, launcher: Sequence[str] = ()) -> subprocess.Popen[str]:
+    script = str(ROOT / "reproduce" / "run.py")
+    command = [*(launcher or [sys.executable]), script, str(run), "--data", str(data), "--encoder", str(encoder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
     command += ["--threads", "1", *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
@@ -65,7 +67,7 @@ def test_torchrun_leaves_the_files_of_one_process(
 ) -> None:
     name = "adapter/udpos/seed-1"
     one, two = (copied(planned, tmp_path / number, name, batch_size="3") for number in ("one", "two"))
-    process = start(TORCHRUN, two, mini_data, still)
+    process = start(two, mini_data, still, launcher=TORCHRUN)
     given = ["run.py", str(one), "--data", str(mini_data), "--encoder", str(still), "--threads", "1"]
     monkeypatch.setattr(sys, "argv", given)
     script.main()
@@ -107,7 +109,7 @@ def test_a_process_that_is_killed_ends_the_run(planned: Path, mini_data: Path, s
 
 def test_a_bad_loss_is_one_line_and_status_2(planned: Path, mini_data: Path, still: Path, tmp_path: Path) -> None:
     run = copied(planned, tmp_path / "root", "adapter/udpos/seed-1", learning_rate="1.0e+30", batch_size="3")
-    process = start(SEVERAL, run, mini_data, still)
+    process = start(run, mini_data, still, *SEVERAL)
     _, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 2, said
     assert "Traceback" not in said
@@ -120,7 +122,7 @@ def test_a_bad_loss_is_one_line_and_status_2(planned: Path, mini_data: Path, sti
 
 def begun(run: Path, data: Path, encoder: Path) -> subprocess.Popen[str]:
     """The run under make's launcher, while it trains."""
-    process = start(SEVERAL, run, data, encoder, "--checkpoint-every", "0")
+    process = start(run, data, encoder, *SEVERAL, "--checkpoint-every", "0")
     until = time.monotonic() + LIMIT
     while not (run / "checkpoint" / "state.json").exists():  # steps have been taken
         assert process.poll() is None and time.monotonic() < until
@@ -150,22 +152,16 @@ def test_make_starts_so_many_processes_for_each_run() -> None:
         command = ["make", "--eval", "shown: ; @echo $(CARRY_OUT)", "shown", "XLT_PYTHON=python", "CORES=8", *more]
         return subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
 
-    assert "SEVERAL" not in carried_out() and "-j4 " in carried_out() and "--threads 2 " in carried_out()
+    assert "PROCESSES" not in carried_out() and "-j4 " in carried_out() and "--threads 2 " in carried_out()
     two = carried_out("PROCESSES=2")
-    assert "SEVERAL=python reproduce/torchrun.py --processes 2 -- python" in two
+    assert "PROCESSES=2" in two
     assert "-j2 " in two and "--threads 2 " in two
     on_gpus = carried_out("PROCESSES=2", "GPUS=4")
     assert "-j2 " in on_gpus and "reproduce/gpu_lock.py --each 1 --gpus 2 --" in on_gpus
     assert "--threads 6 " in carried_out("PROCESSES=2", "LAUNCH=slurm", "THREADS=3")
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (["--processes", "0", "--", "true"], "--processes: expected a whole number from 1 to 9999, got '0'"),
-        (["--processes", "2"], "expected -- and a command"),
-    ],
-)
-def test_what_cannot_be_started_is_one_line(given: list[str], message: str) -> None:
-    done = subprocess.run([*SEVERAL[:2], *given], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
+def test_what_cannot_be_started_is_one_line(tmp_path: Path) -> None:
+    _, said = (process := start(tmp_path, tmp_path, tmp_path, "--processes", "0")).communicate(timeout=LIMIT)
+    expected = "error: --processes: expected a whole number from 1 to 9999, got '0'\n"
+    assert (process.returncode, said) == (2, expected)

@@ -30,17 +30,17 @@ if name == "squeue":
     print(queue.read_text() if queue.exists() else "", end="")
 """
 PLAN = """# A plan as the planner writes it: two runs made from a third, and one on its own.
-root/runs/full/mnli/seed-1/scores.json: root/runs/full/mnli/seed-1/config.yaml $(ENCODER)
+root/runs/full/mnli/seed-1/scores.json: root/runs/full/mnli/seed-1/config.json $(ENCODER)
 \t$(LAUNCH) $(PYTHON) reproduce/run.py root/runs/full/mnli/seed-1 $(RUN)
 
-root/runs/full/panx/seed-1/scores.json: root/runs/full/panx/seed-1/config.yaml $(ENCODER)
+root/runs/full/panx/seed-1/scores.json: root/runs/full/panx/seed-1/config.json $(ENCODER)
 \t$(LAUNCH) $(PYTHON) reproduce/run.py root/runs/full/panx/seed-1 $(RUN)
 
-root/runs/full-itt/panx/seed-1/scores.json: root/runs/full-itt/panx/seed-1/config.yaml $(ENCODER) \
+root/runs/full-itt/panx/seed-1/scores.json: root/runs/full-itt/panx/seed-1/config.json $(ENCODER) \
 root/runs/full/mnli/seed-1/scores.json
 \t$(LAUNCH) $(PYTHON) reproduce/run.py root/runs/full-itt/panx/seed-1 $(RUN)
 
-root/runs/full-itt/squad/seed-1/scores.json: root/runs/full-itt/squad/seed-1/config.yaml $(ENCODER) \
+root/runs/full-itt/squad/seed-1/scores.json: root/runs/full-itt/squad/seed-1/config.json $(ENCODER) \
 root/runs/full/mnli/seed-1/scores.json
 \t$(LAUNCH) $(PYTHON) reproduce/run.py root/runs/full-itt/squad/seed-1 $(RUN)
 
@@ -67,7 +67,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.chmod(0o755)
     for name in RUNS:
         (tmp_path / folder(name)).mkdir(parents=True)
-        (tmp_path / folder(name) / "config.yaml").touch()
+        (tmp_path / folder(name) / "config.json").touch()
     (tmp_path / "prepared.json").touch()
     (tmp_path / "root" / "plan.mk").write_text(PLAN.replace("\\\n", ""), encoding="utf-8")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -228,11 +228,10 @@ def test_status_of_something_that_is_not_planned_is_one_line(place: Path) -> Non
 
 
 def test_a_group_larger_than_an_array_may_be_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    import slurm
-
-    from xlt.planning.pending import Work
+    from xlt.planning import slurm
+    from xlt.planning.pending import PendingWork
 
     monkeypatch.setattr(slurm, "LARGEST_ARRAY", 2)
-    work = [Work(f"late-{number}", "", ("early",)) for number in range(3)] + [Work("early", "", ())]
+    work = [PendingWork(f"late-{number}", "", ("early",)) for number in range(3)] + [PendingWork("early", "", ())]
     groups = [[each.folder for each in group] for group in slurm.grouped(work)]
     assert groups == [["early"], ["late-0", "late-1"], ["late-2"]]

@@ -46,7 +46,7 @@ def test_the_runs_that_only_serve_others_keep_their_name(
     tuning = {"kind": "lora", "rank": 3, "alpha": 6, "targets": ["q"]}
     copy(mini_configs, "regimes/lora-itt", "regimes/wide", tuning=tuning)
     make_plan(mini_configs, mini_data, tmp_path / "first", mini_encoder)
-    assert (tmp_path / "first" / "runs" / "wide-plain" / "mnli" / "seed-1" / "config.yaml").exists()
+    assert (tmp_path / "first" / "runs" / "wide-plain" / "mnli" / "seed-1" / "config.json").exists()
     copy(mini_configs, "regimes/head", "regimes/wide-plain")
     with pytest.raises(InputError, match="regime wide-plain: runs that wide goes on from are called so; rename one"):
         make_plan(mini_configs, mini_data, tmp_path / "second", mini_encoder)

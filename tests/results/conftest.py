@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 
 class Folders:
@@ -84,7 +83,7 @@ class Folders:
             "tasks": names,
             "languages": {task: found[task] + absent.get(task, []) for task in names},
         }
-        (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        (folder / "config.json").write_text(json.dumps(config, sort_keys=False), encoding="utf-8")
         if scores is None:
             return folder
         entries = {

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from xlt.config.benchmark import Grid, Table, Task, load
+from xlt.config.benchmark import RegimeGrid, Table, Task, load
 from xlt.errors import InputError
+from xlt.files import read_json
 from xlt.results.export import AVERAGE
 from xlt.results.grid_table import base_of
 from xlt.results.render import to_latex, to_markdown
@@ -28,7 +28,7 @@ TABLE = Table(
     title="Grid",
     kind="grid",
     tasks=list(RECIPES),
-    grid=Grid(regimes=["full", "adapter"], intermediates=["mnli", "siqa"]),
+    grid=RegimeGrid(regimes=["full", "adapter"], intermediates=["mnli", "siqa"]),
     regimes=["adapter-both", "adapter-stack"],
     notes=["a note"],
 )
@@ -47,9 +47,9 @@ ROWS = ["adapter-both", "adapter-stack", "full", "adapter", "adapter-itt", "adap
 def plan_run(folder: Any, regime: str, task: str, seed: int, scores: dict[str, float] | None) -> None:
     values = None if scores is None else {task: {"accuracy": scores}}
     made = folder.run(regime, RECIPES[task], seed, values, tasks=[task], no_data={task: ["zh"]})
-    config = yaml.safe_load((made / "config.yaml").read_text(encoding="utf-8"))
+    config = read_json(made / "config.json")
     config["regime"]["intermediate"] = INTERMEDIATE[regime]
-    (made / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (made / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def fill(folder: Any, rows: list[str] | None = None) -> None:
@@ -171,7 +171,10 @@ def test_a_plain_row_is_a_base_though_the_grid_does_not_cross_it(folders: Callab
     folder = folders()
     fill(folder)
     table = TABLE.model_copy(
-        update={"grid": Grid(regimes=["adapter"], intermediates=["mnli", "siqa"]), "regimes": ["full", *TABLE.regimes]}
+        update={
+            "grid": RegimeGrid(regimes=["adapter"], intermediates=["mnli", "siqa"]),
+            "regimes": ["full", *TABLE.regimes],
+        }
     )
     sections = {section.title: section.grid for section in made(folder, table).document.sections}
     assert sections == {section.title: section.grid for section in made(folder).document.sections}

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from tests.results.conftest import keep_examples
 
 from xlt.config.benchmark import Table, Task, load
 from xlt.errors import InputError
+from xlt.files import read_json
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.tables import KINDS, Inputs, Written
@@ -33,12 +33,12 @@ def plan_run(folder: Any, regime: str, task: str, seed: int, scores: dict[str, f
     values = None if scores is None else {task: {"accuracy": scores}}
     recipe = {"xnli": "mnli", "pawsx": "pawsx"}[task]
     made: Path = folder.run(regime, recipe, seed, values, tasks=[task], split="test", tuning=tuning, **more)
-    config = yaml.safe_load((made / "config.yaml").read_text(encoding="utf-8"))
+    config = read_json(made / "config.json")
     config["regime"] |= {
         "robustness": ADVERSARIAL if robust else None,
         "smoothing": {"votes": 8} if "voted" in robust else None,
     }
-    (made / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    (made / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return made
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from xlt.config.benchmark import Model, Table, Task, load
 from xlt.config.lexical_injection import LexicalConfig, LexicalRun
-from xlt.config.run_config import FileSet, write_run
+from xlt.config.run_config import FileSet, write_config
 from xlt.errors import InputError
+from xlt.files import read_json
 from xlt.results import lexical_table
 from xlt.results.render import Document, Section, to_latex, to_markdown
 from xlt.results.reported import load_reported
@@ -61,7 +61,7 @@ def add_jobs(folders: Any, results: dict[int, dict[str, Any] | None]) -> None:
         folder = f"lexical/tli/all/seed-{seed}"
         folders.plan.setdefault("jobs", {})[folder] = "lexical.json"
         run = LexicalRun(lexical=method, seed=seed, model=model, learning_rate=0.1, files={"sw": files, "qaa": files})
-        write_run(run, folders.root / folder / "config.yaml")
+        write_config(run, folders.root / folder)
         if content is not None:
             (folders.root / folder / "lexical.json").write_text(json.dumps(content), encoding="utf-8")
     folders.write_plan()
@@ -75,9 +75,9 @@ def add_runs(folders: Any) -> None:
             gain = 2.0 * seed if lexical else 0.0
             scores = {"xnli": {"accuracy": {"en": 60.0, "sw": 50.0 + gain, "de": 40.0 - (lexical is not None)}}}
             run = folders.run(name, "mnli", seed, scores, split="dev")
-            config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+            config = read_json(run / "config.json")
             config["regime"]["lexical"] = lexical
-            (run / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+            (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def build(folders: Any) -> lexical_table.LexicalTable:

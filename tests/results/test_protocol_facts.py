@@ -12,6 +12,7 @@ import yaml
 
 from xlt.config.benchmark import Recipe, Task, load_all
 from xlt.errors import InputError
+from xlt.files import read_json
 from xlt.results.aggregate import task_result
 from xlt.results.comparability import Comparer, Comparison
 from xlt.results.protocol_facts import ANSWERS, EMBEDDED, Facts, Protocol, facts_of_run, lacking, merged, reason_against
@@ -189,9 +190,9 @@ def compared(folders: Callable[..., Any], committed: list[Reported]) -> Callable
         made.profile["splits"] = {}
         made.regime(regime)
         folder = made.run(regime, "copa", 1, {"xcopa": {"accuracy": dict.fromkeys(XCOPA, 60.0)}})
-        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config = read_json(folder / "config.json")
         config["regime"] |= told.get("axes", {})
-        (folder / "config.yaml").write_text(yaml.safe_dump({**config, "stages": stages}))
+        (folder / "config.json").write_text(json.dumps({**config, "stages": stages}), encoding="utf-8")
         given = json.loads((folder / "provenance.json").read_text())
         (folder / "provenance.json").write_text(json.dumps({**given, "language_fallbacks": told.get("lost", {})}))
         found = load_regime(made.root, load_plan(made.root), regime)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from tests.scripts import call
 
+from xlt.files import read_json
 from xlt.results.report import svg
 from xlt.results.report.cells import MARKS
 from xlt.results.report.evidence import Anchors, Register
@@ -128,11 +129,11 @@ def fill(folder: Any) -> None:
             path = folder.run(name, "mnli", seed, {"xnli": {"accuracy": xnli}}, no_data={"xnli": ["fr"]})
             stages = {"mnli": {"losses": [0.9, 0.4], "dev_scores": [55.0, 60.0 + seed], "best_epoch": 1, "steps": 10}}
             (path / "trained.json").write_text(json.dumps({"stages": stages}), encoding="utf-8")
-            config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+            config = read_json(path / "config.json")
             config["regime"]["description"] = HOSTILE
             config["stages"][0]["train"] = {"sha256": {"mnli/train.jsonl": "a" * 64}}
             config["evaluations"] = [{"task": {"name": "xnli"}, "files": {"en": {"sha256": {"xnli/en.tsv": "b" * 64}}}}]
-            (path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+            (path / "config.json").write_text(json.dumps(config), encoding="utf-8")
             qa = {"xquad": {"f1": {"en": 70.0 + seed, "de": 60.0}, "exact_match": {"en": 50.0, "de": 40.0}}}
             folder.run(name, "squad", seed, qa)
         folder.run("adapter-itt", "mnli", seed, None, tasks=["xnli"])

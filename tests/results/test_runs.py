@@ -90,7 +90,7 @@ def test_truncated_scores(one_run: tuple[Any, Path]) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "provenance.json"])
+@pytest.mark.parametrize("name", ["config.json", "provenance.json"])
 def test_scores_need_their_neighbours(one_run: tuple[Any, Path], name: str) -> None:
     folder, path = one_run
     (path / name).unlink()
@@ -100,8 +100,8 @@ def test_scores_need_their_neighbours(one_run: tuple[Any, Path], name: str) -> N
 
 def test_seed_must_be_the_planned_one(one_run: tuple[Any, Path]) -> None:
     folder, path = one_run
-    text = (path / "config.yaml").read_text(encoding="utf-8")
-    (path / "config.yaml").write_text(text.replace("seed: 1", "seed: 3"), encoding="utf-8")
+    text = (path / "config.json").read_text(encoding="utf-8")
+    (path / "config.json").write_text(text.replace('"seed": 1', '"seed": 3'), encoding="utf-8")
     with pytest.raises(InputError, match="expected seed 1 as planned, got 3"):
         load(folder)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import run as script
 import torch
 
 from xlt import locks
@@ -24,10 +23,12 @@ from xlt.data.features import Feature
 from xlt.errors import InputError, exit_status
 from xlt.evaluation.context import Context
 from xlt.files import read_json
+from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel, build_model
+from xlt.pipeline import folder_lock as script
 from xlt.pipeline import train_run as training
 from xlt.pipeline.steps import predict_step, score_step, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, save_atomic, train
+from xlt.pipeline.train_run import is_trained, save_atomic, train
 from xlt.training.objectives import SUMS
 from xlt.training.optimizer_step import is_out_of_memory
 from xlt.training.robustness.adversarial import AdversarialTraining
@@ -260,7 +261,7 @@ def test_a_wrong_time_stamp_changes_nothing(open_run: Callable[[str], Context], 
     context = open_run("adapter/udpos/seed-1")
     predict_step(context, train_step(context))
     score_step(context)
-    names = [WEIGHTS, TRAINED, "predicted.json", "config.yaml"]
+    names = [WEIGHTS, TRAINED, "predicted.json", "config.json"]
     before = {name: (context.folder / name).read_bytes() for name in names}
     for name in names:
         os.utime(context.folder / name, (time.time() + shift,) * 2)
@@ -290,6 +291,6 @@ def test_provenance_says_how_often_training_was_resumed_and_of_which_config(open
     score_step(context)
     record = read_json(context.folder / "provenance.json")
     assert record["resumed"] == 0
-    assert record["config_sha256"] == hashlib.sha256((context.folder / "config.yaml").read_bytes()).hexdigest()
+    assert record["config_sha256"] == hashlib.sha256((context.folder / "config.json").read_bytes()).hexdigest()
     # the miniature encoder has 128 positions, two of which XLM-R does not use; part-of-speech tagging reads 128
     assert record["positions"] == 126 and record["cut"] == {"udpos": 128}

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
+from xlt.config.run_config import LanguageAdapterSettings
 from xlt.files import read_json
+from xlt.layout import ADAPTER
 from xlt.modeling.language_adapters import adapter_state
 from xlt.modeling.pretrained import load_encoder
 from xlt.training.language_adapter import adapter_key, is_made, make_job, make_language_adapter, train_language_adapter
@@ -68,13 +69,13 @@ def test_a_job_is_done_once(planned: Path, tmp_path: Path, mini_data: Path, mini
         "adapter.json",
         "adapter.safetensors",
         "adapter_config.json",
-        "config.yaml",
+        "config.json",
     ]
     made = read_json(folder / ADAPTER)
     assert made["key"] == adapter_key(job) and made["origin"] == "trained on raw text" and made["provenance"]
     weights = folder / "adapter.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     assert not is_made(job)
-    text = (folder / "config.yaml").read_text().replace("steps: 3", "steps: 4")
-    (folder / "config.yaml").write_text(text)
+    text = (folder / "config.json").read_text().replace('"steps": 3', '"steps": 4')
+    (folder / "config.json").write_text(text)
     assert adapter_key(make_job(folder, mini_data, mini_encoder)) != made["key"]

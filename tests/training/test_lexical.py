@@ -19,7 +19,7 @@ from tests.conftest import CONFIGS
 
 from xlt.config.benchmark import Decoder, Model, ModelSource, load
 from xlt.config.lexical_injection import LexicalConfig, LexicalRun
-from xlt.config.run_config import FileSet, write_run
+from xlt.config.run_config import FileSet, write_config
 from xlt.data.word_lists import WordPair, translations
 from xlt.errors import InputError, exit_status
 from xlt.files import read_json
@@ -72,7 +72,7 @@ def job(tmp_path: Path, mini_encoder: Path) -> Callable[..., LexicalJob]:
             update={"sources": [ModelSource(local=str(encoder))], "decoder": decoder}
         )
         run = LexicalRun(lexical=config, seed=1, model=model, learning_rate=rate, files=files)
-        write_run(run, folder / "config.yaml")
+        write_config(run, folder)
         return make_job(folder, data, encoder)
 
     return function
@@ -190,11 +190,11 @@ def test_the_pilot_chooses_by_the_mean_over_languages(job: Callable[..., Lexical
 
 
 def run_script(made: LexicalJob) -> int:
-    """The command line of reproduce/lexical.py in this process; its exit status."""
-    main = importlib.import_module("lexical").main
+    """The command line of reproduce/job.py in this process; its exit status."""
+    main = importlib.import_module("job").main
     before = sys.argv, sys.path[0]
     sys.argv = [
-        "lexical.py",
+        "job.py",
         str(made.folder),
         "--data",
         str(made.data),

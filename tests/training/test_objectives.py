@@ -17,9 +17,8 @@ from xlt.data.features import (
     span_features,
     tagging_features,
 )
-from xlt.data.records import Answer, Choice, Pair, Question, Tagged
-from xlt.modeling.collate import TokenBatch
-from xlt.modeling.model import TransferModel, build_model
+from xlt.data.records import AnswerSpan, Choice, Pair, Question, Tagged
+from xlt.modeling.model import TokenBatch, TransferModel, build_model
 from xlt.training.objectives import contrastive_losses, loss_parts, option_scores, span_scores, supervised_losses
 
 LABELS = ("A", "B", "C")
@@ -49,7 +48,7 @@ def tags(tokenizer: Any) -> list[Feature]:
 
 def spans(tokenizer: Any) -> list[Feature]:
     contexts = ["the cat sat", "Bob saw a red bird under the old tree and it ran", "red " * 20]
-    records = [Question(str(i), "what is red", text, (Answer(text[:3], 0),)) for i, text in enumerate(contexts)]
+    records = [Question(str(i), "what is red", text, (AnswerSpan(text[:3], 0),)) for i, text in enumerate(contexts)]
     return span_features(records, tokenizer, 30, 5, training=True)
 
 

@@ -19,10 +19,11 @@ from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.predict import PREDICT
 from xlt.files import read_json
+from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, load_trained, make_model, train, upstream_state
+from xlt.pipeline.train_run import is_trained, load_trained, make_model, train, upstream_state
 
 TUNINGS: dict[str, dict[str, Any]] = {
     "full": {"kind": "full"},
@@ -126,7 +127,7 @@ def test_a_mixture_is_planned_once_and_shared(here: Path) -> None:
 def written(root: Path) -> set[str]:
     return {
         p.parent.relative_to(root / "runs").as_posix()
-        for p in root.rglob("config.yaml")
+        for p in root.rglob("config.json")
         if p.stat().st_mtime_ns > 10**9
     }
 
@@ -149,7 +150,7 @@ def test_a_changed_intermediate_recipe_changes_the_runs_that_train_on_it(
     for name in ("adapter-multi", "adapter-multi-stack"):  # and make runs again what is made from them
         target = f"{root}/runs/{name}/udpos/seed-1"
         mixture = f"{root}/runs/adapter-multi/intermediate/seed-1/scores.json"
-        assert f"{target}/scores.json: {target}/config.yaml $(ENCODER) {mixture}\n" in rules
+        assert f"{target}/scores.json: {target}/config.json $(ENCODER) {mixture}\n" in rules
 
 
 def frozen_tensors(model: TransferModel) -> TrainingState:

@@ -20,13 +20,13 @@ import torch
 from tests.conftest import mini_world
 
 from xlt import babel
-from xlt.babel.dials import EncoderConfig
-from xlt.config.lexical_injection import RESULT
+from xlt.babel.config import EncoderConfig
 from xlt.config.run_config import Augmentation, FileSet
 from xlt.evaluation.context import Context
 from xlt.files import read_json
+from xlt.layout import LEXICAL, TRAINED, WEIGHTS
 from xlt.pipeline.steps import make_context, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, train
+from xlt.pipeline.train_run import is_trained, train
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.language_adapter import make_job, make_language_adapter
 from xlt.training.lexical_injection import inject
@@ -209,20 +209,20 @@ def test_a_killed_lexical_injection_ends_as_one_that_was_not(
     open_once: Open, mini_encoder: Path, mini_data: Path
 ) -> None:
     root = open_once("full/mnli/seed-1").root
-    folder = next(path.parent for path in sorted((root / "lexical").rglob("config.yaml")))
+    folder = next(path.parent for path in sorted((root / "lexical").rglob("config.json")))
     job = make_lexical_job(folder, mini_data, mini_encoder)
     method = job.config.lexical.model_copy(update={"epochs": 3, "batch_size": 8, "layer": 1})
     job = replace(job, config=job.config.model_copy(update={"lexical": method}))
     inject(job)
 
     def made() -> dict[str, Any]:
-        noted = read_json(folder / RESULT)
+        noted = read_json(folder / LEXICAL)
         noted["training"].pop("seconds")
         left_out = ("provenance", "wall_seconds", "peak_memory_bytes")
         return {key: value for key, value in noted.items() if key not in left_out}
 
     expected = made()
-    (folder / RESULT).unlink()
+    (folder / LEXICAL).unlink()
     assert killed_and_resumed(lambda: inject(job, 0), [2, 2]) >= 1
     assert made() == expected
 

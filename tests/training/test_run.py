@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from xlt.config.run_config import read_run, write_run
+from xlt.config.run_config import read_run, write_config
 from xlt.data.features import Feature
+from xlt.data.records import CandidateEntity
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.files import read_json
@@ -214,7 +215,7 @@ def test_every_recipe_has_features(open_run: Callable[[str], Context], recipe: s
     assert features
     assert max(feature.length for feature in features) <= stage.recipe.max_length
     cap = stage.caps.train
-    examples = [record for record in records if type(record).__name__ != "Entity"]
+    examples = [record for record in records if not isinstance(record, CandidateEntity)]
     assert len(examples) == cap
     rows = {"copa": 2, "lareqa": 2, "mewslix": 2}
     assert {len(feature.rows) for feature in features} == {rows.get(recipe, 1)}
@@ -251,7 +252,7 @@ def test_too_few_development_examples_are_an_input_error(
 
 def test_a_run_config_survives_writing_and_reading(open_run: Callable[[str], Context]) -> None:
     context = open_run("adapter-itt/copa/seed-1")
-    assert not write_run(context.config, context.folder / "config.yaml")
+    assert not write_config(context.config, context.folder)
     assert read_run(context.folder) == context.config
 
 

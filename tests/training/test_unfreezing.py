@@ -16,10 +16,11 @@ from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.files import read_json
+from xlt.layout import TRAINED
 from xlt.modeling.heads import make_head
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
-from xlt.pipeline.train_run import TRAINED, train
+from xlt.pipeline.train_run import train
 from xlt.training.fisher import Labels, fisher_traces
 from xlt.training.objectives import SUMS, loss_parts
 from xlt.training.registry import make_schedule

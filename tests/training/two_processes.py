@@ -21,12 +21,12 @@ from xlt.data.features import IGNORED, Feature
 from xlt.errors import Interrupted, NotFinite
 from xlt.evaluation.predict import outputs_of
 from xlt.files import read_json, to_json
+from xlt.layout import TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.modeling.sentence_embeddings import embed
 from xlt.pipeline.steps import make_context, train_step
-from xlt.pipeline.train_run import TRAINED
 from xlt.training import multitask, objectives, trainer
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.robustness.adversarial import AdversarialTraining

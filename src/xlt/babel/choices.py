@@ -41,11 +41,9 @@ def causal(teller: Storyteller, question: str, label: int, options: int) -> Choi
     premise_of, option_of = (effect_of, cause_of) if question == "cause" else (cause_of, effect_of)
     wrong = [option_of(other, subject, thing) for other in opposite_rules(rule, options - 1, rng)]
     wrong.insert(label, option_of(rule, subject, thing))
-    premise = (
-        teller.details(premise_of(rule, subject, thing), 0.4)
-        if question == "effect"
-        else premise_of(rule, subject, thing)
-    )
+    premise = premise_of(rule, subject, thing)
+    if question == "effect":
+        premise = teller.details(premise, 0.4)
     return ChoiceMeaning(premise, question, tuple(wrong), label)
 
 
@@ -67,20 +65,9 @@ def xcopa(babel: Babel, meanings: Sequence[ChoiceMeaning], language: str, key: s
     """Rows of an XCOPA (and SuperGLUE COPA) file."""
     rows = []
     for index, meaning in enumerate(meanings):
-        premise, first, second = (
-            babel.say(clause, language, key, index, part)
-            for part, clause in enumerate((meaning.premise, *meaning.options))
-        )
-        rows.append(
-            {
-                "premise": premise,
-                "choice1": first,
-                "choice2": second,
-                "question": meaning.question,
-                "label": meaning.label,
-                "idx": index,
-            }
-        )
+        texts = babel.say_all((meaning.premise, *meaning.options), language, key, index)
+        named = dict(zip(("premise", "choice1", "choice2"), texts, strict=True))
+        rows.append({**named, "question": meaning.question, "label": meaning.label, "idx": index})
     return rows
 
 
@@ -88,25 +75,22 @@ def siqa(babel: Babel, meanings: Sequence[ChoiceMeaning], key: str) -> list[dict
     """Rows of a Social IQa file (v1.4: the right letter is in "correct")."""
     rows = []
     for index, meaning in enumerate(meanings):
-        context, *answers = (
-            babel.say(clause, SOURCE, key, index, part)
-            for part, clause in enumerate((meaning.premise, *meaning.options))
-        )
+        context, *answers = babel.say_all((meaning.premise, *meaning.options), SOURCE, key, index)
         asked = "Why did this happen?" if meaning.question == "cause" else "What happened next?"
         named = dict(zip(("answerA", "answerB", "answerC"), answers, strict=True))
         rows.append({"context": context, "question": asked, **named, "correct": "ABC"[meaning.label]})
     return rows
 
 
-def hellaswag(babel: Babel, task: str, split: str, count: int) -> list[dict[str, Any]]:
+def hellaswag(babel: Babel, split: str) -> list[dict[str, Any]]:
     """Rows of a HellaSwag file: two sentences of a story, then the effect of the second without its subject."""
-    rows = []
+    rows, task = [], "hellaswag"
+    count = babel.size(task, split)
     meanings = [m for m in make(babel, task, split, 2 * count, 4) if m.question == "effect"][:count]
     teller = babel.teller(task + "-before", split)
     for index, meaning in enumerate(meanings):
         before = babel.say(teller.clause(meaning.premise.subject, optional=0.2), SOURCE, task, split, index, "before")
         context = f"{before} {babel.say(meaning.premise, SOURCE, task, split, index)}"
-        options = [babel.say(clause, SOURCE, task, split, index, part) for part, clause in enumerate(meaning.options)]
         rows.append(
             {
                 "ind": index,
@@ -117,49 +101,39 @@ def hellaswag(babel: Babel, task: str, split: str, count: int) -> list[dict[str,
                 "split": split,
                 "split_type": "indomain",
                 "label": meaning.label,
-                "endings": options,
+                "endings": babel.say_all(meaning.options, SOURCE, task, split, index),
                 "source_id": f"babel~{split}-{index}",
             }
         )
     return rows
 
 
-def cosmosqa(babel: Babel, task: str, split: str, count: int) -> list[dict[str, Any]]:
+def cosmosqa(babel: Babel, split: str) -> list[dict[str, Any]]:
     """Rows of a Cosmos QA file; in a tenth of them none of the other answers is right."""
-    rows = []
+    rows, task = [], "cosmosqa"
     rng = babel.rng(task, split, "none")
-    for index, meaning in enumerate(make(babel, task, split, count, 4)):
-        answers = [babel.say(clause, SOURCE, task, split, index, part) for part, clause in enumerate(meaning.options)]
-        label = meaning.label
-        removed = label if rng.random() < 0.1 else rng.choice([i for i in range(4) if i != label])
-        right = answers[label]
-        del answers[removed]
-        answers.append(NONE_OF_THEM)
-        label = 3 if removed == meaning.label else answers.index(right)
+    for index, meaning in enumerate(make(babel, task, split, babel.size(task, split), 4)):
+        answers = babel.say_all(meaning.options, SOURCE, task, split, index)
+        right = meaning.label
+        removed = right if rng.random() < 0.1 else rng.choice([i for i in range(4) if i != right])
+        label = 3 if removed == right else right - (removed < right)
+        answers = [*answers[:removed], *answers[removed + 1 :], NONE_OF_THEM]
         asked = "Why did this happen ?" if meaning.question == "cause" else "What may happen next ?"
-        row = {
-            "id": f"{split}-{index}",
-            "context": babel.say(meaning.premise, SOURCE, task, split, index),
-            "question": asked,
-        }
+        context = babel.say(meaning.premise, SOURCE, task, split, index)
+        row = {"id": f"{split}-{index}", "context": context, "question": asked}
         rows.append({**row, **{f"answer{i}": text for i, text in enumerate(answers)}, "label": label})
     return rows
 
 
-def commonsenseqa(babel: Babel, task: str, split: str, count: int) -> list[dict[str, Any]]:
+def commonsenseqa(babel: Babel, split: str) -> list[dict[str, Any]]:
     """Rows of a CommonsenseQA file: kinds of things, opposites, words for the same."""
-    rng = babel.rng(task, split)
+    rng = babel.rng("commonsenseqa", split)
     rows = []
-    for index in range(count):
+    for index in range(babel.size("commonsenseqa", split)):
         question, concept, right, wrong = _fact(rng)
         options = rng.sample(wrong, 4)
         options.insert(index % 5, right)
-        named = [{"label": "ABCDE"[i], "text": text} for i, text in enumerate(options)]
-        asked = {
-            "question": question,
-            "question_concept": concept,
-            "choices": {"label": [o["label"] for o in named], "text": options},
-        }
+        asked = {"question": question, "question_concept": concept, "choices": {"label": [*"ABCDE"], "text": options}}
         rows.append({"id": f"{split}-{index}", **asked, "answerKey": "ABCDE"[index % 5]})
     rng.shuffle(rows)
     return rows
@@ -170,23 +144,19 @@ def _fact(rng: random.Random) -> tuple[str, str, str, list[str]]:
     kind = rng.randrange(3)
     if kind == 0:
         category = rng.choice(("animal", "food", "tool", "garment", "vehicle", "jewel", "furniture", "place"))
-        others = [c for c in THINGS + members("animal") + members("place") if CONCEPTS[c].category != category]
+        others = [CONCEPTS[c] for c in THINGS + members("animal") + members("place")]
         right = rng.choice(CONCEPTS[rng.choice(members(category))].words)
-        return (
-            f"What is a kind of {rng.choice(CONCEPTS[category].words)}?",
-            category,
-            right,
-            [CONCEPTS[c].words[0] for c in others],
-        )
+        question = f"What is a kind of {rng.choice(CONCEPTS[category].words)}?"
+        return question, category, right, [other.words[0] for other in others if other.category != category]
     adjectives = [c for c in CONCEPTS.values() if c.pos == "ADJ"]
     if kind == 1:
         concept = rng.choice(adjectives)
         right = rng.choice(CONCEPTS[str(concept.antonym)].words)
-        others = [c.words[0] for c in adjectives if c.id not in (concept.id, concept.antonym)]
+        wrong = [c.words[0] for c in adjectives if c.id not in (concept.id, concept.antonym)]
         word = rng.choice(concept.words)
-        return f"What is the opposite of {word}?", word, right, others
-    pairs = [c for c in CONCEPTS.values() if c.pos in ("ADJ", "NOUN") and len(c.words) > 1]
-    concept = rng.choice(pairs)
+        return f"What is the opposite of {word}?", word, right, wrong
+    several = [c for c in CONCEPTS.values() if c.pos in ("ADJ", "NOUN") and len(c.words) > 1]
+    concept = rng.choice(several)
     word, right = rng.sample(concept.words, 2)
-    others = [c.words[0] for c in pairs if c.pos == concept.pos and c.id != concept.id]
-    return f"What is another word for {word}?", word, right, others
+    wrong = [c.words[0] for c in several if c.pos == concept.pos and c.id != concept.id]
+    return f"What is another word for {word}?", word, right, wrong

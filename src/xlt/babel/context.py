@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from xlt.babel import world as worlds
-from xlt.babel.dials import BabelConfig
-from xlt.babel.grammar import Clause, Speaker, Token, text_of
-from xlt.babel.language import SOURCE, Language, stream
+from xlt.babel.config import BabelConfig
+from xlt.babel.grammar import Clause, Speaker, text_of
+from xlt.babel.language import SOURCE, BabelLanguage, stream
 from xlt.errors import InputError
 
 Made = TypeVar("Made")
@@ -23,13 +23,13 @@ class Babel:
     """The world and its languages. Each task, split and language has its own random stream."""
 
     config: BabelConfig
-    languages: dict[str, Language] = field(init=False)
+    languages: dict[str, BabelLanguage] = field(init=False)
     world: worlds.World = field(init=False)
     _used: dict[str, set[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         seed = self.config.seed
-        self.languages = {code: Language(code, settings, seed) for code, settings in self.config.languages.items()}
+        self.languages = {code: BabelLanguage(code, settings, seed) for code, settings in self.config.languages.items()}
         self.world = worlds.build(self.config.world, seed)
 
     def rng(self, *names: object) -> random.Random:
@@ -44,7 +44,7 @@ class Babel:
         """A speaker of task files: mostly everyday words, the rest drawn by what it is used for."""
         rng, share = self.rng(language, *names), self.config.world.everyday
 
-        def choose(spoken: Language, concept: str) -> int:
+        def choose(spoken: BabelLanguage, concept: str) -> int:
             return spoken.everyday[concept] if rng.random() < share else rng.randrange(len(spoken.forms[concept]))
 
         return Speaker(self.languages[language], choose)
@@ -53,9 +53,9 @@ class Babel:
         """A clause as text."""
         return text_of(self.speaker(language, *names).sentence(clause))
 
-    def tokens(self, clause: Clause, language: str, *names: object) -> list[Token]:
-        """A clause as words."""
-        return self.speaker(language, *names).sentence(clause)
+    def say_all(self, clauses: Iterable[Clause], language: str, *names: object) -> list[str]:
+        """Clauses as text, each spoken by its own position among them."""
+        return [self.say(clause, language, *names, position) for position, clause in enumerate(clauses)]
 
     def fresh(
         self, task: str, count: int, make: Callable[[], Made], key: Callable[[Made], Sequence[Clause]]
@@ -64,19 +64,18 @@ class Babel:
 
         Raises InputError when the world is too small to give that many.
         """
-        used = self._used.setdefault(task, set())
+        used, english = self._used.setdefault(task, set()), Speaker(self.languages[SOURCE])
         found: list[Made] = []
-        refused = 0
         while len(found) < count:
-            if refused > MOST_REFUSED:
+            for _ in range(MOST_REFUSED):
+                made = make()
+                said = {text_of(english.sentence(clause)) for clause in key(made)}
+                if used.isdisjoint(said):
+                    break
+            else:
                 raise InputError(f"{task}: expected enough different sentences for its sizes; ask for fewer examples")
-            made = make()
-            refused += 1
-            said = {text_of(Speaker(self.languages[SOURCE]).sentence(clause)) for clause in key(made)}
-            if used.isdisjoint(said):
-                used |= said
-                found.append(made)
-                refused = 0
+            used |= said
+            found.append(made)
         return found
 
     def size(self, task: str, split: str) -> int:

@@ -35,17 +35,11 @@ def passage(teller: Storyteller, sentences: int = 3, questions: int = 3) -> Pass
         told: list[Clause] = []
         for _ in range(sentences):
             clause = teller.clause(rng.choice(cast), optional=0.4)
-            if (
-                clause.object is not None
-                and not is_person(clause.object)
-                and clause.recipient is None
-                and rng.random() < 0.35
-            ):
+            acts_on_thing = clause.object is not None and not is_person(clause.object) and clause.recipient is None
+            if acts_on_thing and rng.random() < 0.35:
                 clause = replace(clause, verb=rng.choice(verbs))
             told.append(replace(clause, adverb=None))
-        asked = [
-            (i, slot) for i, clause in enumerate(told) for slot in SLOTS if getattr(clause, SLOTS[slot]) is not None
-        ]
+        asked = [(i, slot) for i, clause in enumerate(told) for slot, name in SLOTS.items() if getattr(clause, name)]
         rng.shuffle(asked)
         found: list[tuple[int, Clause]] = []
         for position, slot in asked:
@@ -69,20 +63,18 @@ def _question(clause: Clause, slot: str, teller: Storyteller) -> Clause:
 def _only_answer(question: Clause, told: Sequence[Clause], position: int) -> bool:
     """No other sentence agrees with everything the question says."""
     given = [name for slot, name in SLOTS.items() if slot != question.ask and getattr(question, name) is not None]
-    for index, clause in enumerate(told):
-        same = clause.verb == question.verb and all(getattr(clause, name) == getattr(question, name) for name in given)
-        if index != position and same:
-            return False
-    return True
+    given.append("verb")
+    others = (clause for index, clause in enumerate(told) if index != position)
+    return not any(all(getattr(clause, name) == getattr(question, name) for name in given) for clause in others)
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A passage in one language: text, sentence breaks [start, end), and (question, answer, answer start, sentence)."""
+    """A passage in one language: text, sentence breaks [start, end), and (question, answer, answer start)."""
 
     context: str
     breaks: tuple[tuple[int, int], ...]
-    questions: tuple[tuple[str, str, int, int], ...]
+    questions: tuple[tuple[str, str, int], ...]
 
 
 def render(babel: Babel, meaning: PassageMeaning, language: str, key: str) -> Rendered:
@@ -97,9 +89,8 @@ def render(babel: Babel, meaning: PassageMeaning, language: str, key: str) -> Re
     asker = babel.speaker(language, "question", key)
     found = []
     for position, question in meaning.questions:
-        start, end = span_of(sentences[position], str(question.ask))
-        start, end = start + breaks[position][0], end + breaks[position][0]
-        found.append((text_of(asker.sentence(question)), context[start:end], start, position))
+        start, end = (breaks[position][0] + at for at in span_of(sentences[position], str(question.ask)))
+        found.append((text_of(asker.sentence(question)), context[start:end], start))
     return Rendered(context, tuple(breaks), tuple(found))
 
 
@@ -119,12 +110,10 @@ def squad(
     for number, meaning in enumerate(meanings):
         name = f"{key}-{number}"
         told = render(babel, meaning, language, name)
-        asked = render(babel, meaning, question_language, name) if question_language else told
+        asked = render(babel, meaning, question_language or language, name).questions
         entries = [
             {"id": f"{name}-{index}", "question": text, "answers": [{"text": answer, "answer_start": start}]}
-            for index, ((_, answer, start, _), (text, *_)) in enumerate(
-                zip(told.questions, asked.questions, strict=True)
-            )
+            for index, ((_, answer, start), (text, *_)) in enumerate(zip(told.questions, asked, strict=True))
         ]
         articles.append({"title": f"Passage {number + 1}", "paragraphs": [{"context": told.context, "qas": entries}]})
     return {"version": "1.1", "data": articles}

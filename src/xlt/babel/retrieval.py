@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from xlt.babel.context import Babel
-from xlt.babel.grammar import Clause, Phrase, join, text_of
+from xlt.babel.grammar import Clause, Phrase, Token, join, text_of
 from xlt.babel.language import SOURCE
-from xlt.babel.world import Entity, Storyteller, refer
+from xlt.babel.world import NamedEntity, Storyteller, refer
 
 
 def sentences(babel: Babel, task: str, count: int) -> list[Clause]:
@@ -28,56 +27,39 @@ def sentences(babel: Babel, task: str, count: int) -> list[Clause]:
     return babel.fresh(task, count, draw, lambda clause: (clause,))
 
 
-@dataclass(frozen=True, slots=True)
-class Bitext:
-    """BUCC files of one language: numbered sentences on both sides and the gold pairs."""
-
-    source: str
-    target: str
-    gold: str
-
-
-def bucc(babel: Babel, split: str, language: str, count: int) -> Bitext:
-    """Two comparable collections of ``count`` sentences each, of which two in five have their translation."""
+def bucc(babel: Babel, split: str, language: str, count: int) -> list[list[tuple[str, str]]]:
+    """Two comparable collections of ``count`` numbered sentences each, two in five with their translation; the gold pairs."""
     shared = 2 * count // 5
     clauses = sentences(babel, f"bucc-{split}-{language}", 2 * count - shared)
     rng = babel.rng("bucc", split, language)
-    sides = (
-        [(index, babel.say(clause, language, "bucc", index)) for index, clause in enumerate(clauses[:count])],
-        [
-            (index, babel.say(clause, SOURCE, "bucc", index))
-            for index, clause in enumerate(clauses[count - shared :], count - shared)
-        ],
-    )
     ids: list[dict[int, str]] = []
     files = []
-    for code, side in zip((language, SOURCE), sides, strict=True):
+    for code, begin in ((language, 0), (SOURCE, count - shared)):
+        side = [
+            (index, babel.say(clause, code, "bucc", index))
+            for index, clause in enumerate(clauses[begin : begin + count], begin)
+        ]
         rng.shuffle(side)
-        numbered = {index: f"{code}-{position:09d}" for position, (index, _) in enumerate(side, start=1)}
-        ids.append(numbered)
-        files.append("".join(f"{numbered[index]}\t{text}\n" for index, text in side))
+        ids.append({index: f"{code}-{position:09d}" for position, (index, _) in enumerate(side, start=1)})
+        files.append([(ids[-1][index], text) for index, text in side])
     gold = sorted((ids[0][index], ids[1][index]) for index in ids[0] if index in ids[1])
-    return Bitext(files[0], files[1], "".join(f"{left}\t{right}\n" for left, right in gold))
+    return [*files, gold]
 
 
-def entity_record(babel: Babel, entity: Entity, language: str) -> dict[str, Any]:
+def entity_record(babel: Babel, entity: NamedEntity, language: str) -> dict[str, Any]:
     """A candidate of Mewsli-X: title and description of an entity in one language."""
     speaker = babel.speaker(language, "entity", entity.id)
     name = speaker.phrase(refer(entity, random.Random(0), full=1.0), "S")
     role = speaker.phrase(Phrase(entity.trait, article="a"), "C") if entity.kind != "ORG" else []
-    home = (
-        speaker.adpositional("from", speaker.phrase(Phrase(name=(entity.home,), kind="LOC"), "P"), "P")
-        if entity.home
-        else []
-    )
-    title = text_of(name)
+    home: list[Token] = []
+    if entity.home:
+        home = speaker.adpositional("from", speaker.phrase(Phrase(name=(entity.home,), kind="LOC"), "P"), "P")
     description = text_of([*name, *role, *home])
-    spans = [{"start": 0, "end": len(description)}]
     return {
         "entity_id": entity.id,
-        "title": title,
+        "title": text_of(name),
         "description": description,
-        "sentence_spans": spans,
+        "sentence_spans": [{"start": 0, "end": len(description)}],
         "description_language": language,
         "description_url": f"https://babel.invalid/{language}/{entity.id}",
     }
@@ -87,7 +69,7 @@ def entity_record(babel: Babel, entity: Entity, language: str) -> dict[str, Any]
 class MentionMeaning:
     """Clauses about an entity; the first names it, the others tell its trait and home."""
 
-    entity: Entity
+    entity: NamedEntity
     clauses: tuple[Clause, ...]
 
 
@@ -103,7 +85,7 @@ def mention(teller: Storyteller) -> MentionMeaning:
         first = replace(teller.clause(teller.person(0.0), optional=0.3), place=named, preposition="in")
         trait = Clause("be", Phrase(entity.trait), state=teller.state(Phrase("home")).state)
     else:
-        first = replace(teller.clause(named, optional=0.3, frame="thing"))
+        first = teller.clause(named, optional=0.3, frame="thing")
         trait = teller.clause(named, optional=0.3, frame="thing")
     if entity.home:
         trait = replace(trait, place=Phrase(name=(entity.home,), kind="LOC"), preposition="in")
@@ -138,18 +120,14 @@ def mention_record(babel: Babel, meaning: MentionMeaning, language: str, key: st
     return {"context": context, "mentions": [found]}
 
 
-def pair_record(babel: Babel, record: dict[str, Any], entity: Entity) -> dict[str, Any]:
+def pair_record(babel: Babel, meaning: MentionMeaning, key: str) -> dict[str, Any]:
     """A training pair of Mewsli-X: a mention in its context and the entity it means."""
+    record = mention_record(babel, meaning, SOURCE, key)
     contextual = {"context": record["context"], "mention": record["mentions"][0]}
-    return {"contextual_mention": contextual, "entity": entity_record(babel, entity, SOURCE)}
+    return {"contextual_mention": contextual, "entity": entity_record(babel, meaning.entity, SOURCE)}
 
 
 def mentions(babel: Babel, split: str, count: int) -> list[MentionMeaning]:
     """Mentions of a split."""
     teller = babel.teller("mewslix", split)
     return babel.fresh("mewslix", count, lambda: mention(teller), lambda made: made.clauses[:1])
-
-
-def candidate_language(languages: Sequence[str], position: int) -> str:
-    """Descriptions are shared out among the languages, as in the owners' candidate set."""
-    return languages[position % len(languages)]

@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from xlt.babel.context import Babel
 from xlt.babel.grammar import RARE, Clause, Token, text_of, with_phrase
 from xlt.babel.world import Storyteller, refer
 
@@ -74,9 +73,3 @@ def wikiann(sentences: Sequence[Sequence[Token]], language: str) -> str:
     """WikiANN text: "en:word<TAB>TAG", a blank line after each sentence."""
     rows = ("".join(f"{language}:{token.text}\t{token.name}\n" for token in tokens) for tokens in sentences)
     return "\n".join(rows) + "\n"
-
-
-def sentences(babel: Babel, clauses: Sequence[Clause], language: str, key: str) -> list[list[Token]]:
-    """The clauses in a language."""
-    speaker = babel.speaker(language, key)
-    return [speaker.sentence(clause) for clause in clauses]

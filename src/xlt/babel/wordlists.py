@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from xlt.babel.language import Language
+from xlt.babel.language import BabelLanguage
 from xlt.babel.lexicon import CONCEPTS, Concept
 
 MOST_NEIGHBOURS = 8
@@ -45,7 +45,7 @@ def _content(concept: Concept) -> bool:
     return concept.pos in CONTENT and concept.category != "function"
 
 
-def dictionary(language: Language) -> list[tuple[str, str]]:
+def dictionary(language: BabelLanguage) -> list[tuple[str, str]]:
     """(English word, its translation), content words in dictionary form, one to one.
 
     An English word with two readings is left out, and so is a second English word for the same word of the language.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from xlt.babel.dials import WorldConfig
+from xlt.babel.config import WorldConfig
 from xlt.babel.grammar import RARE, Clause, Phrase, is_person
 from xlt.babel.language import stream
 from xlt.babel.lexicon import THINGS, members
@@ -23,7 +23,7 @@ PLACES = ("in", "near", "behind", "under")
 
 
 @dataclass(frozen=True, slots=True)
-class Entity:
+class NamedEntity:
     """Somebody or something with a name; ``trait`` is a profession (people) or kind, ``home`` the place it belongs to."""
 
     id: str
@@ -51,22 +51,20 @@ def _proper(rng: random.Random, kind: str, taken: set[str]) -> str:
 class World:
     """People, places and organisations, and rare words by part of speech; ``part`` splits what training may show."""
 
-    people: tuple[Entity, ...]
-    places: tuple[Entity, ...]
-    organisations: tuple[Entity, ...]
+    people: tuple[NamedEntity, ...]
+    places: tuple[NamedEntity, ...]
+    organisations: tuple[NamedEntity, ...]
     rare: tuple[str, ...]
     rare_share: float
 
     def part(self, hidden: bool) -> World:
         """The world as test data shows it (all of it) or as training data does (the first two thirds of each list)."""
-        if hidden:
-            return self
-        lists = (self.people, self.places, self.organisations, self.rare)
-        people, places, organisations, rare = (known[: 2 * len(known) // 3] for known in lists)
-        return World(people, places, organisations, rare, self.rare_share)  # type: ignore[arg-type]
+        lists = ("people", "places", "organisations", "rare")
+        shown: Any = {name: getattr(self, name)[: 2 * len(getattr(self, name)) // 3] for name in lists}
+        return self if hidden else replace(self, **shown)
 
     @property
-    def entities(self) -> tuple[Entity, ...]:
+    def entities(self) -> tuple[NamedEntity, ...]:
         """Everybody and everything with a name."""
         return self.people + self.places + self.organisations
 
@@ -76,27 +74,29 @@ def build(config: WorldConfig, seed: int) -> World:
     rng = stream(seed, "world")
     taken: set[str] = set(GIVEN)
     places = tuple(
-        Entity(f"Q{1000 + i}", "LOC", (_proper(rng, "LOC", taken),), rng.choice(("village", "island", "castle")), "")
+        NamedEntity(
+            f"Q{1000 + i}", "LOC", (_proper(rng, "LOC", taken),), rng.choice(("village", "island", "castle")), ""
+        )
         for i in range(config.places)
     )
     surnames = [_proper(rng, "PER", taken) for _ in range(max(8, config.people // 3))]
     named: set[tuple[str, str]] = set()
-    people: list[Entity] = []
+    people: list[NamedEntity] = []
     while len(people) < config.people:
         name = (rng.choice(GIVEN), rng.choice(surnames))
         if name not in named:
             named.add(name)
             trait, home = rng.choice(members("person")), rng.choice(places).name[0]
-            people.append(Entity(f"Q{2000 + len(people)}", "PER", name, trait, home))
+            people.append(NamedEntity(f"Q{2000 + len(people)}", "PER", name, trait, home))
     founders = surnames + [place.name[0] for place in places]
-    organisations: list[Entity] = []
+    organisations: list[NamedEntity] = []
     heads = members("organisation", "PROPN")
     while len(organisations) < config.organisations:
         founder, head = rng.choice(founders), rng.choice(heads)
         if (founder, head) not in named:
             named.add((founder, head))
             number = f"Q{3000 + len(organisations)}"
-            organisations.append(Entity(number, "ORG", (founder,), head, rng.choice(places).name[0]))
+            organisations.append(NamedEntity(number, "ORG", (founder,), head, rng.choice(places).name[0]))
     rare: list[str] = []
     while len(rare) < config.rare_words:
         word = _root(rng) + _root(rng)
@@ -105,7 +105,7 @@ def build(config: WorldConfig, seed: int) -> World:
     return World(tuple(people), places, tuple(organisations), tuple(rare), config.rare_share)
 
 
-def refer(entity: Entity, rng: random.Random, full: float = 0.4) -> Phrase:
+def refer(entity: NamedEntity, rng: random.Random, full: float = 0.4) -> Phrase:
     """Name an entity; a person by both names with probability ``full``, else by the given name."""
     if entity.kind == "ORG":
         return Phrase(head=entity.trait, name=entity.name, kind="ORG")
@@ -169,13 +169,11 @@ class Storyteller:
 
     def clause(self, subject: Phrase | None = None, *, optional: float = 0.5, frame: str | None = None) -> Clause:
         """One event. ``optional``: probability of each of place and time."""
-        frame = (
-            frame if frame is not None else self.rng.choice(("thing", "thing", "thing", "give", "person", "animal", ""))
-        )
+        if frame is None:
+            frame = self.rng.choice(("thing", "thing", "thing", "give", "person", "animal", ""))
         subject = subject or self.subject()
-        verb = self.rng.choice(members(frame, "VERB"))
+        clause = Clause(self.rng.choice(members(frame, "VERB")), subject)
         target = {"thing": self.thing, "give": self.thing, "animal": self.animal}
-        clause = Clause(verb, subject)
         if frame in target:
             clause = replace(clause, object=target[frame]())
         elif frame == "person":
@@ -265,14 +263,12 @@ class Rule(NamedTuple):
 
 def _parse(text: str) -> Pattern:
     """``"lose.v y"`` -> (subject, verb, object or state)."""
-    parts = text.split()
-    subject = parts.pop(0) if parts[0] in ("x", "y") else "x"
-    verb = parts.pop(0)
-    return subject, verb, parts[0] if parts else ""
+    who, verb, *rest = text.split() if text.split()[0] in ("x", "y") else ["x", *text.split()]
+    return who, verb, rest[0] if rest else ""
 
 
 def _rules(text: str, good: bool) -> list[Rule]:
-    sides = [[_parse(side) for side in rule.split(">")] for rule in text.strip().split(";")]
+    sides = [[_parse(side) for side in rule.split(">")] for rule in text.split(";")]
     return [Rule(cause, effect, good) for cause, effect in sides]
 
 
@@ -305,9 +301,9 @@ def effect_of(rule: int, subject: Phrase, thing: Phrase) -> Clause:
 
 def opposite_rules(rule: int, count: int, rng: random.Random) -> list[int]:
     """Bad turns for a good one and good ones for a bad one, with causes and effects of their own."""
-    found: list[int] = []
     candidates = [number for number, other in enumerate(RULES) if other.good != RULES[rule].good]
     rng.shuffle(candidates)
+    found: list[int] = []
     for other in candidates:
         if all(RULES[other].cause != RULES[one].cause and RULES[other].effect != RULES[one].effect for one in found):
             found.append(other)

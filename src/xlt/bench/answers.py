@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xlt.bench.inputs import counts_of, draw_lengths
-from xlt.bench.measure import Report, in_turn, ratio
+from xlt.bench.measure import Measurement, in_turn, ratio
 from xlt.bench.settings import Bench
 from xlt.data.features import Feature
 from xlt.data.records import Question
@@ -26,22 +26,18 @@ Scores = NDArray[np.float32]
 
 def make_windows(bench: Bench, number: int) -> tuple[list[Question], list[Feature], list[Scores]]:
     """Questions, two windows each, and scores [tokens, 2] as a trained reader gives: one answer in one of the windows."""
-    lengths = draw_lengths(counts_of(bench, bench.config.lengths.squad_windows), number, "answers")
     draw, noise = random.Random(0), np.random.default_rng(0)
-    records, features, scores = [], [], []
-    for record in range((number + 1) // 2):
-        records.append(Question(str(record), "", " ".join(f"{i % 1000:03d}" for i in range(400)), ()))
-    for index, length in enumerate(lengths):
-        offsets: list[tuple[int, int] | None] = [
-            (4 * i, 4 * i + 3) if QUESTION <= i < length - 1 else None for i in range(length)
-        ]
+    passage = " ".join(f"{i % 1000:03d}" for i in range(400))
+    records = [Question(str(record), "", passage, ()) for record in range((number + 1) // 2)]
+    features, scores = [], []
+    for index, length in enumerate(draw_lengths(counts_of(bench, "squad_windows"), number, "answers")):
+        offsets = [(4 * i, 4 * i + 3) if QUESTION <= i < length - 1 else None for i in range(length)]
         features.append(Feature(index // 2, [[0] * length], [[0] * length], offsets=offsets))
-        own = noise.standard_normal((length, 2), dtype=np.float32)
+        scores.append(noise.standard_normal((length, 2), dtype=np.float32))
         if index % 2 == 0:
             start = draw.randrange(QUESTION, length - 6)
-            own[start, 0] += PEAK
-            own[start + draw.randrange(4), 1] += PEAK
-        scores.append(own)
+            scores[-1][start, 0] += PEAK
+            scores[-1][start + draw.randrange(4), 1] += PEAK
     return records, features, scores
 
 
@@ -70,14 +66,9 @@ def example_answers(
                     begin, finish = offsets[first], offsets[last]
                     if begin is None or finish is None or last < first or last - first + 1 > MAX_ANSWER_TOKENS:
                         continue
-                    found.append(
-                        {
-                            "offsets": (begin[0], finish[1]),
-                            "score": start_scores[first] + end_scores[last],
-                            "start_logit": start_scores[first],
-                            "end_logit": end_scores[last],
-                        }
-                    )
+                    start_logit, end_logit = start_scores[first], end_scores[last]
+                    pair = {"score": start_logit + end_logit, "start_logit": start_logit, "end_logit": end_logit}
+                    found.append({"offsets": (begin[0], finish[1]), **pair})
         found = sorted(found, key=lambda entry: entry["score"], reverse=True)[:N_BEST]
         for entry in found:
             begin, finish = entry.pop("offsets")
@@ -96,24 +87,28 @@ def example_answers(
     return answers, candidates
 
 
-def answers(bench: Bench) -> Report:
+def answers(bench: Bench) -> Measurement:
     """(d) From scores to answers, against the way of the transformers example."""
-    size = bench.sizes.answers
-    records, features, scores = make_windows(bench, size.windows)
-    found: dict[str, list[str]] = {}
+    size = bench.sizes["answers"]
+    records, features, scores = make_windows(bench, size.squad)
+    texts: dict[str, list[str]] = {}
 
     def ours(turn: int) -> None:
-        found["ours"] = best_answers(records, features, scores)
+        texts["ours"] = best_answers(records, features, scores)
 
     def example(turn: int) -> None:
-        found["example"] = list(example_answers(records, features, scores)[0].values())
+        texts["example"] = list(example_answers(records, features, scores)[0].values())
 
     ours(0)
     times = in_turn({"example": example, "ours": ours}, size)
-    report = Report("Question answering: from scores to answers", times)
-    target = bench.config.targets.answers
-    report.promises.append(ratio("transformers example / ours", times["example"], times["ours"], "at least", target))
-    same = sum(a == b for a, b in zip(found["ours"], found["example"], strict=True))
-    report.agreement["share of equal answers"] = same / len(records)
-    report.figures = {"windows": size.windows, "questions": len(records)}
-    return report
+    promise = ratio(
+        "transformers example / ours", times["example"], times["ours"], "at least", bench.promised("answers", "ratio")
+    )
+    same = sum(a == b for a, b in zip(texts["ours"], texts["example"], strict=True))
+    return Measurement(
+        "Question answering: from scores to answers",
+        times,
+        [promise],
+        agreement={"share of equal answers": same / len(records)},
+        figures={"windows": size.squad, "questions": len(records)},
+    )

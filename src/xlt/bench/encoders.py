@@ -10,6 +10,7 @@ from torch import nn
 from transformers import XLMRobertaConfig, XLMRobertaForQuestionAnswering, XLMRobertaForSequenceClassification
 from transformers import XLMRobertaModel as Encoder
 
+from xlt.bench.inputs import CLASSES
 from xlt.bench.settings import Bench, Family
 from xlt.config.regimes import Bottleneck, Full
 from xlt.modeling.composition import TASK
@@ -18,7 +19,6 @@ from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
 
 FAMILY = {"nli": "classification", "squad": "span"}
-CLASSES = 3
 SPREAD = 3.0
 """Factor on the drawn word embeddings, as wide as a trained encoder's, so that inputs differ in their scores."""
 
@@ -27,17 +27,13 @@ def encoder_config(bench: Bench) -> XLMRobertaConfig:
     """The encoder's config. A quick bench has no dropout, so that losses can be compared."""
     dropout = 0.0 if bench.quick else 0.1
     return XLMRobertaConfig(
-        vocab_size=bench.vocabulary,
-        hidden_size=bench.shape.width,
-        num_hidden_layers=bench.shape.layers,
-        num_attention_heads=bench.shape.heads,
-        intermediate_size=bench.shape.inner,
         max_position_embeddings=514,
         type_vocab_size=1,
         pad_token_id=1,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         num_labels=CLASSES,
+        **bench.shape,
     )
 
 
@@ -51,24 +47,22 @@ def make_ours(bench: Bench, family: Family, *, adapter: bool = False) -> Transfe
     tuning = Bottleneck(kind="bottleneck", reduction_factor=bench.config.adapter_reduction)
     attach(encoder, tuning if adapter else Full(kind="full"))
     torch.manual_seed(1)
-    head = make_head(FAMILY[family], bench.shape.width, CLASSES, config.hidden_dropout_prob)
+    head = make_head(FAMILY[family], config.hidden_size, CLASSES, config.hidden_dropout_prob)
     return TransferModel(encoder, head, FAMILY[family], "mean")
 
 
 def make_theirs(ours: TransferModel) -> nn.Module:
     """The class of transformers for the same task on the encoder and head of ``ours``: no tensor is copied."""
-    config = ours.encoder.config
     kind: Any = XLMRobertaForQuestionAnswering if ours.family == "span" else XLMRobertaForSequenceClassification
     with torch.device("meta"):
-        theirs: nn.Module = kind(config)
+        theirs: Any = kind(ours.encoder.config)
     theirs.roberta = ours.encoder
     if ours.family == "span":
         theirs.qa_outputs = ours.head.get_submodule("out")
     else:
-        classifier = theirs.get_submodule("classifier")
-        classifier.dense = ours.head.get_submodule("dense")
-        classifier.out_proj = ours.head.get_submodule("out")
-    return theirs
+        theirs.classifier.dense = ours.head.get_submodule("dense")
+        theirs.classifier.out_proj = ours.head.get_submodule("out")
+    return theirs  # type: ignore[no-any-return]
 
 
 def make_library_adapter(bench: Bench) -> Any:
@@ -83,7 +77,5 @@ def make_library_adapter(bench: Bench) -> Any:
 def copy_weights(ours: TransferModel, theirs: nn.Module) -> None:
     """Give the adapters library's model all weights of ours."""
     state = {f"roberta.{name}": value for name, value in ours.encoder.state_dict().items()}
-    for own, other in (("dense", "dense"), ("out", "out_proj")):
-        for kind in ("weight", "bias"):
-            state[f"classifier.{other}.{kind}"] = ours.head.state_dict()[f"{own}.{kind}"]
-    theirs.load_state_dict(state)
+    head = {name.replace("out.", "out_proj."): value for name, value in ours.head.state_dict().items()}
+    theirs.load_state_dict(state | {f"classifier.{name}": value for name, value in head.items()})

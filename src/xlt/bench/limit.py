@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xlt.bench.inputs import SPECIAL
 from xlt.data.batching import by_token_budget
 from xlt.data.features import Feature
 from xlt.modeling.model import TransferModel
+
+RATE = 2e-5
+"""The learning rate of every step here: what a step computes does not depend on it."""
 
 
 def equal_batches(features: Sequence[Feature], budget: int, vocabulary: int) -> list[Tensor]:
@@ -22,19 +26,13 @@ def equal_batches(features: Sequence[Feature], budget: int, vocabulary: int) -> 
     """
     draw = torch.Generator().manual_seed(0)
     lengths = [feature.length for feature in features]
-    groups = by_token_budget(range(len(lengths)), [1] * len(lengths), lengths, budget)
     batches, owed = [], 0.0
-    for group in groups:
+    for group in by_token_budget(range(len(lengths)), [1] * len(lengths), lengths, budget):
         real = sum(lengths[i] for i in group) + owed
         width = max(1, round(real / len(group)))
         owed = real - width * len(group)
-        batches.append(torch.randint(4, vocabulary, (len(group), width), generator=draw))
+        batches.append(torch.randint(SPECIAL, vocabulary, (len(group), width), generator=draw))
     return batches
-
-
-def tokens_of(batches: Sequence[Tensor]) -> int:
-    """All tokens of some batches."""
-    return sum(batch.numel() for batch in batches)
 
 
 def bare_prediction(model: TransferModel, batches: Sequence[Tensor]) -> None:
@@ -45,10 +43,10 @@ def bare_prediction(model: TransferModel, batches: Sequence[Tensor]) -> None:
             model.head(model.encoder(input_ids=batch).last_hidden_state)
 
 
-def bare_step(model: TransferModel, batches: Sequence[Tensor], learning_rate: float) -> None:
+def bare_step(model: TransferModel, batches: Sequence[Tensor]) -> None:
     """Forward and backward pass of one batch, cut as given, and a step of AdamW."""
     model.train()
-    optimizer = torch.optim.AdamW(model.trained_parameters().values(), lr=learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(model.trained_parameters().values(), lr=RATE, fused=True)
     for batch in batches:
         scores = model.head(model.encoder(input_ids=batch).last_hidden_state)
         if scores.ndim == 3:  # start and end of a span

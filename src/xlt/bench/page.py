@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -30,37 +30,25 @@ def page(bench: Mapping[str, Any]) -> str:
 
 
 def _part(part: Mapping[str, Any]) -> list[str]:
-    lines = [part["title"], ""]
-    rows = [_row(promise) for promise in part["promises"]]
     headers = ["", "median", "smallest", "largest", "processor time", "promised", ""]
-    lines.append(tabulate(rows, headers, tablefmt="github", disable_numparse=True))
+    lines = [part["title"], "", _table(headers, [_row(promise) for promise in part["promises"]])]
     if part["times"]:
         times = [
-            [
-                name,
-                found["rounds"],
-                f"{found['median']:.4g}",
-                f"{min(found['clock']):.4g}",
-                f"{max(found['clock']):.4g}",
-            ]
+            [name, found["rounds"], *(f"{x:.4g}" for x in (found["median"], min(found["clock"]), max(found["clock"])))]
             for name, found in part["times"].items()
         ]
-        headers = ["seconds", "rounds", "median", "smallest", "largest"]
-        lines += ["", tabulate(times, headers, tablefmt="github", disable_numparse=True)]
+        lines += ["", _table(["seconds", "rounds", "median", "smallest", "largest"], times)]
     if part["agreement"]:
-        lines += [
-            "",
-            "Agreement: " + "; ".join(f"{what} {value:.3g}" for what, value in part["agreement"].items()) + ".",
-        ]
-    for what, value in part["figures"].get("peak_bytes", {}).items() if _many(part) else ():
-        lines += [f"- peak memory, {what}: {value / 1e9:.2f} GB"]
-    for what, value in part["figures"].get("hours", {}).items():
-        lines += [f"- {what}: {value:,.1f} hours at the rates measured in this run"]
-    return lines
+        agreement = "; ".join(f"{what} {value:.3g}" for what, value in part["agreement"].items())
+        lines += ["", f"Agreement: {agreement}."]
+    peaks, hours = part["figures"].get("peak_bytes"), part["figures"].get("hours", {})
+    if isinstance(peaks, Mapping):
+        lines += [f"- peak memory, {what}: {value / 1e9:.2f} GB" for what, value in peaks.items()]
+    return lines + [f"- {what}: {value:,.1f} hours at the rates measured in this run" for what, value in hours.items()]
 
 
-def _many(part: Mapping[str, Any]) -> bool:
-    return isinstance(part["figures"].get("peak_bytes"), Mapping)
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
 def _row(promise: Mapping[str, Any]) -> list[str]:

@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from xlt.bench.measure import Seconds
+from xlt.bench.limit import RATE
+from xlt.bench.measure import Elapsed
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.collate import pad_rows
 
 Padding = Literal["pad_to_max", "dynamic"]
+Collate = Callable[[Sequence[Feature]], dict[str, Any]]
 PAD = 1
 
 
-def collator(padding: Padding, max_length: int, *, labels: bool) -> Callable[[Sequence[Feature]], dict[str, Any]]:
+def collator(padding: Padding, max_length: int, *, labels: bool) -> Collate:
     """Examples to a batch: all padded to ``max_length`` (``run_glue.py`` and ``run_qa.py`` without further options), or to
     the longest of the batch (``--pad_to_max_length False``)."""
 
@@ -33,8 +35,10 @@ def collator(padding: Padding, max_length: int, *, labels: bool) -> Callable[[Se
         if padding == "pad_to_max":
             rows = [*rows, [PAD] * max_length]
         padded = pad_rows(rows, [[0] * len(row) for row in rows], PAD)
-        number = len(features)
-        batch = {"input_ids": padded.input_ids[:number], "attention_mask": padded.attention_mask[:number]}
+        batch = {
+            "input_ids": padded.input_ids[: len(features)],
+            "attention_mask": padded.attention_mask[: len(features)],
+        }
         if not labels:
             return batch
         targets = torch.tensor([feature.target for feature in features])
@@ -45,7 +49,7 @@ def collator(padding: Padding, max_length: int, *, labels: bool) -> Callable[[Se
     return collate
 
 
-def _trainer(base: Any, model: nn.Module, folder: str, collate: Any, **settings: Any) -> Any:
+def _trainer(base: Any, model: nn.Module, folder: str, collate: Collate, **settings: Any) -> Any:
     """A trainer of class ``base`` that writes nothing and says nothing, and takes examples in the order given."""
     if importlib.util.find_spec("accelerate") is None:
         raise InputError("the Trainer of transformers needs the package accelerate; pip install accelerate")
@@ -56,73 +60,52 @@ def _trainer(base: Any, model: nn.Module, folder: str, collate: Any, **settings:
         def _get_train_sampler(self, dataset: Any = None) -> Any:
             return SequentialSampler(self.train_dataset)
 
-    arguments = TrainingArguments(
-        output_dir=folder,
-        use_cpu=True,
-        report_to=[],
-        logging_strategy="no",
-        save_strategy="no",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        **settings,
-    )
+    silent: dict[str, Any] = {"report_to": [], "logging_strategy": "no", "save_strategy": "no", "disable_tqdm": True}
+    arguments = TrainingArguments(output_dir=folder, use_cpu=True, remove_unused_columns=False, **silent, **settings)
     made = InOrder(model=model, args=arguments, data_collator=collate)
     made.remove_callback(PrinterCallback)
     return made
 
 
-def trainer_steps(
-    model: nn.Module,
-    features: Sequence[Feature],
-    collate: Any,
-    *,
-    batch_size: int,
-    learning_rate: float,
-    library: bool = False,
-) -> tuple[Seconds, float]:
-    """One epoch over ``features`` in the order given; its time, without setting the trainer up, and the mean loss.
+def trainer_step(
+    model: nn.Module, features: Sequence[Feature], collate: Collate, *, library: bool = False
+) -> tuple[Elapsed, float]:
+    """One step over all ``features``; its time, without setting the trainer up, and the loss.
 
     ``library``: with the adapters library's ``AdapterTrainer``.
     """
+    from adapters import AdapterTrainer
     from transformers import Trainer, TrainerCallback
 
-    if library:
-        from adapters import AdapterTrainer
-
-    marks: list[Seconds] = []
+    marks: list[Elapsed] = []
 
     class Clock(TrainerCallback):
         """Takes the time when training begins and when it ends."""
 
         def on_train_begin(self, *given: Any, **more: Any) -> None:
-            """Everything is set up."""
-            marks.append(Seconds(time.perf_counter(), time.process_time()))
+            """Everything is set up, or the last step is done."""
+            marks.append(Elapsed(time.perf_counter(), time.process_time()))
 
-        def on_train_end(self, *given: Any, **more: Any) -> None:
-            """The last step is done."""
-            marks.append(Seconds(time.perf_counter(), time.process_time()))
+        on_train_end = on_train_begin
 
+    settings: dict[str, Any] = {
+        "per_device_train_batch_size": len(features),
+        "num_train_epochs": 1,
+        "learning_rate": RATE,
+    }
     with tempfile.TemporaryDirectory() as folder:
-        trainer = _trainer(
-            AdapterTrainer if library else Trainer,
-            model,
-            folder,
-            collate,
-            per_device_train_batch_size=batch_size,
-            num_train_epochs=1,
-            learning_rate=learning_rate,
-        )
+        trainer = _trainer(AdapterTrainer if library else Trainer, model, folder, collate, **settings)
         trainer.train_dataset = list(features)
         trainer.add_callback(Clock())
         loss = float(trainer.train().training_loss)
     del trainer
     gc.collect()  # a trainer and its callbacks hold each other, and the optimizer
     begun, ended = marks
-    return Seconds(ended.clock - begun.clock, ended.processor - begun.processor), loss
+    return Elapsed(ended.clock - begun.clock, ended.processor - begun.processor), loss
 
 
 def trainer_prediction(
-    model: nn.Module, features: Sequence[Feature], collate: Any, batch_size: int
+    model: nn.Module, features: Sequence[Feature], collate: Collate, batch_size: int
 ) -> list[NDArray[np.float32]]:
     """Scores of every example, in order, one array per output of the model."""
     from transformers import Trainer

@@ -5,62 +5,52 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xlt.bench.inputs import counts_of, draw_lengths
-from xlt.bench.measure import Promise, Report
+from xlt.bench.measure import Measurement, Promise
 from xlt.bench.settings import Bench
 from xlt.data.batching import by_token_budget, epoch_batches
 from xlt.evaluation.context import TOKEN_BUDGET
 
-BACKWARD = 2
+BUDGET = TOKEN_BUDGET["cpu"]
+PASSES = {"train": 3, "dev": 1, "test": 1}
 """A backward pass computes two products for each one of the forward pass."""
 
 
-def padded_tokens(lengths: Sequence[int], budget: int) -> int:
+def padded_tokens(lengths: Sequence[int]) -> int:
     """Tokens and padding of inputs that are sorted by length and cut into batches."""
-    groups = by_token_budget(range(len(lengths)), [1] * len(lengths), lengths, budget)
+    groups = by_token_budget(range(len(lengths)), [1] * len(lengths), lengths, BUDGET)
     return sum(len(group) * max(lengths[i] for i in group) for group in groups)
 
 
-def step_tokens(lengths: Sequence[int], batch_size: int, budget: int) -> int:
-    """Tokens and padding of one epoch: random batches, each cut into micro-batches."""
-    batches = epoch_batches(len(lengths), batch_size, 0, 0)
-    return sum(padded_tokens([lengths[i] for i in batch], budget) for batch in batches)
-
-
-def protocol(bench: Bench) -> Report:
+def protocol(bench: Bench) -> Measurement:
     """(c) Token-layers of XNLI: train, choose an epoch, predict 15 languages.
 
     XTREME (``scripts/train_xnli.sh``, ``third_party/run_classify.py`` with ``--eval_test_set``) pads all to 128 and every
     100 steps scores the 15 test sets and English development data, and the 15 test sets once more at the end. Here
-    development data are scored once an epoch and test data once. A training example counts as three passes.
+    development data are scored once an epoch and test data once.
     """
-    config, counted = bench.config, bench.config.protocol
-    width, sample = config.max_length["nli"], bench.sizes.protocol.sample
-    train = draw_lengths(counts_of(bench, config.lengths.nli_train), sample, "train")
-    test = draw_lengths(counts_of(bench, config.lengths.nli_test), sample, "test")
-    budget = TOKEN_BUDGET["cpu"]
-    per_train = step_tokens(train, counted.batch, budget) / sample
-    per_test = padded_tokens(test, budget) / sample
+    counted, sample = bench.config.protocol, bench.sizes["protocol"].sample
+    train = draw_lengths(counts_of(bench, "nli_train"), sample, "train")
+    test = draw_lengths(counts_of(bench, "nli_test"), sample, "test")
+    batches = epoch_batches(sample, counted.batch, 0, 0)  # each cut into micro-batches
+    per_train = sum(padded_tokens([train[i] for i in batch]) for batch in batches) / sample
+    per_test = padded_tokens(test) / sample
     steps = -(-counted.train // counted.batch) * counted.epochs
     evaluations = steps // counted.evaluate_every
-    tests = counted.languages * counted.test
+    trained, tested = counted.train * counted.epochs, counted.languages * counted.test
     pairs = {
-        "ours": {"train": counted.train * counted.epochs, "dev": counted.dev * counted.epochs, "test": tests},
-        "xtreme": {
-            "train": counted.train * counted.epochs,
-            "dev": counted.dev * evaluations,
-            "test": tests * (evaluations + 1),
-        },
+        "ours": {"train": trained, "dev": counted.dev * counted.epochs, "test": tested},
+        "xtreme": {"train": trained, "dev": counted.dev * evaluations, "test": tested * (evaluations + 1)},
     }
-    sizes = {
+    width = float(bench.config.max_length["nli"])
+    of_a_pair = {
         "ours": {"train": per_train, "dev": per_test, "test": per_test},
-        "xtreme": dict.fromkeys(("train", "dev", "test"), float(width)),
+        "xtreme": {"train": width, "dev": width, "test": width},
     }
-    tokens = {name: {split: own[split] * sizes[name][split] for split in own} for name, own in pairs.items()}
-    layers = {name: _layers(own, counted.layers) for name, own in tokens.items()}
+    tokens = {way: {split: pairs[way][split] * of_a_pair[way][split] for split in PASSES} for way in pairs}
+    layers = {way: counted.layers * sum(PASSES[split] * tokens[way][split] for split in PASSES) for way in pairs}
     value = layers["xtreme"] / layers["ours"]
-    report = Report("XNLI in full, in token-layers")
-    report.promises.append(Promise("XTREME's script / ours", value, value, value, "at least", config.targets.protocol))
-    report.figures = {
+    target = bench.config.targets["protocol"]["ratio"]
+    figures = {
         "pairs": pairs,
         "tokens": tokens,
         "token_layers": layers,
@@ -69,9 +59,5 @@ def protocol(bench: Bench) -> Report:
         "tokens_of_a_training_pair": per_train,
         "tokens_of_a_test_pair": per_test,
     }
-    return report
-
-
-def _layers(tokens: dict[str, float], layers: int) -> float:
-    """Token-layers, a training token as a forward and a backward pass."""
-    return layers * (tokens["train"] * (1 + BACKWARD) + tokens["dev"] + tokens["test"])
+    promise = Promise("XTREME's script / ours", value, value, value, "at least", target)
+    return Measurement("XNLI in full, in token-layers", promises=[promise], figures=figures)

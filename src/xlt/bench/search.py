@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from xlt.bench.measure import Promise, Report, in_turn, peak_resident_bytes, ratio
+from xlt.bench.measure import Measurement, Promise, in_turn, peak_resident_bytes, ratio
 from xlt.bench.settings import Bench
 from xlt.evaluation.nearest_neighbors import nearest, tile_shape
 
@@ -19,9 +19,9 @@ def unit_rows(number: int, width: int, seed: int) -> NDArray[np.float32]:
     return rows
 
 
-def retrieval(bench: Bench) -> Report:
+def retrieval(bench: Bench) -> Measurement:
     """(e) The ``depth`` nearest of many candidates (Mewsli-X at full size), against the product in tiles of the same size."""
-    size, targets = bench.retrieval, bench.config.targets.retrieval
+    size = bench.sizes["retrieval"]
     pool, queries = unit_rows(size.candidates, size.width, 0), unit_rows(size.queries, size.width, 1)
     rows, columns = tile_shape(size.candidates)
     queries[:rows] @ pool[:columns].T  # the library starts its threads
@@ -36,23 +36,15 @@ def retrieval(bench: Bench) -> Report:
         scores[:] = [nearest(queries, pool, size.depth)[1]]
 
     times = in_turn({"product": product, "search": search}, size)
-    peak = peak_resident_bytes()
-    report = Report("Retrieval", times)
-    report.promises.append(ratio("search / bare product", times["search"], times["product"], "at most", targets.ratio))
-    report.promises.append(Promise("peak memory", peak, peak, peak, "at most", targets.bytes, unit="bytes"))
-    report.agreement["largest difference of scores from a sorted product"] = _difference(queries, pool, scores[0])
-    report.figures = {
-        "candidates": size.candidates,
-        "queries": size.queries,
-        "width": size.width,
-        "depth": size.depth,
-        "peak_bytes": peak,
-    }
-    return report
-
-
-def _difference(queries: NDArray[np.float32], pool: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
-    """Of the first queries, how far the best scores are from those of a product that is sorted as a whole."""
+    peak, most = peak_resident_bytes(), bench.config.targets["retrieval"]["bytes"]
+    promised = bench.promised("retrieval", "ratio")
+    promises = [
+        ratio("search / bare product", times["search"], times["product"], "at most", promised),
+        Promise("peak memory", peak, peak, peak, "at most", most, unit="bytes"),
+    ]
     few = min(len(queries), math.ceil(1e7 / len(pool)))
     every = -np.sort(-(queries[:few] @ pool.T), axis=1)
-    return float(np.abs(every[:, : scores.shape[1]] - scores[:few]).max())
+    difference = float(np.abs(every[:, : size.depth] - scores[0][:few]).max())
+    agreement = {"largest difference of scores from a sorted product": difference}
+    figures = size.model_dump(include={"candidates", "queries", "width", "depth"}) | {"peak_bytes": peak}
+    return Measurement("Retrieval", times, promises, agreement, figures)

@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from xlt.bench.encoders import copy_weights, make_library_adapter, make_ours, make_theirs
-from xlt.bench.inputs import class_inputs, counts_of, draw_lengths, span_inputs
-from xlt.bench.limit import bare_prediction, bare_step, equal_batches, tokens_of
-from xlt.bench.measure import Report, Seconds, Way, in_turn, peak_resident_bytes, ratio, timed
-from xlt.bench.peers import Padding, collator, trainer_prediction, trainer_steps
-from xlt.bench.settings import Bench, Family
+from xlt.bench.inputs import draw_inputs
+from xlt.bench.limit import RATE, bare_prediction, bare_step, equal_batches
+from xlt.bench.measure import Elapsed, Measurement, Way, in_turn, peak_resident_bytes, ratio, timed
+from xlt.bench.peers import Collate, Padding, collator, trainer_prediction, trainer_step
+from xlt.bench.settings import Bench, Family, Lengths, Part
 from xlt.data.features import Feature
 from xlt.evaluation.context import TOKEN_BUDGET
 from xlt.evaluation.predict import outputs_of
 from xlt.modeling.model import TransferModel
 from xlt.training.trainer import TrainingArguments, fit
 
-RATE = 2e-5
-FAMILIES: tuple[Family, ...] = ("nli", "squad")
+TRAINED: dict[Family, Lengths] = {"nli": "nli_train", "squad": "squad_windows"}
+TESTED: dict[Family, Lengths] = {"nli": "nli_test", "squad": "squad_windows"}
+PROMISED: dict[Part, tuple[Family, ...]] = {"fine_tuning": ("nli", "squad"), "prediction": ("nli",)}
 PADDINGS: tuple[Padding, ...] = ("pad_to_max", "dynamic")
 BUDGET = TOKEN_BUDGET["cpu"]
+Step = Callable[[Sequence[Feature]], tuple[Elapsed, float]]
 
 
-def inputs(bench: Bench, family: Family, number: int, *, test: bool, seed: str) -> list[Feature]:
-    """``number`` inputs of a task, as long as real ones."""
-    lengths = bench.config.lengths
-    if family == "squad":
-        drawn = draw_lengths(counts_of(bench, lengths.squad_windows), number, seed)
-        return span_inputs(drawn, bench.vocabulary, seed)
-    drawn = draw_lengths(counts_of(bench, lengths.nli_test if test else lengths.nli_train), number, seed)
-    return class_inputs(drawn, bench.vocabulary, seed)
-
-
-def our_step(model: TransferModel, features: Sequence[Feature], budget: int) -> tuple[Seconds, float]:
+def our_step(model: TransferModel, features: Sequence[Feature]) -> tuple[Elapsed, float]:
     """One step over all ``features``; its time and mean loss."""
     settings = TrainingArguments(
         epochs=1,
@@ -49,221 +41,174 @@ def our_step(model: TransferModel, features: Sequence[Feature], budget: int) -> 
         weight_decay=0.0,
         max_grad_norm=1.0,
         seed=0,
-        token_budget=budget,
+        token_budget=BUDGET,
     )
     losses: list[float] = []
     spent = timed(lambda: losses.extend(fit(model, features, settings, None, title="bench").losses))
     return spent, losses[0]
 
 
-def largest_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
-    """The largest absolute difference between two lists of arrays or numbers, each cut to the shorter of the two."""
-    worst = 0.0
-    for a, b in zip(ours, theirs, strict=True):
-        a, b = np.atleast_1d(a), np.atleast_1d(b)
-        worst = max(worst, float(np.abs(a - b[: len(a)]).max()))
-    return worst
+def from_the_same_weights(
+    model: TransferModel, batches: Sequence[Sequence[Feature]], step: Step
+) -> tuple[Way, list[float]]:
+    """A way that takes one step over each round's batch, always from the weights ``model`` has now; and the losses."""
+    start, losses = model.trained_state(), []
 
-
-def fine_tuning(bench: Bench) -> Report:
-    """(a) A step of full fine-tuning against the Trainer's, and against the limit."""
-    report = Report("A step of full fine-tuning")
-    for family in FAMILIES:
-        _fine_tuning(bench, family, report)
-    return report
-
-
-def _fine_tuning(bench: Bench, family: Family, report: Report) -> None:
-    size, targets = bench.sizes.fine_tuning, bench.config.targets.fine_tuning
-    number = getattr(size, family)
-    model = make_ours(bench, family)
-    theirs, start = make_theirs(model), model.trained_state()
-    batches = [inputs(bench, family, number, test=False, seed=f"{family}-{turn}") for turn in range(size.rounds)]
-    bare = [equal_batches(batch, BUDGET, bench.vocabulary) for batch in batches]
-    losses: dict[str, list[float]] = {"ours": [], **{padding: [] for padding in PADDINGS}}
-
-    def ours(turn: int) -> Seconds:
+    def way(turn: int) -> Elapsed:
         model.load_trained_state(start, with_head=True)
-        spent, loss = our_step(model, batches[turn], BUDGET)
-        losses["ours"].append(loss)
+        spent, loss = step(batches[turn])
+        losses.append(loss)
         return spent
 
-    def peer(padding: Padding) -> Way:
-        collate = collator(padding, bench.config.max_length[family], labels=True)
+    return way, losses
 
-        def way(turn: int) -> Seconds:
-            model.load_trained_state(start, with_head=True)
-            spent, loss = trainer_steps(theirs, batches[turn], collate, batch_size=number, learning_rate=RATE)
-            losses[padding].append(loss)
-            return spent
 
-        return way
+def largest_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
+    """The largest absolute difference between two lists of arrays or numbers, each cut to the shorter of the two."""
+    pairs = [(np.atleast_1d(a), np.atleast_1d(b)) for a, b in zip(ours, theirs, strict=True)]
+    return max(float(np.abs(a - b[: len(a)]).max()) for a, b in pairs)
 
+
+def _collators(bench: Bench, family: Family, *, labels: bool) -> dict[Padding, Collate]:
+    return {padding: collator(padding, bench.config.max_length[family], labels=labels) for padding in PADDINGS}
+
+
+def fine_tuning(bench: Bench) -> Measurement:
+    """(a) A step of full fine-tuning against the Trainer's, and against the limit."""
+    found = Measurement("A step of full fine-tuning")
+    _fine_tuning(bench, "nli", bench.sizes["fine_tuning"].nli, found)
+    _fine_tuning(bench, "squad", bench.sizes["fine_tuning"].squad, found)
+    return found
+
+
+def _fine_tuning(bench: Bench, family: Family, number: int, found: Measurement) -> None:
+    size = bench.sizes["fine_tuning"]
+    model = make_ours(bench, family)
+    theirs = make_theirs(model)
+    batches = [draw_inputs(bench, TRAINED[family], number, f"{family}-{turn}") for turn in range(size.rounds)]
+    bare = [equal_batches(batch, BUDGET, bench.shape["vocab_size"]) for batch in batches]
+    collate = _collators(bench, family, labels=True)
+    steps: dict[str, Step] = {name: partial(trainer_step, theirs, collate=given) for name, given in collate.items()}
+    steps["ours"] = partial(our_step, model)
     alone = _losses_of_one(model, theirs, batches[0][0])  # and the libraries load what they need
-    bare_step(model, bare[0][:1], RATE)
-    times = in_turn(
-        {
-            **{padding: peer(padding) for padding in PADDINGS},
-            "ours": ours,
-            "limit": lambda turn: timed(lambda: bare_step(model, bare[turn], RATE)),
-        },
-        size,
-    )
-    _add_times(report, family, times, {padding: getattr(targets, padding) for padding in PADDINGS}, None)
+    bare_step(model, bare[0][:1])
+    ways, losses = {}, {}
+    for name, step in steps.items():
+        ways[name], losses[name] = from_the_same_weights(model, batches, step)
+    ways["limit"] = lambda turn: bare_step(model, bare[turn])
+    times = in_turn(ways, size)
+    _add_times(bench, "fine_tuning", family, times, found)
     if bench.quick:  # without dropout, all compute the same
-        report.agreement[f"{family}: difference of losses, one example"] = largest_difference(*alone)
+        found.agreement[f"{family}: difference of losses, one example"] = largest_difference(*alone)
         if family == "nli":  # of spans the Trainer's softmax takes in padding, ours does not
-            report.agreement["nli: largest difference of losses"] = max(
-                largest_difference(losses["ours"], losses[padding]) for padding in PADDINGS
-            )
+            found.agreement["nli: largest difference of losses"] = _from_ours(losses)
     done = len(times["ours"])
-    report.figures[family] = {
+    found.figures[family] = {
         "examples": number,
         "real_tokens": [sum(feature.length for feature in batch) for batch in batches[:done]],
-        "limit_tokens": [tokens_of(cut) for cut in bare[:done]],
+        "limit_tokens": [sum(cut.numel() for cut in batch) for batch in bare[:done]],
         "losses": losses,
     }
 
 
-def _losses_of_one(model: TransferModel, theirs: torch.nn.Module, feature: Feature) -> tuple[list[float], list[float]]:
+def _from_ours(losses: Mapping[str, list[float]]) -> float:
+    return max(largest_difference(losses["ours"], losses[padding]) for padding in PADDINGS)
+
+
+def _losses_of_one(model: TransferModel, theirs: torch.nn.Module, feature: Feature) -> list[list[float]]:
     """Our loss and the Trainer's on one example, without padding, in two steps from the same weights."""
-    start = model.trained_state()
+    start, losses = model.trained_state(), []
     collate = collator("dynamic", feature.length, labels=True)
-    ours = [our_step(model, [feature], BUDGET)[1] for _ in range(2)]
-    model.load_trained_state(start, with_head=True)
-    peer = [trainer_steps(theirs, [feature], collate, batch_size=1, learning_rate=RATE)[1] for _ in range(2)]
-    model.load_trained_state(start, with_head=True)
-    return ours, peer
+    for step in (partial(our_step, model), partial(trainer_step, theirs, collate=collate)):
+        losses.append([step([feature])[1] for _ in range(2)])
+        model.load_trained_state(start, with_head=True)
+    return losses
 
 
-def _add_times(
-    report: Report,
-    family: Family,
-    times: dict[str, list[Seconds]],
-    targets: Mapping[Padding, float | None],
-    limit: float | None,
-) -> None:
+def _add_times(bench: Bench, part: Part, family: Family, times: dict[str, list[Elapsed]], found: Measurement) -> None:
     """The times of a family, and what they are as multiples of ours and of the limit."""
-    report.times.update({f"{family} {name}": found for name, found in times.items()})
-    for padding, target in targets.items():
-        name = f"{family}: Trainer {padding} / ours"
-        report.promises.append(ratio(name, times[padding], times["ours"], "at least", target))
-    report.promises.append(ratio(f"{family}: ours / limit", times["ours"], times["limit"], "at most", limit))
+    found.times.update({f"{family} {name}": rounds for name, rounds in times.items()})
+    for name in (*PADDINGS, "limit"):
+        target = bench.promised(part, name) if family in PROMISED[part] else None
+        if name == "limit":
+            found.promises.append(ratio(f"{family}: ours / limit", times["ours"], times[name], "at most", target))
+        else:
+            title = f"{family}: Trainer {name} / ours"
+            found.promises.append(ratio(title, times[name], times["ours"], "at least", target))
 
 
-def prediction(bench: Bench) -> Report:
+def prediction(bench: Bench) -> Measurement:
     """(a) Scores of test inputs against the Trainer's, and against the limit."""
-    report = Report("Prediction")
-    for family in FAMILIES:
-        _prediction(bench, family, report)
-    return report
+    found = Measurement("Prediction")
+    _prediction(bench, "nli", bench.sizes["prediction"].nli, found)
+    _prediction(bench, "squad", bench.sizes["prediction"].squad, found)
+    return found
 
 
-def _prediction(bench: Bench, family: Family, report: Report) -> None:
-    size, promised = bench.sizes.prediction, bench.config.targets.prediction
+def _prediction(bench: Bench, family: Family, number: int, found: Measurement) -> None:
     model = make_ours(bench, family)
     theirs = make_theirs(model)
-    features = inputs(bench, family, getattr(size, family), test=True, seed=family)
-    bare = equal_batches(features, BUDGET, bench.vocabulary)
-    found: dict[str, list[NDArray[np.float32]]] = {}
+    features = draw_inputs(bench, TESTED[family], number, family)
+    bare = equal_batches(features, BUDGET, bench.shape["vocab_size"])
+    scores: dict[str, list[Any]] = {}
 
     def ours(turn: int) -> None:
-        found["ours"] = outputs_of(model, features, budget=BUDGET, title="bench")
+        scores["ours"] = outputs_of(model, features, budget=BUDGET, title="bench")
 
-    def peer(padding: Padding) -> Way:
-        collate = collator(padding, bench.config.max_length[family], labels=False)
-
-        def way(turn: int) -> None:
-            found[padding] = trainer_prediction(theirs, features, collate, bench.config.peer_eval_batch)
-
-        return way
+    def peer(padding: Padding, collate: Collate, turn: int) -> None:
+        scores[padding] = trainer_prediction(theirs, features, collate, bench.config.peer_eval_batch)
 
     trainer_prediction(theirs, features[:2], collator("dynamic", 1, labels=False), 2)
     bare_prediction(model, bare[:1])  # now the libraries have loaded what they need and started their threads
-    times = in_turn(
-        {
-            **{padding: peer(padding) for padding in PADDINGS},
-            "ours": ours,
-            "limit": lambda turn: bare_prediction(model, bare),
-        },
-        size,
-    )
-    promises = family == "nli"  # made for the XNLI mix
-    targets = {padding: getattr(promised, padding) if promises else None for padding in PADDINGS}
-    _add_times(report, family, times, targets, promised.limit if promises else None)
+    ways: dict[str, Way] = {
+        name: partial(peer, name, collate) for name, collate in _collators(bench, family, labels=False).items()
+    }
+    ways |= {"ours": ours, "limit": lambda turn: bare_prediction(model, bare)}
+    times = in_turn(ways, bench.sizes["prediction"])
+    _add_times(bench, "prediction", family, times, found)
     for padding in PADDINGS:
-        scores = found[padding]
-        joined = list(scores[0]) if family == "nli" else list(np.stack(scores, axis=-1))
-        report.agreement[f"{family}: largest difference from {padding}"] = largest_difference(found["ours"], joined)
-    report.figures[family] = {
+        joined = list(scores[padding][0] if family == "nli" else np.stack(scores[padding], axis=-1))
+        found.agreement[f"{family}: largest difference from {padding}"] = largest_difference(scores["ours"], joined)
+    found.figures[family] = {
         "examples": len(features),
         "real_tokens": sum(feature.length for feature in features),
-        "limit_tokens": tokens_of(bare),
+        "limit_tokens": sum(batch.numel() for batch in bare),
     }
 
 
-def adapter(bench: Bench) -> Report:
+def adapter(bench: Bench) -> Measurement:
     """(b) A step that trains an adapter against our own full step and the adapters library's trainer; time and memory."""
-    report = Report("A step that trains an adapter")
-    size, targets = bench.sizes.adapter, bench.config.targets.adapter
-    batches = [inputs(bench, "nli", size.nli, test=False, seed=f"nli-{turn}") for turn in range(size.rounds)]
-    full = make_ours(bench, "nli")
-    ours = make_ours(bench, "nli", adapter=True)
+    size = bench.sizes["adapter"]
+    batches = [draw_inputs(bench, "nli_train", size.nli, f"nli-{turn}") for turn in range(size.rounds)]
+    full, ours = make_ours(bench, "nli"), make_ours(bench, "nli", adapter=True)
     library = make_library_adapter(bench)
-    start = {id(model): model.trained_state() for model in (full, ours)}
-    losses: dict[str, list[float]] = {"ours": [], **{padding: [] for padding in PADDINGS}}
 
-    def own(model: TransferModel, budget: int) -> Way:
-        def way(turn: int) -> Seconds:
-            model.load_trained_state(start[id(model)], with_head=True)
-            spent, loss = our_step(model, batches[turn], budget)
-            if model is ours:
-                losses["ours"].append(loss)
-            return spent
+    def peer(collate: Collate, features: Sequence[Feature]) -> tuple[Elapsed, float]:
+        copy_weights(ours, library)
+        return trainer_step(library, features, collate, library=True)
 
-        return way
-
-    def peer(padding: Padding) -> Way:
-        collate = collator(padding, bench.config.max_length["nli"], labels=True)
-
-        def way(turn: int) -> Seconds:
-            ours.load_trained_state(start[id(ours)], with_head=True)
-            copy_weights(ours, library)
-            spent, loss = trainer_steps(
-                library, batches[turn], collate, batch_size=size.nli, learning_rate=RATE, library=True
-            )
-            losses[padding].append(loss)
-            return spent
-
-        return way
-
-    few = batches[0][:2]  # the libraries load what they need and start their threads
-    our_step(ours, few, BUDGET)
-    our_step(full, few, BUDGET)
-    collate = collator("dynamic", bench.config.max_length["nli"], labels=True)
-    trainer_steps(library, few, collate, batch_size=len(few), learning_rate=RATE, library=True)
-    times = in_turn(
-        {
-            "full": own(full, BUDGET),
-            **{padding: peer(padding) for padding in PADDINGS},
-            "ours": own(ours, BUDGET),
-        },
-        size,
-    )
-    report.times.update(times)
-    report.promises.append(
-        ratio("full step / adapter step", times["full"], times["ours"], "at least", targets.own_full)
-    )
-    for padding in PADDINGS:
-        name = f"AdapterTrainer {padding} / ours"
-        report.promises.append(ratio(name, times[padding], times["ours"], "at least", targets.library))
+    steps: dict[str, tuple[TransferModel, Step]] = {"full": (full, partial(our_step, full))}
+    for padding, collate in _collators(bench, "nli", labels=True).items():
+        steps[padding] = ours, partial(peer, collate)
+    steps["ours"] = ours, partial(our_step, ours)
+    for model, step in steps.values():  # the libraries load what they need and start their threads
+        start = model.trained_state()
+        step(batches[0][:2])
+        model.load_trained_state(start, with_head=True)
+    ways, losses = {}, {}
+    for name, (model, step) in steps.items():
+        ways[name], losses[name] = from_the_same_weights(model, batches, step)
+    times = in_turn(ways, size)
+    found = Measurement("A step that trains an adapter", times)
+    promises = {"full step / adapter step": ("full", "own_full")}
+    promises |= {f"AdapterTrainer {padding} / ours": (padding, "library") for padding in PADDINGS}
+    for title, (name, target) in promises.items():
+        found.promises.append(ratio(title, times[name], times["ours"], "at least", bench.promised("adapter", target)))
     if bench.quick:
-        report.agreement["largest difference of losses"] = max(
-            largest_difference(losses["ours"], losses[padding]) for padding in PADDINGS
-        )
-    report.figures["losses"] = losses
-    report.figures["peak_bytes"] = {name: peak_of_step(bench, name) for name in STEPS}
-    return report
+        found.agreement["largest difference of losses"] = _from_ours(losses)
+    found.figures["losses"] = {name: losses[name] for name in ("ours", *PADDINGS)}
+    found.figures["peak_bytes"] = {name: peak_of_step(bench, name) for name in STEPS}
+    return found
 
 
 STEPS = ("start-up", "full", "ours", "pad_to_max", "dynamic")
@@ -280,11 +225,9 @@ def peak_of_step(bench: Bench, name: str) -> int:
 
 def _step_in_process(bench: Bench, name: str) -> int:
     torch.set_num_threads(bench.threads)
-    batch = inputs(bench, "nli", bench.sizes.adapter.nli, test=False, seed="nli-0")
+    batch = draw_inputs(bench, "nli_train", bench.sizes["adapter"].nli, "nli-0")
     if name in ("full", "ours"):
-        our_step(make_ours(bench, "nli", adapter=name == "ours"), batch, BUDGET)
+        our_step(make_ours(bench, "nli", adapter=name == "ours"), batch)
     elif name in PADDINGS:
-        collate = collator(name, bench.config.max_length["nli"], labels=True)
-        library = make_library_adapter(bench)
-        trainer_steps(library, batch, collate, batch_size=len(batch), learning_rate=RATE, library=True)
+        trainer_step(make_library_adapter(bench), batch, _collators(bench, "nli", labels=True)[name], library=True)
     return peak_resident_bytes()

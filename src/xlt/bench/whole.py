@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import subprocess
@@ -12,11 +13,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xlt.bench.settings import Bench
+from xlt.bench.measure import Measurement
+from xlt.bench.settings import Bench, Part
 from xlt.files import package_versions, read_json
 
+MODULES: dict[Part, str] = {
+    "fine_tuning": "tuning",
+    "prediction": "tuning",
+    "adapter": "tuning",
+    "protocol": "protocol",
+    "answers": "answers",
+    "retrieval": "search",
+    "tokenisation": "tokenising",
+    "start_up": "starting",
+}
+"""Part: the module of ``xlt.bench`` with the function of that name that measures it, imported only when it runs."""
 BUSY = 0.5
 """Load average beyond the bench's own threads, per core, from which times on the clock are called unreliable."""
+
+
+def measure(name: Part, bench: Bench) -> Measurement:
+    """Run one part in this process."""
+    measured: Measurement = getattr(importlib.import_module(f"xlt.bench.{MODULES[name]}"), name)(bench)
+    return measured
 
 
 def run_part(command: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -46,25 +65,20 @@ def add_hours(parts: dict[str, dict[str, Any]]) -> None:
     if not all("figures" in part for part in wanted):
         return
     protocol, step, prediction = wanted
-    given, tested = step["figures"]["nli"], prediction["figures"]["nli"]
-    pairs = protocol["figures"]["pairs"]
     hours = {}
-    for name, way in (("ours", "ours"), ("xtreme", "pad_to_max")):
-        train = step["times"][f"nli {way}"]["median"] / given["examples"]
-        test = prediction["times"][f"nli {way}"]["median"] / tested["examples"]
-        own = pairs[name]
-        hours[name] = (own["train"] * train + (own["dev"] + own["test"]) * test) / 3600
+    for name, way in (("ours", "nli ours"), ("xtreme", "nli pad_to_max")):
+        train, test = (part["times"][way]["median"] / part["figures"]["nli"]["examples"] for part in (step, prediction))
+        pairs = protocol["figures"]["pairs"][name]
+        hours[name] = (pairs["train"] * train + (pairs["dev"] + pairs["test"]) * test) / 3600
     protocol["figures"]["hours"] = hours
 
 
 def processor_name() -> str:
     """The processor's name as the system gives it."""
     path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def load() -> float:
@@ -96,12 +110,10 @@ def summary(bench: Bench, parts: dict[str, dict[str, Any]], load_before: float) 
 
 def missed(parts: dict[str, dict[str, Any]]) -> list[str]:
     """What was promised and not kept, a line each."""
-    lines = []
-    for name, part in parts.items():
-        for promise in part.get("promises", ()):
-            if promise["kept"] is False:
-                figures = (
-                    f"expected {promise['bound']} {promise['target']:g}, got {promise['value']:.3g} {promise['unit']}"
-                )
-                lines.append(f"{name}, {promise['name']}: {figures}")
-    return lines
+    broken = [
+        (name, each) for name, part in parts.items() for each in part.get("promises", ()) if each["kept"] is False
+    ]
+    return [
+        f"{name}, {each['name']}: expected {each['bound']} {each['target']:g}, got {each['value']:.3g} {each['unit']}"
+        for name, each in broken
+    ]

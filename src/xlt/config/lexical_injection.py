@@ -7,12 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from xlt.config.benchmark import Model, Rate, Strict, load_yaml, parse
+from xlt.config.benchmark import Model, Rate, Strict
 from xlt.config.regimes import LoRA
-from xlt.config.run_config import FileSet
+from xlt.config.run_config import FileSet, read_config
 
-RESULT = "lexical.json"
-"""The file a job ends with."""
 ENCODER, ADAPTER = "encoder", "adapter"
 """Folders below a job's: the encoder with LoRA merged into it, or, for a decoder, LoRA's own weights."""
 
@@ -70,7 +68,7 @@ class LexicalConfig(Strict):
 
 
 class LexicalRun(Strict):
-    """A job's ``config.yaml``, everything its result depends on: ``learning_rate`` is resolved, ``files`` are by language."""
+    """A job's ``config.json``, everything its result depends on: ``learning_rate`` is resolved, ``files`` are by language."""
 
     lexical: LexicalConfig
     seed: int
@@ -85,6 +83,5 @@ def job_dir(config: LexicalConfig, seed: int) -> str:
 
 
 def read_job(folder: Path) -> LexicalRun:
-    """Read the ``config.yaml`` of a job's folder."""
-    path = folder / "config.yaml"
-    return parse(LexicalRun, load_yaml(path), path)
+    """Read the config of a job's folder."""
+    return read_config(LexicalRun, folder)

@@ -1,6 +1,6 @@
 """A run: one regime trained on one recipe with one seed, and the tasks it is evaluated on.
 
-The planner writes a run's ``config.yaml``; training, prediction and scoring read it. Everything that a result depends on
+The planner writes a run's ``config.json``; training, prediction and scoring read it. Everything that a result depends on
 is in it (settings, the files with their hashes, the run it goes on from), except where the data folder lies.
 """
 
@@ -9,16 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from xlt.config.benchmark import Caps, DualEncoder, Model, Recipe, Strict, Task, load_yaml, parse
+from xlt.config.benchmark import Caps, ConfigModel, DualEncoder, Model, Recipe, Strict, Task, parse
 from xlt.config.regimes import MadX, MaskedText, Regime
-from xlt.files import write_atomic
-
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-"""libyaml where it is built in: a plan writes hundreds of configs."""
-
+from xlt.files import read_json, to_json, write_atomic
+from xlt.layout import CONFIG
 
 ENGLISH_SIDE = ("tatoeba", "bucc")
 """Families whose files by language have an English side too."""
@@ -174,10 +170,6 @@ class RunConfig(Strict):
         return [*others, *self.language_adapters.values()]
 
 
-ADAPTER = "adapter.json"
-"""Written last into the folder of a language adapter."""
-
-
 class HubAdapter(Strict):
     """A ready-made language adapter on the hub; without a ``revision`` the newest is taken and its commit recorded."""
 
@@ -219,20 +211,29 @@ def run_dir(regime: str, recipe: str, seed: int) -> str:
 
 
 def config_text(config: Strict) -> str:
-    """What ``config.yaml`` holds."""
-    return str(yaml.dump(config.model_dump(mode="json"), Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120))
+    """What the config file of a run or job holds."""
+    return to_json(config.model_dump(mode="json"))
 
 
-def write_run(config: Strict, path: Path) -> bool:
-    """Write ``config.yaml`` if its content changes, so that make re-runs exactly what depends on it."""
-    text = config_text(config)
+def write_config(config: Strict, folder: Path) -> bool:
+    """Write the config of a run or job if its content changes, so that make re-runs exactly what depends on it."""
+    path, text = folder / CONFIG, config_text(config)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     write_atomic(path, text)
     return True
 
 
+def read_config(kind: type[ConfigModel], folder: Path) -> ConfigModel:
+    """Read the config in the folder of a run or job.
+
+    Raises:
+        InputError: it is absent, damaged, or not of that kind.
+    """
+    path = folder / CONFIG
+    return parse(kind, read_json(path), path)
+
+
 def read_run(folder: Path) -> RunConfig:
-    """Read the ``config.yaml`` of a run folder."""
-    path = folder / "config.yaml"
-    return parse(RunConfig, load_yaml(path), path)
+    """Read the config of a run folder."""
+    return read_config(RunConfig, folder)

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
 from xlt.config.benchmark import Profile, Recipe, Source, Task
+from xlt.data.dataset import locate, read
 from xlt.data.overlap import examples_of, normalised
-from xlt.data.profile_files import languages_of
-from xlt.data.sources import locate, read
+from xlt.data.profile_files import languages_of, sources_of
 from xlt.errors import InputError
 
 NAMED = 5
@@ -65,8 +64,6 @@ def read_examples(
     ``apart_from``: by task, the texts that examples of a source with that ``apart_from`` may not have.
     """
     for source in sources:
-        if source.languages is not None and language not in source.languages:
-            continue
         located = locate(data, [source], language=language, split=split)
         if located is None:
             continue
@@ -102,14 +99,14 @@ def find_leaks(
         if name not in tasks:
             raise InputError(f"sources: apart_from: expected one of {', '.join(tasks)}, got {name}")
         split, task = profile.splits.get(name, "test"), tasks[name]
-        sources = _sources(profile, name, split, task.sources)
+        sources = sources_of(profile, name, split, task.sources)
         return {code: read_examples(data, sources, code, split) for code in world or languages_of(task, profile)}
 
     def left_out(name: str, dev: Sequence[Texts]) -> frozenset[int]:
         return _all({**scored(name), "dev": dev})
 
     for name, recipe in recipes.items():
-        own = {part: _sources(profile, name, part, recipe.sources) for part in ("train", "dev")}
+        own = {part: sources_of(profile, name, part, recipe.sources) for part in ("train", "dev")}
         dev = read_examples(data, own["dev"], recipe.language, "dev", partial(left_out, dev=()))
         train = read_examples(data, own["train"], recipe.language, "train", partial(left_out, dev=dev))
         trained[name, "train"], trained[name, "dev"] = _all({"": train}), _all({"": dev})
@@ -137,11 +134,6 @@ def chain(name: str, recipes: Mapping[str, Recipe]) -> list[str]:
     """A recipe and those that are trained before it."""
     after = recipes[name].after if name in recipes else None
     return [name] if after is None else [name, *chain(after, recipes)]
-
-
-def _sources(profile: Profile, name: str, split: str, own: Mapping[Any, Sequence[Source]]) -> Sequence[Source]:
-    replaced: Mapping[Any, Sequence[Source]] = profile.sources.get(name, {})
-    return replaced.get(split, own.get(split, []))
 
 
 def as_table(leaks: Sequence[Leak], *, own: bool) -> str:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.records import Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 
 
 def normalised(text: str) -> str:
@@ -19,7 +19,7 @@ def examples_of(records: Any) -> Iterator[tuple[str, ...]]:
 
     A pair that was not translated is no example.
     """
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         yield from ((text, records.target[place]) for text, place in zip(records.source, records.gold, strict=True))
     elif isinstance(records, Mining):
         yield from ((text,) for side in (records.source, records.target) for text in side.values())

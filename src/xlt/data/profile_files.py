@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from xlt.config.benchmark import Profile, Recipe, Source, Task
-from xlt.data.manifest import Wanted, matcher
+from xlt.data.dataset import expand
+from xlt.data.download.manifest import Wanted, matcher
 from xlt.data.readers import COMPANIONS
-from xlt.data.sources import expand
 
 
 def patterns(
@@ -23,12 +23,14 @@ def patterns(
     for name, task in tasks.items():
         for language in languages_of(task, profile):
             others = languages_of(task, profile) if task.pairs else [language]
-            for split, sources in _sources(name, task.sources, profile):
+            for split in task.sources:
+                sources = sources_of(profile, name, split, task.sources)
                 for question in others:
                     yield name, split, language, list(_filled(sources, language, split, question))
     for name, recipe in recipes.items():
-        for split, sources in _sources(name, recipe.sources, profile):
-            yield name, split, recipe.language, list(_filled(sources, recipe.language, split, recipe.language))
+        for part in recipe.sources:
+            sources = sources_of(profile, name, part, recipe.sources)
+            yield name, part, recipe.language, list(_filled(sources, recipe.language, part, recipe.language))
 
 
 def languages_of(task: Task, profile: Profile | None) -> list[str]:
@@ -38,12 +40,10 @@ def languages_of(task: Task, profile: Profile | None) -> list[str]:
     return list(dict.fromkeys(code for codes in task.languages.values() for code in codes))
 
 
-def _sources(
-    name: str, own: Mapping[Any, Sequence[Source]], profile: Profile | None
-) -> Iterator[tuple[str, Sequence[Source]]]:
+def sources_of(profile: Profile | None, name: str, split: str, own: Mapping[Any, Sequence[Source]]) -> Sequence[Source]:
+    """The sources of a split of a task or training set: the profile's in place of its ``own``."""
     replaced: Mapping[Any, Sequence[Source]] = {} if profile is None else profile.sources.get(name, {})
-    for split, sources in own.items():
-        yield split, replaced.get(split, sources)
+    return replaced.get(split, own.get(split, []))
 
 
 def _filled(sources: Sequence[Source], language: str, split: str, question: str) -> Iterator[tuple[str, str]]:

@@ -46,7 +46,7 @@ class Tagged:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerSpan:
     """An answer span: ``context[start : start + len(text)] == text``, in characters."""
 
     text: str
@@ -60,7 +60,7 @@ class Question:
     id: str
     question: str
     context: str
-    answers: tuple[Answer, ...]
+    answers: tuple[AnswerSpan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Bitext:
+class ParallelText:
     """Aligned sentences (Tatoeba): ``source[i]`` translates ``target[gold[i]]``; the target side is English.
 
     The alignment is one to one: ``gold`` holds each index of ``target`` once.
@@ -123,7 +123,7 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
-class Entity:
+class CandidateEntity:
     """A candidate entity (Mewsli-X): Wikidata id, title and description in ``language``.
 
     Where the file gives the sentences of a description, they are joined by spaces, as the reference reads them.
@@ -135,4 +135,4 @@ class Entity:
     language: str
 
 
-Record = Pair | Choice | Tagged | Question | Passage | Mention | Entity
+Record = Pair | Choice | Tagged | Question | Passage | Mention | CandidateEntity

@@ -6,21 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xlt.config.benchmark import Recipe, Source, Task
-from xlt.data.dataset import truly_labelled
-from xlt.data.records import Bitext, Mining, Passage, Record
-from xlt.data.sources import locate, read
+from xlt.data.dataset import locate, read, truly_labelled
+from xlt.data.records import Mining, ParallelText, Passage, Record
 from xlt.errors import InputError
 
 Counts = dict[str, dict[str, dict[str, int | None]]]
 """Set, split, language -> number of examples; None: there is no file."""
 
 
-def counted(records: Sequence[Record] | Bitext | Mining) -> dict[str, int]:
+def counted(records: Sequence[Record] | ParallelText | Mining) -> dict[str, int]:
     """What a split holds, by the ending of the set's name: examples under none, LAReQA's sentences, both sides of BUCC.
 
     As PAWS-X's owner counts, its untranslated rows are no examples.
     """
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         return {"": len(records.source)}
     if isinstance(records, Mining):
         sides = {" foreign": len(records.source), " English": len(records.target)}
@@ -33,13 +32,8 @@ def counted(records: Sequence[Record] | Bitext | Mining) -> dict[str, int]:
 
 def count(data: Path, sources: Sequence[Source], language: str, split: str) -> dict[str, int]:
     """The sizes of the files of one split in one language, whole; empty when there is no file."""
-    for source in sources:
-        if source.languages is not None and language not in source.languages:
-            continue
-        located = locate(data, [source], language=language, split=split)
-        if located is not None:
-            return counted(read(located, language))
-    return {}
+    located = locate(data, sources, language=language, split=split)
+    return {} if located is None else counted(read(located, language))
 
 
 def count_all(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.data.readers.files import json_document
-from xlt.data.records import Answer, Choice, Entity, Mention, Pair, Passage, Question, Record, Tagged
+from xlt.data.records import AnswerSpan, CandidateEntity, Choice, Mention, Pair, Passage, Question, Record, Tagged
 from xlt.errors import InputError
 
 Neighbours = Mapping[str, Sequence[str]]
@@ -47,7 +47,7 @@ def augment(records: Sequence[Record], neighbours: Neighbours, copies: int, seed
     rng = random.Random(seed)
     copied: list[Record] = []
     for record in records:
-        if isinstance(record, Entity):
+        if isinstance(record, CandidateEntity):
             copied.append(record)
         else:
             copied.extend(noisy_record(record, neighbours, rng) for _ in range(copies))
@@ -124,5 +124,5 @@ def _noisy_mention(record: Mention, neighbours: Neighbours, rng: random.Random) 
 def _noisy_question(record: Question, neighbours: Neighbours, rng: random.Random) -> Question:
     spans = [(answer.start, answer.start + len(answer.text)) for answer in record.answers]
     context, starts = redraw_around(record.context, spans, neighbours, rng)
-    answers = tuple(Answer(answer.text, start) for answer, start in zip(record.answers, starts, strict=True))
+    answers = tuple(AnswerSpan(answer.text, start) for answer, start in zip(record.answers, starts, strict=True))
     return replace(record, context=context, answers=answers)

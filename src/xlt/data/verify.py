@@ -11,16 +11,15 @@ from typing import Any
 from tabulate import tabulate
 
 from xlt.config.benchmark import Profile, Recipe, Source, Task
-from xlt.data.data_folder import DataFolder
-from xlt.data.dataset import truly_labelled
-from xlt.data.download import published
+from xlt.data.dataset import Located, locate, read, read_candidates, truly_labelled
+from xlt.data.download.data_folder import DataFolder
+from xlt.data.download.downloader import published
+from xlt.data.download.lockfile import Lock
+from xlt.data.download.manifest import Wanted
 from xlt.data.leaks import Leak, as_table
-from xlt.data.lockfile import Lock
-from xlt.data.manifest import Wanted
-from xlt.data.profile_files import languages_of
-from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.profile_files import languages_of, sources_of
+from xlt.data.records import Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.data.sizes import counted
-from xlt.data.sources import Located, locate, read, read_candidates
 from xlt.errors import InputError
 from xlt.files import sha256_file
 
@@ -138,63 +137,57 @@ def verify_splits(
     splits: list[Split] = []
     training: dict[str, set[Any]] = {}
     for name, recipe in recipes.items():
-        replaced = profile.sources.get(name, {})
-        for part, sources in recipe.sources.items():
+        for part in recipe.sources:
             # A part of one file is disjoint from the other part; the whole file is what has a published size.
-            own = [source for source in replaced.get(part, sources) if not source.skip]
-            of = {} if part in replaced else sizes  # a profile's stand-in has no published size
-            if own:
-                splits += _split(data, f"training {name}", part, recipe.language, own, recipe.labels, of, training)
+            whole = [source for source in sources_of(profile, name, part, recipe.sources) if not source.skip]
+            split = Split(f"training {name}", part, recipe.language)
+            found, contents = _judged_split(split, data, whole, recipe.labels, _sizes_of(profile, name, part, sizes))
+            splits += found
+            if part == "train" and contents is not None:
+                training[name] = set(contents)
     for name, task in tasks.items():
-        if task.pairs:
-            continue
-        replaced = profile.sources.get(name, {})
-        for language in world or languages_of(task, profile):
-            for split, sources in task.sources.items():
-                own = replaced.get(split, sources)
-                seen = training.get(f"training {task.recipe}") if split == "test" else None
-                of = {} if split in replaced else sizes
-                if own:
-                    splits += _split(data, name, split, language, own, task.labels, of, training, seen)
+        for language in [] if task.pairs else world or languages_of(task, profile):
+            for tested in task.sources:
+                sources = sources_of(profile, name, tested, task.sources)
+                split = Split(name, tested, language)
+                of = _sizes_of(profile, name, tested, sizes)
+                found, contents = _judged_split(split, data, sources, task.labels, of)
+                splits += found
+                if tested == "test" and task.recipe in training and contents is not None:
+                    split.overlap = sum(content in training[task.recipe] for content in contents)
     return [split for split in splits if world is None or split.examples is not None]
 
 
-def _split(
-    data: Path,
-    name: str,
-    split: str,
-    language: str,
-    sources: Sequence[Source],
-    labels: Sequence[str] | None,
-    sizes: Sizes,
-    training: dict[str, set[Any]],
-    seen: set[Any] | None = None,
-) -> list[Split]:
-    """One split, and for sets that count something else as well one line for each of these counts."""
-    result = Split(name, split, language, published=published_size(sizes, name, split, language))
-    usable = [source for source in sources if source.languages is None or language in source.languages]
-    located = locate(data, usable, language=language, split=split)
+def _sizes_of(profile: Profile, name: str, part: str, sizes: Sizes) -> Sizes:
+    """The published sizes; none where a profile's own file stands in."""
+    return {} if part in profile.sources.get(name, {}) else sizes
+
+
+def _judged_split(
+    split: Split, data: Path, sources: Sequence[Source], labels: Sequence[str] | None, sizes: Sizes
+) -> tuple[list[Split], list[Any] | None]:
+    """Fill in a split: it, with a line for each other count that its set has, and what its examples say (None: no list)."""
+    if all(source.languages is not None and split.language not in source.languages for source in sources):
+        return [], None
+    split.published = published_size(sizes, split.set, split.split, split.language)
+    located = locate(data, sources, language=split.language, split=split.split)
     if located is None:
-        return [result] if usable else []
+        return [split], None
     try:
-        records = read(located, language, labels)
-        extra = _describe(result, located, records, labels)
+        records = read(located, split.language, labels)
+        extra = _describe(split, located, records, labels)
     except InputError as error:
-        result.examples = 0
-        result.problems.append(str(error))
-        return [result]
-    _compare(result)
-    keys = set(map(content_key, records)) if isinstance(records, list) else set()
-    if name.startswith("training ") and split == "train":
-        training[name] = keys
-    if seen is not None and isinstance(records, list):
-        result.overlap = sum(content_key(record) in seen for record in records)
-    others = []
-    for ending, number in extra.items():
-        other = Split(name + ending, split, language, number, published_size(sizes, name + ending, split, language))
-        _compare(other)
-        others.append(other)
-    return [result, *others]
+        split.examples = 0
+        split.problems.append(str(error))
+        return [split], None
+    found = [split]
+    for ending, count in extra.items():
+        size = published_size(sizes, split.set + ending, split.split, split.language)
+        found.append(Split(split.set + ending, split.split, split.language, count, size))
+    for one in found:
+        if one.published is not None and one.examples != one.published:
+            one.problems.append(f"expected {one.published} examples as published, got {one.examples}")
+    return found, list(map(content_key, records)) if isinstance(records, list) else None
 
 
 def _describe(result: Split, located: Located, records: Any, labels: Sequence[str] | None) -> dict[str, int]:
@@ -227,11 +220,6 @@ def _check_candidates(result: Split, located: Located, records: Sequence[Mention
     result.notes.append(f"{len(ids)} candidate entities")
 
 
-def _compare(result: Split) -> None:
-    if result.published is not None and result.examples != result.published:
-        result.problems.append(f"expected {result.published} examples as published, got {result.examples}")
-
-
 def published_size(sizes: Sizes, name: str, split: str, language: str) -> int | None:
     """The published number of examples; None where none could be verified (configs/sizes.yaml)."""
     value = sizes.get(name, {}).get(split)
@@ -258,7 +246,7 @@ def _duplicates(records: Any, *, questions: bool) -> int:
 
     Rows that have no id of their own are numbered by their reader.
     """
-    if isinstance(records, Bitext | Mining):
+    if isinstance(records, ParallelText | Mining):
         return 0
     names = [record.id for record in records]
     if questions:

@@ -7,7 +7,7 @@ from typing import Any
 
 from xlt.config.run_config import Stage
 from xlt.data.dataset import first, load_split, truly_labelled
-from xlt.data.records import Entity, Mention, Passage
+from xlt.data.records import CandidateEntity, Mention, Passage
 from xlt.errors import InputError
 from xlt.evaluation import metrics
 from xlt.evaluation.context import Context, embedder
@@ -61,7 +61,7 @@ def development_lareqa(embed: Embed, passages: Sequence[Passage], max_length: in
     return _map20(gold, rank_lareqa(embed, {"en": passages}, max_length)["en"])
 
 
-def development_mewslix(embed: Embed, records: Sequence[Mention | Entity], max_length: int) -> float:
+def development_mewslix(embed: Embed, records: Sequence[Mention | CandidateEntity], max_length: int) -> float:
     """mAP@20 of English mentions over the entities of the development pairs."""
     mentions, entities = split_pairs(records)
     gold = {mention.id: [str(mention.entity)] for mention in mentions}

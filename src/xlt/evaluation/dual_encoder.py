@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlt.config.benchmark import MiningRule
+from xlt.config.benchmark import QUERY_TOKENS, MiningRule
 from xlt.data.features import Feature, text_rows
 from xlt.data.readers.sentences import sentence_breaks
-from xlt.data.records import Bitext, Entity, Mention, Mining, Passage
+from xlt.data.records import CandidateEntity, Mention, Mining, ParallelText, Passage
 from xlt.evaluation.gold import lareqa_gold
 from xlt.evaluation.nearest_neighbors import (
     best_threshold,
@@ -30,8 +30,6 @@ from xlt.evaluation.nearest_neighbors import (
 
 DEPTH = 20
 """Candidates kept per query: XTREME-R scores mAP@20."""
-QUERY_TOKENS = 96
-"""Longest LAReQA question in sub-words (XTREME's ``train_lareqa.sh``); the rest of ``max_length`` is for the answer."""
 
 Text = str | tuple[str, str]
 Embed = Callable[[Sequence[Text], int, str, Sequence[str]], NDArray[np.float32]]
@@ -108,25 +106,25 @@ def _unbraced(text: str) -> str:
     return re.sub(r"\{(.*?)\}", r"(\1)", text)
 
 
-def entity_text(entity: Entity) -> str:
+def entity_text(entity: CandidateEntity) -> str:
     """The description of an entity on one line (``preprocess_entity_description`` of XTREME)."""
     return re.sub(r"\s+", " ", entity.description).strip()
 
 
-def split_pairs(records: Sequence[Mention | Entity]) -> tuple[list[Mention], dict[str, Entity]]:
+def split_pairs(records: Sequence[Mention | CandidateEntity]) -> tuple[list[Mention], dict[str, CandidateEntity]]:
     """Mewsli-X pairs as read (mentions, then their entities) as a list and a mapping by entity id."""
     mentions = [record for record in records if isinstance(record, Mention)]
-    return mentions, {record.id: record for record in records if isinstance(record, Entity)}
+    return mentions, {record.id: record for record in records if isinstance(record, CandidateEntity)}
 
 
-def mewslix_pairs(records: Sequence[Mention | Entity], language: str = "en") -> list[tuple[str, str]]:
+def mewslix_pairs(records: Sequence[Mention | CandidateEntity], language: str = "en") -> list[tuple[str, str]]:
     """Training pairs: mention in context, and description of its entity."""
     mentions, entities = split_pairs(records)
     return [(mention_text(m, language), entity_text(entities[m.entity])) for m in mentions if m.entity is not None]
 
 
 def rank_mewslix(
-    embed: Embed, mentions: Mapping[str, Sequence[Mention]], entities: Sequence[Entity], max_length: int
+    embed: Embed, mentions: Mapping[str, Sequence[Mention]], entities: Sequence[CandidateEntity], max_length: int
 ) -> dict[str, dict[str, list[str]]]:
     """For each language and mention the ``DEPTH`` best entities of the one candidate set."""
     described = [entity.language for entity in entities]
@@ -139,7 +137,9 @@ def rank_mewslix(
     return rankings
 
 
-def match_tatoeba(embed: Embed, bitexts: Mapping[str, Bitext], max_length: int) -> dict[str, dict[str, list[int]]]:
+def match_tatoeba(
+    embed: Embed, bitexts: Mapping[str, ParallelText], max_length: int
+) -> dict[str, dict[str, list[int]]]:
     """The nearest sentence of the other side of the same file, by folder of the submission layout and language.
 
     ``tatoeba``: for each English sentence the index of the nearest foreign one, the direction XTREME scores

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.data.language_pairs import Search
-from xlt.data.records import Bitext, Choice, Mention, Mining, Pair, Passage, Question, Tagged
+from xlt.data.records import Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.evaluation.submission import KIND, submission_file, write_submission
 from xlt.files import to_json, write_atomic
 
@@ -29,7 +29,7 @@ def write_labels(folder: Path, task: str, language: str, records: Any) -> Path:
     """Write the gold labels of one language from its records and return the file's path.
 
     Args:
-        records: what the task's reader returns: Pair, Choice, Tagged, Question or Mention records, a Bitext, a Mining.
+        records: what the task's reader returns: Pair, Choice, Tagged, Question or Mention records, a ParallelText, a Mining.
             For LAReQA the right candidates are in every language: use ``write_lareqa_labels``.
 
     Raises:
@@ -44,7 +44,7 @@ def write_labels(folder: Path, task: str, language: str, records: Any) -> Path:
 
 def gold_of(records: Any, task: str) -> Any:
     """The gold content of a label file, as ``write_submission`` takes it, from records of any but a QA task."""
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         return records.gold if task == "tatoeba_into_english" else records.gold_source
     if isinstance(records, Search):
         return records.gold

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from xlt.config.benchmark import QUERY_TOKENS
 from xlt.data.language_pairs import Search, split_pair
-from xlt.evaluation.dual_encoder import DEPTH, QUERY_TOKENS, Embed, lareqa_candidates
+from xlt.evaluation.dual_encoder import DEPTH, Embed, lareqa_candidates
 from xlt.evaluation.nearest_neighbors import nearest
 
 Vectors = NDArray[np.float32]

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xlt.data.records import Bitext
+from xlt.data.records import ParallelText
 from xlt.errors import InputError
 from xlt.evaluation.scoring import per_example
 from xlt.evaluation.submission import KIND, read_answers_gold, read_submission, submission_file
 from xlt.files import read_json, to_json, write_atomic
+from xlt.layout import EXAMPLES
 
-EXAMPLES, ITEM = "examples.npz", "item"
+ITEM = "item"
 WITHOUT_NAMES = ("labels", "options", "tags", "indices")
 """Kinds of label files that do not name their examples."""
 ITEMS_OF = {
@@ -51,7 +52,7 @@ def write_items(folder: Path, task: str, records: Mapping[str, Any]) -> None:
 
 def names_of(records: Any) -> list[str]:
     """What tells the items of one language apart: their ids; of aligned sentences the English ones themselves."""
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         return list(records.target)
     return [_TREEBANK.sub("", record.id) for record in records]
 

@@ -30,13 +30,11 @@ from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.predict import PREDICT
 from xlt.files import read_json, to_json, write_atomic
+from xlt.layout import CERTIFICATES
 from xlt.modeling.collate import TokenBatch
 from xlt.modeling.distributed import broadcast_from_main
 from xlt.modeling.model import TransferModel
 from xlt.modeling.perturbation import embedding_scale, special_token_ids, words_of
-
-CERTIFICATES = "smoothing.json"
-"""Beside ``scores.json``: how far the smoothed labels of each task and language are certified."""
 
 
 class GaussianNoise:

@@ -1,7 +1,7 @@
 """Several processes that carry out one run together, as torchrun starts them; in one process alone nothing is different.
 
 All of them run the same program on the same files and stay in step: each takes its share of a batch or of the test data,
-and what the shares give is added up or put together for all. The first one (rank 0) alone writes. docs/parallel.md.
+and what the shares give is added up or put together for all. The first one (rank 0) alone writes. docs/running.md.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def shard(groups: Sequence[T]) -> Iterable[T]:
 def share(costs: Sequence[int]) -> Sequence[int]:
     """The indices of the examples that are this process's: as many as any other's but one, of about the same cost.
 
-    They are dealt from the dearest on, forth and back; the first process has at least one.
+    They are shard from the dearest on, forth and back; the first process has at least one.
     """
     if count() == 1:
         return range(len(costs))

@@ -10,12 +10,11 @@ from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.modeling.decoder import load_decoder_tokenizer
 from xlt.modeling.model_sources import weight_files
-from xlt.modeling.pretrained import load_encoder, load_tokenizer
+from xlt.modeling.pretrained import WORD_EMBEDDINGS, load_encoder, load_tokenizer
 from xlt.modeling.tokenizer import CONFIG, SETTINGS, TOKENIZER
 
 ARCHITECTURES = ("bert", "xlm-roberta")
 DECODERS = ("llama",)
-_EMBEDDINGS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
 
 
 def check_fit(folder: Path, model: Model) -> None:
@@ -76,7 +75,7 @@ def _embedding_rows(path: Path) -> int:
 
     try:
         with safe_open(path, framework="numpy") as weights:
-            words = [key for key in weights.keys() if key.endswith(_EMBEDDINGS)]  # noqa: SIM118
+            words = [key for key in weights.keys() if key.endswith(WORD_EMBEDDINGS)]  # noqa: SIM118
             return int(weights.get_slice(words[0]).get_shape()[0]) if words else 0
     except SafetensorError as error:
         raise InputError(f"{path.name} is not a safetensors file ({error})") from None

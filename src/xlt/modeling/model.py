@@ -19,6 +19,7 @@ from xlt.modeling.intermediate_adapters import IntermediateAdapters, add_interme
 from xlt.modeling.language_adapters import adapter_name, load_language_adapter
 from xlt.modeling.precision import arithmetic
 from xlt.modeling.pretrained import load_encoder, load_pooler
+from xlt.modeling.trained_rows import with_all_rows
 from xlt.modeling.tuning import attach
 
 EmbeddingPerturbation = Callable[[Tensor, TokenBatch], Tensor]
@@ -32,6 +33,7 @@ class TransferModel(nn.Module):
     while; they are saved and counted all the same. ``embedding_perturbation``, while set, sees the word embeddings of
     every pass. ``composition`` says which adapters are active for text in a language; None when nothing is composed.
     ``micro_batch_size``: as in ``config.Recipe``; None where a loss takes the whole batch together.
+    ``unread_factor``: what its last training multiplied the word embeddings by that it did not read (``trained_rows``).
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class TransferModel(nn.Module):
         self.embedding_perturbation: EmbeddingPerturbation | None = None
         self.composition = composition
         self.micro_batch_size = micro_batch_size
+        self.unread_factor = 1.0
         self.trainable = frozenset(name for name, parameter in self.named_parameters() if parameter.requires_grad)
 
     @property
@@ -112,8 +115,16 @@ class TransferModel(nn.Module):
             for name, parameter in self.trained_parameters().items()
         }
 
+    def table_name(self) -> str:
+        """The name of the word-embedding table among the parameters."""
+        table = self.encoder.get_input_embeddings().weight
+        return next(name for name, parameter in self.named_parameters() if parameter is table)
+
     def load_trained_state(self, state: Mapping[str, Tensor], *, with_head: bool) -> list[str]:
         """Load trained tensors; without the head when only what is shared moves on to another task.
+
+        Where ``state`` has only some rows of the word-embedding table, the others are those of this model, which has to be as
+        it was prepared.
 
         Returns:
             The names of the tensors loaded.
@@ -121,7 +132,9 @@ class TransferModel(nn.Module):
         Raises:
             InputError: a tensor has no counterpart here, or one that should be loaded is missing.
         """
-        own = self.trained_parameters()
+        own, table = self.trained_parameters(), self.table_name()
+        if table in own:
+            state = with_all_rows(state, table, own[table].detach())
         wanted = {name for name in own if with_head or not name.startswith("head.")}
         given = {name for name in state if with_head or not name.startswith("head.")}
         if wanted != given:

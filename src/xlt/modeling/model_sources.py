@@ -21,9 +21,10 @@ from typing import Any
 from xlt.config.benchmark import Model, ModelSource
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
+from xlt.layout import PREPARED
 from xlt.modeling.tokenizer import CONFIG, TOKENIZER, fast_tokenizer
 
-WEIGHTS, STAMP = "model.safetensors", "prepared.json"
+WEIGHTS, STAMP = "model.safetensors", PREPARED
 MLM_HEAD = "mlm_head.safetensors"
 """The masked-language-modelling head of an encoder pre-trained here; other checkpoints have theirs in ``WEIGHTS``."""
 TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
@@ -98,7 +99,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> Path:
     """Those of ``files`` that a hub repository has, in the hub's own cache: a folder named after the commit."""
-    from xlt.data import http, hub
+    from xlt.data.download import http, hub
 
     try:
         return hub.hub_snapshot(repository, revision, files)
@@ -107,7 +108,7 @@ def _snapshot(repository: str, revision: str | None, files: tuple[str, ...]) -> 
 
 
 def _from_hub(repository: str, revision: str | None, folder: Path) -> str:
-    from xlt.data.hub import hub_names
+    from xlt.data.download.hub import hub_names
 
     snapshot = _snapshot(repository, revision, (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES))
     if not weight_files(snapshot):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel
+from xlt.modeling.trained_rows import whole_table
 
 Norm = Literal["l2", "linf"]
 
@@ -19,7 +20,7 @@ def embedding_scale(model: TransferModel, norm: Norm) -> float:
     For ``l2`` the mean L2 norm of the encoder's word embeddings over its vocabulary; for ``linf`` that norm divided by
     the root of the width, the size of one coordinate.
     """
-    weight = model.encoder.get_input_embeddings().weight.detach()
+    weight = whole_table(model.encoder)
     mean = float(weight.float().norm(dim=1).mean())
     return mean if norm == "l2" else mean / weight.shape[1] ** 0.5
 

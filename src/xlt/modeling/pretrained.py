@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
+WORD_EMBEDDINGS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
+"""How the name of the word-embedding table ends, by architecture."""
 _POOLER = ("pooler.dense.weight", "pooler.dense.bias")
 _VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 
@@ -156,6 +158,18 @@ def load_pooler(path: Path) -> dict[str, Any] | None:
                 if name.endswith(_POOLER):
                     found[name.rpartition(".")[2]] = weights.get_tensor(name).float()
     return found or None
+
+
+def load_word_embeddings(path: Path) -> Any:
+    """The word-embedding table of a prepared folder's encoder in float32, read alone: [words, width]."""
+    from safetensors import safe_open
+
+    for file in weight_files(path):
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118
+                if name.endswith(WORD_EMBEDDINGS):
+                    return weights.get_tensor(name).float()
+    raise InputError(f"expected a tensor named {' or '.join(WORD_EMBEDDINGS)} in the weights", path)
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:

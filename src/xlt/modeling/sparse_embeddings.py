@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from xlt.data.features import Feature
 from xlt.modeling.model import TransferModel
+from xlt.modeling.trained_rows import places_of
 
 
 @contextmanager
@@ -36,7 +37,8 @@ def gathered_embeddings(model: TransferModel, features: Sequence[Feature]) -> It
         return
     read = {token for feature in features for row in feature.rows for token in row}
     ids = torch.tensor(sorted(read | {model.pad_id}), device=model.device)
-    vectors = table.weight.detach()[ids].requires_grad_()
+    places = places_of(table, ids)
+    vectors = table.weight.detach()[places].requires_grad_()
 
     def look_up(_: Any, inputs: tuple[Tensor, ...], __: Tensor) -> Tensor:
         return functional.embedding(torch.searchsorted(ids, inputs[0]), vectors)
@@ -49,7 +51,7 @@ def gathered_embeddings(model: TransferModel, features: Sequence[Feature]) -> It
     if vectors.grad is None:  # the trained layers are all above it
         return
     if table.padding_idx is not None:  # padding's row is never trained
-        vectors.grad[ids == table.padding_idx] = 0.0
+        vectors.grad[places == table.padding_idx] = 0.0
     if table.weight.grad is None:
         table.weight.grad = torch.zeros_like(table.weight)
-    table.weight.grad.index_add_(0, ids, vectors.grad)
+    table.weight.grad.index_add_(0, places, vectors.grad)

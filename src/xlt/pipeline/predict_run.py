@@ -26,12 +26,12 @@ from xlt.evaluation.predict import PREDICT
 from xlt.evaluation.smoothing import predict_language
 from xlt.evaluation.submission import FURTHER, write_submission
 from xlt.files import digest, read_json, to_json, write_atomic
+from xlt.layout import PREDICTED, PREPARED
 from xlt.modeling.distributed import broadcast_from_main
 from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.model import TransferModel
 
 _log = logging.getLogger(__name__)
-PREDICTED = "predicted.json"
 WITHHELD = "gold withheld"
 PASS_RECORDS = 20_000
 """Records that are tokenised and predicted together at most: bounds memory, and longer passes save nothing measurable."""
@@ -151,7 +151,7 @@ def prediction_key(context: Context, evaluation: Evaluation, weights_sha256: str
         {
             "evaluation": as_read.model_dump(mode="json", exclude={"task": SCORING}),
             "weights": weights_sha256,
-            "encoder": read_json(context.encoder / "prepared.json")["sha256"],
+            "encoder": read_json(context.encoder / PREPARED)["sha256"],
             "model": context.config.model.model_dump(include={"pooling", "retrieval_prefix", "retrieval_layer"}),
             "language_adapters": adapter_hashes(context.language_adapters),
             "kept": "items",  # what predictions of an earlier version lack

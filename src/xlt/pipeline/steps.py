@@ -17,18 +17,16 @@ from xlt.data import batching
 from xlt.evaluation.context import Context
 from xlt.evaluation.per_example_scores import write_examples
 from xlt.files import peak_memory_bytes, provenance, read_json, to_json, write_atomic
+from xlt.layout import COST, PREDICTED, PREPARED, PROVENANCE, SCORES, TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
-from xlt.modeling.precision import name_of
+from xlt.modeling.precision import name_of, settle
 from xlt.modeling.pretrained import check_stamp, load_tokenizer
 from xlt.modeling.tokenizer import TOKENIZER, positions_of
 from xlt.modeling.tuning import merged
-from xlt.pipeline.predict_run import PREDICTED, is_predicted, predict, score
-from xlt.pipeline.train_run import TRAINED, is_trained, load_trained, train, training_key
+from xlt.pipeline.predict_run import is_predicted, predict, score
+from xlt.pipeline.train_run import is_trained, load_trained, train, training_key
 from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
-
-SCORES, COST = "scores.json", "cost.json"
-"""Seconds and memory of the steps done so far; becomes part of ``provenance.json``."""
 
 
 def set_up(threads: int | None) -> None:
@@ -56,7 +54,20 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
     if config.encoder_from is not None:
         encoder = root / config.encoder_from / "encoder"
     check_stamp(encoder, config.model)
-    return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=distributed.device())
+    device = distributed.device()
+    settle(device, distributed.broadcast_from_main(_arithmetic_before, folder, device))
+    return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
+
+
+def _arithmetic_before(folder: Path, device: torch.device) -> str | None:
+    """What a run has computed in so far on this kind of device; several processes of a run take what the first finds."""
+    path = folder / COST
+    before = read_json(path).get("arithmetic", {}) if path.exists() else {}
+    if distributed.count() > 1 and device.type not in before:
+        settle(device)
+        return name_of(device)
+    found = before.get(device.type)
+    return None if found is None else str(found)
 
 
 def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
@@ -113,8 +124,8 @@ def score_step(context: Context) -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "seed": context.config.seed,
         "config_sha256": hashlib.sha256(config_text(context.config).encode()).hexdigest(),
-        "encoder": read_json(context.encoder / "prepared.json")["origin"],
-        "tokenizer_sha256": read_json(context.encoder / "prepared.json")["sha256"].get(TOKENIZER),
+        "encoder": read_json(context.encoder / PREPARED)["origin"],
+        "tokenizer_sha256": read_json(context.encoder / PREPARED)["sha256"].get(TOKENIZER),
         "positions": positions,
         "cut": context.config.longer_than(positions),
         **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
@@ -125,9 +136,12 @@ def score_step(context: Context) -> dict[str, Any]:
         "resumed": cost.get("train", {}).get("resumed", 0),
         "processes": cost.get("train", {}).get("processes", 1),
         "wall_seconds": {step: cost.get(step, {}).get("seconds") for step in ("train", "predict")},
-        "peak_memory_bytes": max((step["peak_memory_bytes"] for step in cost.values()), default=peak_memory_bytes()),
+        "peak_memory_bytes": max(
+            (cost[step]["peak_memory_bytes"] for step in ("train", "predict") if step in cost),
+            default=peak_memory_bytes(),
+        ),
     }
-    write_atomic(context.folder / "provenance.json", to_json(record))
+    write_atomic(context.folder / PROVENANCE, to_json(record))
     scores = {"tasks": tasks, "dev": dev}
     write_atomic(context.folder / SCORES, to_json(scores))
     return scores
@@ -138,5 +152,6 @@ def _record(context: Context, step: str, seconds: float, **more: int) -> None:
         return
     path = context.folder / COST
     cost = read_json(path) if path.exists() else {}
+    cost["arithmetic"] = {**cost.get("arithmetic", {}), context.device.type: name_of(context.device)}
     cost[step] = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes(), **more}
     write_atomic(path, to_json(cost))

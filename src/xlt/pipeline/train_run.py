@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from xlt.config.benchmark import QUERY_TOKENS
 from xlt.config.run_config import Mixture, Stage, Upstream
 from xlt.data.dataset import left_out, load_split, sample, truly_labelled
 from xlt.data.feature_cache import cached
@@ -21,21 +23,22 @@ from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
 from xlt.evaluation.context import Context
 from xlt.evaluation.development import development
-from xlt.evaluation.dual_encoder import QUERY_TOKENS, contrastive_features, lareqa_pairs, mewslix_pairs
+from xlt.evaluation.dual_encoder import contrastive_features, lareqa_pairs, mewslix_pairs
 from xlt.files import digest, read_json, sha256_file, to_json, write_atomic
+from xlt.layout import PREPARED, TRAINED, WEIGHTS
 from xlt.modeling.distributed import broadcast_from_main, check_same
 from xlt.modeling.intermediate_adapters import IntermediateAdapters
 from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
-from xlt.modeling.pretrained import load_tokenizer
+from xlt.modeling.pretrained import load_tokenizer, load_word_embeddings
+from xlt.modeling.trained_rows import only_moved
 from xlt.training.checkpointer import Checkpointer, flush
 from xlt.training.mlm_data import MaskedCorpus
 from xlt.training.multitask import MaskedTask, MixtureTask, MultiTaskModel, fit_multitask
 from xlt.training.registry import make_perturbation, make_schedule
 from xlt.training.trainer import TrainingArguments, fit
 
-WEIGHTS, TRAINED = "weights.safetensors", "trained.json"
 NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
 """What of a stage its weights do not depend on."""
 
@@ -181,7 +184,7 @@ def train(context: Context, checkpointer: Checkpointer | None = None) -> Transfe
             checkpointer=checkpointer,
         )
         histories[stage.recipe.name] = {**size_of(stage, records, features, context.data), **history.as_json()}
-    finish(context, model.trained_state(), model.parameter_counts(), histories)
+    finish(context, model, model.trained_state(), model.parameter_counts(), histories)
     return model
 
 
@@ -210,7 +213,7 @@ def train_multitask(context: Context, mixture: Mixture, checkpointer: Checkpoint
         checkpointer=checkpointer,
     )
     summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}
-    finish(context, together.shared(), together.parameter_counts(), summaries)
+    finish(context, base, together.shared(), together.parameter_counts(), summaries)
     return base
 
 
@@ -239,9 +242,14 @@ def masked_task(context: Context, mixture: Mixture, tokenizer: Any) -> MaskedTas
 
 
 def finish(
-    context: Context, state: dict[str, torch.Tensor], counts: tuple[int, int], histories: dict[str, Any]
+    context: Context,
+    model: TransferModel,
+    state: dict[str, torch.Tensor],
+    counts: tuple[int, int],
+    histories: dict[str, Any],
 ) -> None:
     """Write the weights, then ``trained.json``, which vouches for them. ``counts``: (trainable, all) parameters."""
+    state = only_moved(state, model.table_name(), partial(load_word_embeddings, context.encoder), model.unread_factor)
     check_same("weights", {name: float(tensor.double().sum()) for name, tensor in state.items()})
 
     def write() -> None:
@@ -327,7 +335,7 @@ def training_key(context: Context) -> str:
             "dual_encoder": config.profile.dual_encoder,
             "mixture": None if config.mixture is None else config.mixture.model_dump(mode="json"),
             "model": config.model.model_dump(include={"name", "pooling", "retrieval_prefix"}),
-            "encoder": read_json(context.encoder / "prepared.json")["sha256"],
+            "encoder": read_json(context.encoder / PREPARED)["sha256"],
             "language_adapters": adapter_hashes(
                 {code: path for code, path in context.language_adapters.items() if code in sources}
             ),
@@ -342,8 +350,7 @@ def is_trained(context: Context) -> bool:
     if not path.exists() or not weights.exists():
         return False
     summary = read_json(path)
-    current = summary.get("key") == training_key(context)
-    return current and summary.get("weights_sha256") == sha256_file(weights)
+    return summary.get("key") == training_key(context) and summary.get("weights_sha256") == sha256_file(weights)
 
 
 def load_trained(context: Context) -> TransferModel:

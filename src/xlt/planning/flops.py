@@ -7,13 +7,17 @@ activations costs another forward pass, that of the weights a third (Kaplan et a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from xlt.config.benchmark import Model
 from xlt.config.lexical_injection import LexicalRun
 from xlt.config.regimes import Adversarial
 from xlt.config.run_config import Evaluation, LanguageAdapterConfig, RunConfig, Stage
+from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.modeling.model_sources import PACKAGE
 from xlt.planning.token_counts import Extent, Extents
 
 WORD_TOKENS = 6
@@ -23,7 +27,7 @@ BACKWARD = {"full": 2.0, "bottleneck": 1.0, "madx": 1.0, "lora": 1.0, "head": 0.
 
 
 @dataclass(frozen=True)
-class Shape:
+class EncoderShape:
     """An encoder: weights of all layers, all weights, width, number of layers, size of the vocabulary."""
 
     body: int
@@ -54,7 +58,7 @@ class Work:
         return self.training + self.prediction
 
 
-def shape_of(encoder: Path) -> Shape | None:
+def shape_of(encoder: Path) -> EncoderShape | None:
     """The shape of a prepared encoder or decoder from its config.json, or None when it is not there yet."""
     path = encoder / "config.json"
     if not path.exists():
@@ -68,13 +72,46 @@ def shape_of(encoder: Path) -> Shape | None:
     )
 
 
-def make_shape(*, width: int, layers: int, inner: int, vocabulary: int) -> Shape:
+def make_shape(*, width: int, layers: int, inner: int, vocabulary: int) -> EncoderShape:
     """The shape of an encoder: four square matrices and two of width times ``inner`` per layer, and the embeddings."""
     body = layers * (4 * width * width + 2 * width * inner)
-    return Shape(body, body + width * vocabulary, width, layers, vocabulary)
+    return EncoderShape(body, body + width * vocabulary, width, layers, vocabulary)
 
 
-def run_work(run: RunConfig, extents: Extents, shape: Shape) -> Work:
+def shape_said(model: Model) -> EncoderShape:
+    """The shape of a model that is not there yet, from what its config says: "278 M (...); 12 layers, width 768, ...".
+
+    That of an encoder which comes with this package stands in its config.json.
+
+    Raises:
+        InputError: its config does not say it.
+    """
+    for source in model.sources:
+        if source.packaged is not None and (known := shape_of(PACKAGE / source.packaged)) is not None:
+            return known
+    found = re.search(r"([\d.]+) ([MB])\b.*?(\d+) layers, width (\d+)", model.parameters)
+    if found is None:
+        raise InputError(f"model {model.name}: its size is not known before it is prepared; run make encoder first")
+    total = float(found[1]) * (1e6 if found[2] == "M" else 1e9)
+    layers, width = int(found[3]), int(found[4])
+    plain = make_shape(width=width, layers=layers, inner=4 * width, vocabulary=0)
+    return make_shape(
+        width=width, layers=layers, inner=4 * width, vocabulary=max(0, round((total - plain.body) / width))
+    )
+
+
+def work_of(config: RunConfig | LanguageAdapterConfig | LexicalRun, extents: Extents, shape: EncoderShape) -> Work:
+    """What a run or job computes."""
+    match config:
+        case RunConfig():
+            return run_work(config, extents, shape)
+        case LanguageAdapterConfig():
+            return language_adapter_work(config, extents, shape)
+        case LexicalRun():
+            return lexical_work(config, extents, shape)
+
+
+def run_work(run: RunConfig, extents: Extents, shape: EncoderShape) -> Work:
     """What a run computes: its training unless another run's weights are evaluated, and its predictions."""
     copies = 1 if run.regime.smoothing is None else run.regime.smoothing.votes + run.regime.smoothing.selection
     scored = Work(prediction=copies * sum(_evaluation(each, extents, shape) for each in run.evaluations))
@@ -84,7 +121,7 @@ def run_work(run: RunConfig, extents: Extents, shape: Shape) -> Work:
     return scored + trained + _masked_text(run, trained.steps, extents, shape)
 
 
-def _stage(stage: Stage, run: RunConfig, extents: Extents, shape: Shape) -> Work:
+def _stage(stage: Stage, run: RunConfig, extents: Extents, shape: EncoderShape) -> Work:
     """One training: every epoch the training set, forward and back, and the development set."""
     recipe = stage.recipe
     train = extents.train(stage.train, recipe, stage.caps.train)
@@ -103,7 +140,7 @@ def _attack_passes(run: RunConfig) -> float:
     return 2.0 * noise.steps if isinstance(noise, Adversarial) else 0.0
 
 
-def _fusion(train: Extent, run: RunConfig, shape: Shape) -> float:
+def _fusion(train: Extent, run: RunConfig, shape: EncoderShape) -> float:
     """Operations of AdapterFusion, forward and back: a query, and a key and a value of each adapter, per layer."""
     before = run.regime.intermediate
     if before is None or before.transfer != "fuse":
@@ -112,7 +149,7 @@ def _fusion(train: Extent, run: RunConfig, shape: Shape) -> float:
     return 3.0 * train.tokens * 2.0 * matrices * shape.layers * shape.width**2
 
 
-def _evaluation(evaluation: Evaluation, extents: Extents, shape: Shape) -> float:
+def _evaluation(evaluation: Evaluation, extents: Extents, shape: EncoderShape) -> float:
     """Operations of one prediction of a task: every language, or every pair of languages where a task has pairs."""
     task, cap = evaluation.task, evaluation.caps.test
     if task.pairs and task.family != "lareqa":  # LAReQA embeds every language once, whatever the pairs
@@ -124,7 +161,7 @@ def _evaluation(evaluation: Evaluation, extents: Extents, shape: Shape) -> float
     return shape.forward(sum(tuning, total))
 
 
-def _pairs(evaluation: Evaluation, extents: Extents, shape: Shape) -> float:
+def _pairs(evaluation: Evaluation, extents: Extents, shape: EncoderShape) -> float:
     """A pair's example is half of one language's and half of the other's; pairs with files of their own are read as such."""
     task, cap = evaluation.task, evaluation.caps.test
     total = Extent()
@@ -136,7 +173,7 @@ def _pairs(evaluation: Evaluation, extents: Extents, shape: Shape) -> float:
     return shape.forward(total)
 
 
-def _masked_text(run: RunConfig, steps_of_tasks: float, extents: Extents, shape: Shape) -> Work:
+def _masked_text(run: RunConfig, steps_of_tasks: float, extents: Extents, shape: EncoderShape) -> Work:
     """Masked-language modelling mixed into an intermediate training: ``share`` of all steps."""
     if run.mixture is None or run.mixture.masked_text is None:
         return Work()
@@ -148,13 +185,13 @@ def _masked_text(run: RunConfig, steps_of_tasks: float, extents: Extents, shape:
     return Work(passes * steps * _masked_step(batch, length, settings.mask, shape), 0.0, steps)
 
 
-def _masked_step(batch: int, length: float, mask: float, shape: Shape) -> float:
+def _masked_step(batch: int, length: float, mask: float, shape: EncoderShape) -> float:
     """Operations of a forward pass over a batch of blocks, with the output matrix at the masked sub-words."""
     text = Extent(batch, batch * length, batch * length**2)
     return shape.forward(text) + 2.0 * mask * text.tokens * shape.width * (shape.vocabulary + shape.width)
 
 
-def language_adapter_work(config: LanguageAdapterConfig, extents: Extents, shape: Shape) -> Work:
+def language_adapter_work(config: LanguageAdapterConfig, extents: Extents, shape: EncoderShape) -> Work:
     """What the training of a language adapter computes; nothing for one from the hub."""
     own = config.settings
     if config.text is None:
@@ -163,7 +200,7 @@ def language_adapter_work(config: LanguageAdapterConfig, extents: Extents, shape
     return Work(2.0 * own.steps * _masked_step(own.batch_size, length, own.mask, shape), 0.0, own.steps)
 
 
-def lexical_work(run: LexicalRun, extents: Extents, shape: Shape) -> Work:
+def lexical_work(run: LexicalRun, extents: Extents, shape: EncoderShape) -> Work:
     """What a lexical injection computes: all words embedded before and after, training on the pairs not held out."""
     pairs = float(extents.words(run))
     words = Extent(2 * pairs, 2 * pairs * WORD_TOKENS, 2 * pairs * WORD_TOKENS**2)

@@ -13,9 +13,11 @@ from pydantic import Field, model_validator
 from xlt.config.benchmark import Recipe, Source, Strict, Task, load
 from xlt.config.run_config import FileSet, RunConfig
 from xlt.errors import InputError
-from xlt.planning.cost import Plan, cost, memory_of, shape_said
-from xlt.planning.make_plan import build, folders_behind, show
-from xlt.planning.planner import Planner
+from xlt.planning.cost import costed, memory_of, show
+from xlt.planning.data_files import DataFiles
+from xlt.planning.flops import shape_said
+from xlt.planning.make_plan import plan_asked_for
+from xlt.planning.plan import WorkPlan, build
 from xlt.planning.throughput import Gpu, gpu_speed
 from xlt.planning.token_counts import Extent, Extents, Spec
 from xlt.results.sizes_table import TRAINING, Sizes
@@ -43,7 +45,7 @@ class Planning(Strict):
 
 
 @dataclass(frozen=True)
-class Cost:
+class TableCost:
     """Runs and jobs of a table, hours with the factor they are known within, bytes of weights, and bytes of memory a run."""
 
     runs: int
@@ -53,8 +55,8 @@ class Cost:
     memory: float
 
 
-class PublishedPlanner(Planner):
-    """Plans as if every file were there; word lists and raw text are not official files, so what needs them has no runs."""
+class PublishedFiles(DataFiles):
+    """As if every official file were there; word lists and raw text are none, so what needs them has no runs."""
 
     def find(
         self, sources: Sequence[Source], language: str, split: str, question_language: str | None = None
@@ -73,29 +75,24 @@ class PublishedPlanner(Planner):
 class PublishedExtents(Extents):
     """Extents from published sizes and typical lengths in place of files."""
 
-    def __init__(self, sizes: Sizes, planning: Planning, path: Path) -> None:
-        self.sizes, self.planning, self.path = sizes.official, planning, path
+    def __init__(self, configs: Path) -> None:
+        self.path = configs / "planning.yaml"
+        self.sizes, self.planning = load(Sizes, configs / "sizes.yaml").official, load(Planning, self.path)
         self.changed = False  # nothing is measured, so nothing is kept
-
-    @classmethod
-    def read(cls, configs: Path) -> PublishedExtents:
-        """With the sizes and lengths of a folder of configs."""
-        path = configs / "planning.yaml"
-        return cls(load(Sizes, configs / "sizes.yaml"), load(Planning, path), path)
 
     def train(self, files: FileSet, recipe: Recipe, cap: int | None) -> Extent:
         """A training set as large as published."""
-        return self._published_extent(recipe, self._size(TRAINING + set_of(recipe), "train", recipe.language, cap))
+        return self._published(recipe, self._size(TRAINING + set_of(recipe), "train", recipe.language, cap))
 
     def test(self, files: FileSet, spec: Spec, language: str, cap: int | None) -> Extent:
         """A test set as large as published; for a recipe its development set."""
         if isinstance(spec, Recipe):
-            return self._published_extent(spec, self._size(TRAINING + set_of(spec), "dev", language, cap))
-        return self._published_extent(spec, self._size(spec.name.removesuffix("-pairs"), "test", language, cap))
+            return self._published(spec, self._size(TRAINING + set_of(spec), "dev", language, cap))
+        return self._published(spec, self._size(spec.name.removesuffix("-pairs"), "test", language, cap))
 
     def candidates(self, files: FileSet, task: Task) -> Extent:
         """Mewsli-X's entities."""
-        return self._published_extent(task, self.planning.sizes["candidates"])
+        return self._published(task, self.planning.sizes["candidates"])
 
     def _size(self, name: str, split: str, language: str, cap: int | None) -> int:
         published = self.sizes[name].size(split, language) if name in self.sizes else None
@@ -103,9 +100,8 @@ class PublishedExtents(Extents):
         size = published or (assumed["dev"] if split == "dev" else assumed.get(name, assumed["dev"]))
         return size if cap is None else min(size, cap)
 
-    def _published_extent(self, spec: Spec, examples: int) -> Extent:
-        lengths = self.planning.lengths
-        name = set_of(spec).removesuffix("-pairs")
+    def _published(self, spec: Spec, examples: int) -> Extent:
+        lengths, name = self.planning.lengths, set_of(spec).removesuffix("-pairs")
         own = lengths.get(name) or lengths.get(spec.family)
         if own is None:
             raise InputError(f"lengths: expected an entry for {name} or its family {spec.family}; add one", self.path)
@@ -118,15 +114,11 @@ def set_of(spec: Spec) -> str:
     return (spec.training_set if isinstance(spec, Recipe) else None) or spec.name
 
 
-def show_published(arguments: Namespace) -> None:
-    """What ``make plan`` prints before there is a data folder; nothing is written.
-
-    Args:
-        arguments: the planner's command line.
-    """
+def show_published(options: Namespace) -> None:
+    """What ``make plan`` prints before there is a data folder, for the planner's command line; nothing is written."""
     with TemporaryDirectory() as folder:
-        before = Namespace(**{**vars(arguments), "data": folder, "root": Path(folder)})
-        show(before, build(before, PublishedPlanner), PublishedExtents.read(arguments.configs))
+        plan = plan_asked_for(options, Path(folder), folder, kind=PublishedFiles)
+        show(options, plan, PublishedExtents(options.configs))
     print(
         "no data folder yet: counted for all official files, in the sizes that their owners give; make data fetches them"
     )
@@ -135,13 +127,17 @@ def show_published(arguments: Namespace) -> None:
 def paper_runs(configs: Path, model: str) -> list[RunConfig]:
     """The runs of the paper profile with its first seed, with every official file there."""
     with TemporaryDirectory() as folder:
-        arguments = Namespace(
-            configs=configs, profile="paper", data=folder, root=Path(folder), model=model, seeds="1", all_rows=True
-        )
-        return list(build(arguments, PublishedPlanner)[0].runs.values())
+        return list(_paper(configs, folder, model, all_rows=True, seeds="1").runs.values())
 
 
-def gpu_hours(configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, bool]]) -> dict[tuple[str, bool], Cost]:
+def _paper(configs: Path, folder: str, model: str, *, all_rows: bool, seeds: str | None = None) -> WorkPlan:
+    given = {"data": folder, "model": model, "seeds": seeds}
+    return build(configs, "paper", Path(folder), **given, all_rows=all_rows, kind=PublishedFiles)
+
+
+def gpu_hours(
+    configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, bool]]
+) -> dict[tuple[str, bool], TableCost]:
     """What tables of the paper profile cost on a GPU by the FLOP model; each as if it were made alone.
 
     Args:
@@ -150,28 +146,14 @@ def gpu_hours(configs: Path, model: str, gpu: Gpu, tables: Sequence[tuple[str, b
         gpu: where it would run.
         tables: names, and whether with every row.
     """
-    found = {}
+    extents, speed, found = PublishedExtents(configs), gpu_speed(gpu), {}
     with TemporaryDirectory() as folder:
-        for every in sorted({every for _, every in tables}):
-            arguments = Namespace(
-                configs=configs,
-                profile="paper",
-                data=folder,
-                root=Path(folder),
-                model=model,
-                seeds=None,
-                all_rows=every,
-            )
-            planner, regimes, known, rows = build(arguments, PublishedPlanner)
-            listed = {name: folders_behind(planner, table, regimes, rows, name) for name, table in known.items()}
-            plan = Plan(Path(folder), planner.runs, planner.jobs, listed, known)
-            extents = PublishedExtents.read(configs)
-            shape, speed = shape_said(planner.model), gpu_speed(gpu)
-            for name, _ in (each for each in tables if each[1] == every):
-                folders = plan.needed(name)
-                costed = cost(plan, folders, extents, shape, speed)
-                hours = sum(each.seconds for each in costed) / 3600
-                found[name, every] = Cost(
-                    len(costed), hours, speed.factor, sum(each.size for each in costed), memory_of(plan, folders, shape)
-                )
+        plans = {every: _paper(configs, folder, model, all_rows=every) for every in {each for _, each in tables}}
+        for name, every in sorted(tables, key=lambda table: table[1]):
+            plan = plans[every]
+            shape = shape_said(plan.planner.model)
+            runs = costed(plan, name, extents, shape, speed)
+            hours, disk = sum(run.seconds for run in runs) / 3600, sum(run.size for run in runs)
+            memory = memory_of(plan, [run.folder for run in runs], shape)
+            found[name, every] = TableCost(len(runs), hours, speed.factor, disk, memory)
     return found

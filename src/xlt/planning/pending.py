@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlt.errors import InputError
+from xlt.layout import CONFIG
 
 STEP = re.compile(r"reproduce/\w+\.py (?P<folder>\S+) --data ")
 """The command of a run, or of a job that runs are made from, in a plan's rules (run_rules in plan.py)."""
 
 
 @dataclass(frozen=True)
-class Work:
+class PendingWork:
     """One run or job: its folder, the shell command that makes it, and the folders it is made from."""
 
     folder: str
@@ -50,7 +51,7 @@ def planned(make: Sequence[str]) -> dict[str, str]:
         for need in known.get(target, []):
             if need in known and need not in found:
                 visit(need)
-                if f"{Path(need).parent}/config.yaml" in known[need]:
+                if f"{Path(need).parent}/{CONFIG}" in known[need]:
                     found[need] = str(Path(need).parent)
 
     visit(make[-1])
@@ -66,12 +67,14 @@ def dry_run(make: Sequence[str]) -> Iterator[str]:
     return iter(done.stdout.splitlines())
 
 
-def due(make: Sequence[str]) -> list[Work]:
+def due(make: Sequence[str]) -> list[PendingWork]:
     """What is not done of the goal's runs and jobs, each after what it is made from."""
     known, results = rules(plan_file(make)), planned(make)
     commands = {match["folder"]: line.strip() for line in dry_run(make) if (match := STEP.search(line))}
     targets = {folder: target for target, folder in results.items()}
     return [
-        Work(folder, command, tuple(results[need] for need in known[targets[folder]] if results.get(need) in commands))
+        PendingWork(
+            folder, command, tuple(results[need] for need in known[targets[folder]] if results.get(need) in commands)
+        )
         for folder, command in commands.items()
     ]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from functools import cached_property
 
-from xlt.config.benchmark import DUAL_ENCODERS, RETRIEVAL, Caps, Model, Profile, Recipe, Source, Task
+from xlt.config.benchmark import DUAL_ENCODERS, RETRIEVAL, Caps, Model, Recipe, Task
 from xlt.config.lexical_injection import LexicalConfig, job_dir
-from xlt.config.regimes import SMOOTHED, Copies, Regime, Robustness, Synonyms
+from xlt.config.regimes import SMOOTHED, Intermediate, MadX, Regime
 from xlt.config.run_config import (
-    Augmentation,
-    Evaluation,
-    FileSet,
     LanguageAdapterSettings,
     Mixture,
     Named,
@@ -23,120 +19,38 @@ from xlt.config.run_config import (
     Upstream,
     run_dir,
 )
-from xlt.data.sources import locate
-from xlt.digests import Digests
 from xlt.errors import InputError
-from xlt.planning.evaluations import apart_too, evaluation_of
-from xlt.planning.jobs import Job
-from xlt.planning.language_adapter_jobs import raw_text, why_no_adapters, with_language_adapters
-from xlt.planning.learning_rates import learning_rate, resolved
-from xlt.planning.lexical_jobs import add_lexical
-from xlt.planning.mixtures import add_mixture
+from xlt.planning.data_files import DataFiles
+from xlt.planning.jobs import PlannedJob, language_adapter_jobs, lexical_job
+from xlt.planning.stages import make_stage
 
 RETRIEVAL_WITHOUT_TRAINING = ("tatoeba", "bucc")
 """Families that an encoder without a trained head can be evaluated on."""
+NO_ADAPTERS = (
+    "no language adapters: no raw text (raw/<language>.txt in the data folder), no ready-made ones for the model"
+)
 
 
 @dataclass
 class Planner:
-    """What every run of this plan shares; ``runs`` and ``jobs`` by folder below the root."""
+    """Plans runs and the jobs they are made from; ``runs`` and ``jobs`` by folder below the root."""
 
-    profile: Profile
+    files: DataFiles
     model: Model
-    data: Path
     seeds: list[int]
-    tasks: dict[str, Task]
     recipes: dict[str, Recipe]
     regimes: dict[str, Regime]
-    digests: Digests
-    world: list[str] | None
-    lexical: dict[str, LexicalConfig] = field(default_factory=dict)
-    language_adapters: LanguageAdapterSettings | None = None
+    lexical: dict[str, LexicalConfig]
+    language_adapters: LanguageAdapterSettings
     without_runs: dict[str, str] = field(default_factory=dict)
     """Why a regime has no runs, where the data folder does not explain it."""
     extra: dict[str, set[str]] = field(default_factory=dict)
     """Tasks that tables ask for beyond the benchmark's own, by regime."""
     runs: dict[str, RunConfig] = field(default_factory=dict)
-    jobs: dict[str, Job] = field(default_factory=dict)
-    _evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    jobs: dict[str, PlannedJob] = field(default_factory=dict)
 
-    def sources(self, name: str, split: str, own: Mapping[Any, list[Source]]) -> list[Source]:
-        """Where a split may lie: the profile's own list, or the task's or recipe's."""
-        override: Mapping[Any, list[Source]] = self.profile.sources.get(name, {})
-        return list(override.get(split, own.get(split, [])))
-
-    def find(
-        self, sources: Sequence[Source], language: str, split: str, question_language: str | None = None
-    ) -> FileSet | None:
-        """The files of one split in one language (of passages with questions in another), or None without any."""
-        for source in sources:
-            if source.languages is not None and language not in source.languages:
-                continue
-            located = locate(self.data, [source], language=language, split=split, question_language=question_language)
-            if located is not None:
-                return FileSet(
-                    format=located.format,
-                    files=[path.relative_to(self.data).as_posix() for path in located.files],
-                    sha256={p.relative_to(self.data).as_posix(): self.digests(p) for p in located.inputs},
-                    skip=source.skip,
-                    take=source.take,
-                    apart={} if source.apart_from is None else self.scored(source.apart_from),
-                )
-        return None
-
-    def scored(self, name: str) -> dict[str, list[FileSet]]:
-        """By language, the files that a task is scored on."""
-        if name not in self.tasks:
-            raise InputError(f"sources: apart_from: expected one of {', '.join(self.tasks)}, got {name}")
-        return {code: [files] for code, files in self.evaluation(self.tasks[name]).files.items()}
-
-    def languages(self, task: Task) -> list[str]:
-        """The languages a task is evaluated on: the official list, or the generated world's.
-
-        A task that the profile's benchmark does not have (PAWS-X, BUCC) is taken from the benchmark that has it.
-        """
-        official = task.languages.get(self.profile.benchmark) or next(iter(task.languages.values()), [])
-        if self.world is None or not official:
-            return official
-        return [code for code in self.world if code != "en" or "en" in official]
-
-    def evaluation(self, task: Task) -> Evaluation:
-        """One task with its files in every language that has some."""
-        if task.name not in self._evaluations:
-            self._evaluations[task.name] = evaluation_of(self, task)
-        return self._evaluations[task.name]
-
-    def stage(self, recipe: Recipe, regime: Regime, seed: int) -> Stage | None:
-        """One training with every value resolved, or None when its training files or its neighbours' file are absent."""
-        train = self.find(self.sources(recipe.name, "train", recipe.sources), recipe.language, "train")
-        augmentation = self.augmentation(recipe, regime.robustness, seed)
-        if train is None or (isinstance(regime.robustness, Copies) and augmentation is None):
-            return None
-        dev = self.find(self.sources(recipe.name, "dev", recipe.sources), recipe.language, "dev")
-        train = apart_too(train, dev, recipe.language)
-        return Stage(
-            recipe=resolved(recipe, regime, self.profile, self.model),
-            learning_rate=learning_rate(recipe, regime, self.model),
-            caps=self.profile.cap(recipe.name),
-            train=train,
-            dev=dev,
-            augmentation=augmentation,
-        )
-
-    def augmentation(self, recipe: Recipe, noise: Robustness | None, seed: int) -> Augmentation | None:
-        """The copies of a recipe's training set that a regime asks for; for RS-DA none without the file of neighbours."""
-        if not isinstance(noise, Copies):
-            return None
-        files = self.neighbours(noise.neighbours) if isinstance(noise, Synonyms) else None
-        if isinstance(noise, Synonyms) and files is None:
-            return None
-        return Augmentation(neighbours=files, copies=noise.copies_of(recipe.name), seed=seed)
-
-    def neighbours(self, path: str) -> FileSet | None:
-        """The file of synonyms below the data folder, if it is there."""
-        if not (self.data / path).is_file():
-            return None
-        return FileSet(format="neighbours", files=[path], sha256={path: self.digests(self.data / path)})
+    def __post_init__(self) -> None:
+        self.profile, self.tasks = self.files.profile, self.files.tasks
 
     def chain(self, recipe: Recipe) -> list[Recipe]:
         """A recipe and those that must be trained before it, in order."""
@@ -170,7 +84,7 @@ class Planner:
         for name in before.recipes:
             self.recipe(name, f"regime {regime.name}: intermediate.recipes")
         if before.transfer != "fuse" and (len(before.recipes) > 1 or before.masked_text is not None):
-            folder = add_mixture(self, regime, before, seed)
+            folder = self.add_mixture(regime, before, seed)
             return None if folder is None else [Upstream(recipe="several", folder=folder)]
         plain = self.twin(regime.plain())
         if plain.name == regime.name:  # no planned regime is its plain twin
@@ -182,9 +96,81 @@ class Planner:
         found = [Upstream(recipe=name, folder=folder) for name, folder in folders.items() if folder is not None]
         return found if len(found) == len(folders) else None
 
-    def raw_text(self) -> dict[str, FileSet]:
-        """The raw text files of the data folder by language (docs/data-layout.md)."""
-        return raw_text(self)
+    def add_mixture(self, regime: Regime, before: Intermediate, seed: int) -> str | None:
+        """Plan the intermediate run of a regime that trains several recipes together, or one mixed with masked text (once).
+
+        Returns:
+            Its folder, which regimes with the same intermediate training share, or None when files of it are absent.
+        """
+        alike = [other for other in self.regimes.values() if trains_alike(other, regime)]
+        owner = next((other for other in alike if continues(other)), alike[0] if alike else regime)
+        folder = run_dir(owner.name, "intermediate", seed)
+        if folder in self.runs:
+            return folder
+        recipes = [self.recipes[name] for name in before.recipes]
+        stages = [make_stage(self.files, self.model, recipe, owner.plain(), seed) for recipe in recipes]
+        text = {} if before.masked_text is None else self.files.raw_text()
+        if None in stages or (before.masked_text is not None and not text):
+            return None
+        if constant := [recipe.name for recipe in recipes if recipe.decay != "linear"]:
+            raise InputError(
+                f"regime {regime.name}: intermediate.recipes: tasks that are trained together share one linear decay; "
+                f"expected recipes with decay linear, got {', '.join(constant)}"
+            )
+        self.runs[folder] = self.run_config(
+            owner.plain(),
+            Named(name="intermediate", title=" + ".join(recipe.title for recipe in recipes)),
+            seed,
+            stages=[stage for stage in stages if stage is not None],
+            mixture=Mixture(temperature=before.temperature, masked_text=before.masked_text, text=text),
+        )
+        return folder
+
+    def add_lexical(self, name: str, seed: int, where: str) -> str | None:
+        """Plan a lexical injection and return its folder, or None without a word list; ``where`` says what asks for it."""
+        if name not in self.lexical:
+            raise InputError(f"{where}: lexical: expected one of {', '.join(self.lexical) or 'none'}, got {name}")
+        job = lexical_job(self.lexical[name], self.model, seed, self.files)
+        if job is None:
+            return None
+        folder = job_dir(self.lexical[name], seed)
+        self.jobs[folder] = job
+        return folder
+
+    @cached_property
+    def adapter_folders(self) -> dict[str, str]:
+        """The folder of the adapter of every language that can have one; plans the jobs that make them."""
+        jobs = language_adapter_jobs(self.files, self.model, self.language_adapters)
+        folders = {code: f"language-adapters/{code}" for code in jobs}
+        self.jobs |= {folders[code]: job for code, job in jobs.items()}
+        return folders
+
+    def why_no_adapters(self, regime: Regime) -> str | None:
+        """Why a MAD-X regime has no runs: there is no adapter at all, or none of the training data's language."""
+        if not isinstance(regime.tuning, MadX):
+            return None
+        if not self.adapter_folders:
+            return NO_ADAPTERS
+        lacking = sorted({recipe.language for recipe in self.recipes.values()} - set(self.adapter_folders))
+        return f"no language adapter of {', '.join(lacking)}, the language of the training data" if lacking else None
+
+    def with_language_adapters(self, run: RunConfig) -> RunConfig:
+        """A run with the folders of the language adapters that its training and its evaluations need.
+
+        Raises:
+            InputError: a language has none and the regime refuses that.
+        """
+        tuning = run.regime.tuning
+        if not isinstance(tuning, MadX):
+            return run
+        folders, needed = self.adapter_folders, run.text_languages()
+        lacking = [code for code in needed if code not in folders]
+        if lacking and tuning.missing == "refuse":
+            raise InputError(
+                f"regime {run.regime.name}: expected a language adapter for every language, none for {', '.join(lacking)};"
+                " add raw/<language>.txt to the data folder, or set tuning.missing to source or none"
+            )
+        return run.model_copy(update={"language_adapters": {code: folders[code] for code in needed if code in folders}})
 
     def add(self, regime: Regime, recipe: str, seed: int) -> str | None:
         """Plan one run (once) and return its folder, or None when training files of it or its upstream are absent.
@@ -202,7 +188,7 @@ class Planner:
             self.add_separate(regime, plain, recipe, seed)
             return made
         chain = self.chain(self.recipes[recipe]) if recipe != "none" else []
-        stages = [self.stage(each, regime, seed) for each in chain]
+        stages = [make_stage(self.files, self.model, each, regime, seed) for each in chain]
         upstream = self.upstream(regime, recipe, seed)
         if None in stages or upstream is None:
             return None
@@ -220,7 +206,7 @@ class Planner:
     def add_separate(self, regime: Regime, trained: Regime, recipe: str, seed: int) -> None:
         """Plan the runs of the tasks that are evaluated in runs of their own."""
         for task in self.wanted(regime, recipe):
-            if task.separate and self.evaluation(task).files:
+            if task.separate and self.files.evaluation(task).files:
                 self.add_evaluation(regime, trained, recipe, seed, task)
 
     def add_evaluation(
@@ -257,7 +243,7 @@ class Planner:
         tasks: Iterable[Task] = (),
     ) -> RunConfig:
         """A run with every value resolved; a task without any file is left out."""
-        evaluations = [evaluation for evaluation in map(self.evaluation, tasks) if evaluation.files]
+        evaluations = [evaluation for evaluation in map(self.files.evaluation, tasks) if evaluation.files]
         run = RunConfig(
             regime=regime,
             recipe=recipe,
@@ -273,7 +259,7 @@ class Planner:
             languages={e.task.name: e.expected for e in evaluations},
             evaluations=evaluations,
         )
-        return with_language_adapters(self, run)
+        return self.with_language_adapters(run)
 
     def wanted(self, regime: Regime, recipe: str) -> list[Task]:
         """The tasks a run is evaluated on: those of its recipe in the benchmark, and those a table asks for."""
@@ -325,17 +311,17 @@ class Planner:
         folders: list[str] = []
         if self.model.decoder is not None:  # for lexical injection alone
             return folders
-        if (reason := why_no_adapters(self, regime)) is not None:
+        if (reason := self.why_no_adapters(regime)) is not None:
             self.without_runs[regime.name] = reason
             return folders
         frozen = regime.tuning.kind == "frozen"
         recipes = ["none"] if frozen else sorted({self.serving(regime, task) for task in self.tasks.values()})
         for seed in self.seeds[:1] if frozen else self.seeds:  # nothing random happens without training
             name = regime.lexical
-            if name is not None and add_lexical(self, name, seed, f"regime {regime.name}") is None:
+            if name is not None and self.add_lexical(name, seed, f"regime {regime.name}") is None:
                 continue
             for recipe in recipes:
-                if any(self.evaluation(task).files for task in self.wanted(regime, recipe)):
+                if any(self.files.evaluation(task).files for task in self.wanted(regime, recipe)):
                     folder = self.add(regime, recipe, seed)
                     folders += [] if folder is None else [folder]
             extra = [task for task in self.wanted_separately(regime) if run_dir(regime.name, task, seed) in self.runs]
@@ -347,3 +333,17 @@ class Planner:
         return [
             task.name for task in self.tasks.values() if task.separate and task.name in self.extra.get(regime.name, ())
         ]
+
+
+def continues(regime: Regime) -> bool:
+    """Whether the weights of the intermediate run go on; of several regimes that share one, it gives the folder its name."""
+    return regime.intermediate is not None and regime.intermediate.transfer == "continue"
+
+
+def trains_alike(one: Regime, other: Regime) -> bool:
+    """Whether two regimes have the same intermediate training, however its result is passed on."""
+    if one.intermediate is None or other.intermediate is None:
+        return False
+    passed_on = {"transfer", "learning_rate"}
+    first, second = (each.intermediate.model_dump(exclude=passed_on) for each in (one, other) if each.intermediate)
+    return one.intermediate.transfer != "fuse" and first == second and one.plain().axes() == other.plain().axes()

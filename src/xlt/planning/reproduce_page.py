@@ -12,8 +12,9 @@ from tabulate import tabulate
 from xlt.config.benchmark import Model, Strict, load, load_all
 from xlt.config.run_config import RunConfig
 from xlt.errors import InputError
-from xlt.planning.cost import BYTES, amount, duration, shape_said
-from xlt.planning.paper_plan import Cost, gpu_hours, paper_runs
+from xlt.planning.cost import BYTES, amount, duration
+from xlt.planning.flops import shape_said
+from xlt.planning.paper_plan import TableCost, gpu_hours, paper_runs
 from xlt.planning.throughput import gpu_speed, load_gpu
 from xlt.results import run_folders as run_folders
 from xlt.results.claims import Claim, Status
@@ -36,14 +37,14 @@ class Wall(Strict):
     note: str
 
 
-class Made(Strict):
+class RecordedTable(Strict):
     """A table of the generated world: its runs and jobs, and minutes of one core."""
 
     runs: int = Field(ge=1)
     minutes: int = Field(ge=1)
 
 
-class Effect(Strict):
+class RecordedEffect(Strict):
     """An effect in points (of word pairs: in per cent) with its 95 % interval."""
 
     found: float
@@ -56,7 +57,7 @@ class Found(Strict):
 
     status: Status
     seeds: int = Field(ge=1)
-    effect: Effect | None = None
+    effect: RecordedEffect | None = None
 
 
 class Recorded(Strict):
@@ -65,7 +66,7 @@ class Recorded(Strict):
     machine: str
     smoke: Wall
     tiny_all: Wall = Field(alias="tiny-all")
-    tiny: dict[str, Made]
+    tiny: dict[str, RecordedTable]
     human_minutes: int = Field(ge=1)
     claims: dict[str, Found]
 
@@ -76,7 +77,7 @@ def page(root: Path) -> str:
     Raises:
         InputError: the template asks for something that is not known, or a config is damaged.
     """
-    configs, template = root / "configs", root / "docs" / "reproduce.template.md"
+    configs, template = root / "configs", root / "docs" / "templates" / "REPRODUCE.md"
     values = fields(configs)
     text = template.read_text(encoding="utf-8")
     unknown = sorted(set(FIELD.findall(text)) ^ set(values))
@@ -132,7 +133,7 @@ def _made_by(command: str) -> tuple[str, bool]:
     return found[1], found[2] is not None
 
 
-def experiments(costs: Mapping[tuple[str, bool], Cost], recorded: Recorded, gpu: str) -> str:
+def experiments(costs: Mapping[tuple[str, bool], TableCost], recorded: Recorded, gpu: str) -> str:
     """What each command costs on the generated world, measured, and with the papers' settings, estimated."""
     rows = []
     for (name, every), cost in costs.items():

@@ -12,7 +12,7 @@ from xlt.errors import InputError
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """By table: the regimes it shows, and those the profile leaves out of it."""
 
     shown: dict[str, list[str]]
@@ -71,7 +71,7 @@ def rows_of_table(table: Table, planned: Mapping[str, Regime]) -> list[str]:
 
 def rows_of(
     tables: Mapping[str, Table], profile: Profile, planned: Mapping[str, Regime], *, all_rows: bool, path: Path
-) -> Rows:
+) -> TableRows:
     """The rows that each table shows under ``profile``, and those left out (none when ``all_rows``)."""
     shown, left_out = {}, {}
     for name, table in tables.items():
@@ -83,4 +83,4 @@ def rows_of(
                     f"rows.{name}: expected one of {', '.join(rows)}, got {row}", path / f"{profile.name}.yaml"
                 )
         shown[name], left_out[name] = chosen, [row for row in rows if row not in chosen]
-    return Rows(shown, left_out)
+    return TableRows(shown, left_out)

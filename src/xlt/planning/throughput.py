@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ CORE = (35e9, 75e9)
 """Operations per second of one CPU core, training and prediction, when no run has been recorded: the rates of 266 runs of the
 tiny profile (36 and 40 GFLOP/s) and nine of the pilot (32 and 74), on one machine."""
 CORE_FACTOR = 2.3
-"""Nineteen of twenty of these 275 runs took between 1 / factor and factor times what ``CORE`` says (docs/planning.md)."""
+"""Nineteen of twenty of these 275 runs took between 1 / factor and factor times what ``CORE`` says (docs/running.md)."""
 SHARE_OF_PEAK = 0.3
 """Assumed, not measured: the part of a GPU's peak that training and prediction reach."""
 GPU_STEP_SECONDS = (0.014, 0.025)
@@ -137,9 +137,3 @@ def leave_one_out(done: Sequence[tuple[Work, float]]) -> float:
         training, prediction = fit([*done[:index], *done[index + 1 :]])
         errors.append(abs(math.log(seconds / (work.training / training + work.prediction / prediction))))
     return float(math.exp(np.quantile(errors, 0.95)))
-
-
-def recorded_seconds(walls: Mapping[str, float | None]) -> float | None:
-    """The seconds a run recorded, or None where it recorded none (a run that was only scored again)."""
-    known = [value for value in walls.values() if value is not None]
-    return sum(known) if known else None

@@ -11,11 +11,22 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from xlt.config.benchmark import Recipe, Task
+from xlt.config.benchmark import QUERY_TOKENS, Recipe, Task
 from xlt.config.lexical_injection import LexicalRun
 from xlt.config.run_config import FileSet
 from xlt.data.dataset import answerable, first, labelled, load_entities, load_split, sample
-from xlt.data.records import Bitext, Choice, Entity, Mention, Mining, Pair, Passage, Question, Record, Tagged
+from xlt.data.records import (
+    CandidateEntity,
+    Choice,
+    Mention,
+    Mining,
+    Pair,
+    ParallelText,
+    Passage,
+    Question,
+    Record,
+    Tagged,
+)
 from xlt.data.word_lists import read_lexicon
 from xlt.files import digest, read_json, sha256_file, to_json, write_atomic
 
@@ -27,8 +38,6 @@ CHARACTERS_PER_TOKEN = 4.0
 """Where there is no tokenizer yet: English text in XLM-R's vocabulary."""
 SPECIAL = 3
 """Special tokens of a row, where there is no tokenizer yet."""
-QUERY_TOKENS = 96
-"""Longest LAReQA question (``xlt.evaluation.dual_encoder``); its answers have the rest of ``max_length``."""
 
 Row = tuple[str, str | None]
 Spec = Task | Recipe
@@ -68,7 +77,7 @@ def rows_of(record: Record, training: bool) -> list[Row]:
             return [*asked, *((sentence, context) for sentence in found)]
         case Mention(text=text):
             return [(text[:300], None)]  # the sentence around the mention
-        case Entity(description=description):
+        case CandidateEntity(description=description):
             return [(description, None)]
 
 
@@ -172,7 +181,9 @@ class Extents:
     def _contrastive(self, records: Sequence[Record], spec: Spec, cap: int | None) -> Extent:
         """Mewsli-X's training pairs: each mention with its entity's description, which are as long as all of them are."""
         mentions = sample([record for record in records if isinstance(record, Mention)], cap)
-        entities = self._extent([record for record in records if isinstance(record, Entity)], spec, training=True)
+        entities = self._extent(
+            [record for record in records if isinstance(record, CandidateEntity)], spec, training=True
+        )
         own = self._extent(mentions, spec, training=True)
         share = len(mentions) / max(1.0, entities.examples)
         return Extent(len(mentions), own.tokens + share * entities.tokens, own.squares + share * entities.squares)
@@ -198,7 +209,7 @@ class Extents:
 
 def _listed(records: Any) -> list[Record | Row]:
     """Records, or both sides of a collection of sentences, as a list."""
-    if isinstance(records, Bitext):
+    if isinstance(records, ParallelText):
         return [(text, None) for text in (*records.source, *records.target)]
     if isinstance(records, Mining):
         return [(text, None) for text in (*records.source.values(), *records.target.values())]

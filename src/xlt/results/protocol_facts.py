@@ -100,7 +100,7 @@ def lacking(task: str, facts: Facts) -> str | None:
 
 
 def facts_of_run(config: RunConfig, task: str) -> Facts:
-    """The facts of a run's scores of a task, from its resolved ``config.yaml``; what is not in it stays unknown."""
+    """The facts of a run's scores of a task, from its resolved ``config.json``; what is not in it stays unknown."""
     before = (config.regime.get("intermediate") or {}).get("recipes", [])
     sets = [stage.recipe.training_set or stage.recipe.name for stage in config.stages]
     stages = list(zip(sets, config.stages, strict=True))

@@ -40,6 +40,8 @@ VALUES: dict[str, dict[str, Mapping[str, object] | str]] = {
 INTRODUCTION = """\
 # Regimes
 
+*For users: every regime, the source of each of its settings, and what cannot be combined.*
+
 Written by `make docs` from `configs/regimes`; do not edit. A regime is a point on the axes below (docs/architecture.md); what
 each value means, with paper and section, stands at its class in `src/xlt/config/regimes.py`. To add one: docs/extending.md.
 """
@@ -58,7 +60,7 @@ def page(configs: Path) -> str:
         "## All regimes\n",
         _table(["Regime", "Title", "Tuning", "Beside it"], [_row(regime) for regime in regimes.values()]),
         "## Settings and where they come from\n",
-        _table(["Regime", "Setting", "Value", "Source"], _settings(configs)),
+        _table(["Regimes", "Setting", "Value", "Source"], _settings(configs)),
         "## What can be combined\n",
         "Rows: tuning. A number means refused, for the reason with that number below; the config is not even planned.\n",
         _table(["", *(f"{axis}: {value}" for axis in VALUES for value in VALUES[axis])], _combinations()),
@@ -96,14 +98,14 @@ def _plain(value: Any) -> str:
 
 
 def _settings(configs: Path) -> list[list[str]]:
-    """Every line of a regime's file that carries a source: regime, setting, value, source."""
-    rows = []
+    """Every line of the regimes' files that carries a source: the regimes that have it, setting, value, source."""
+    regimes: dict[tuple[str, ...], list[str]] = {}
     for path in visible(configs, "*.yaml"):
         for line in path.read_text(encoding="utf-8").splitlines():
             match = SETTING.match(line)
             if match is not None:
-                rows.append([f"`{path.stem}`", match[1], match[2].replace("|", "\\|"), match[3].replace("|", "\\|")])
-    return rows
+                regimes.setdefault(tuple(cell.replace("|", "\\|") for cell in match.groups()), []).append(path.stem)
+    return [[", ".join(f"`{name}`" for name in names), *setting] for setting, names in regimes.items()]
 
 
 def _kinds() -> list[str]:

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, field_validator, model_validator
 
-from xlt.config.benchmark import DualEncoder, load_yaml, parse
+from xlt.config.benchmark import DualEncoder, parse
+from xlt.config.run_config import read_config
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
+from xlt.layout import CONFIG, PLAN, PROVENANCE, SCORES
 from xlt.results.run_provenance import LOOSE, Provenance
 
 
@@ -124,7 +126,7 @@ class Scores(Loose):
 
 
 class RunProfile(Loose):
-    """The profile inside a run's ``config.yaml``."""
+    """The profile inside a run's ``config.json``."""
 
     name: str
     title: str
@@ -139,7 +141,7 @@ class RunProfile(Loose):
 
 
 class RunModel(Loose):
-    """The model inside a run's ``config.yaml``."""
+    """The model inside a run's ``config.json``."""
 
     name: str
     title: str
@@ -179,7 +181,7 @@ class RunEvaluation(Loose):
 
 
 class RunConfig(Loose):
-    """The part of a run's resolved ``config.yaml`` that tables show."""
+    """The part of a run's resolved ``config.json`` that tables show."""
 
     regime: dict[str, Any]
     model: RunModel
@@ -259,14 +261,14 @@ def load_plan(root: Path) -> Plan:
     Raises:
         InputError: it is absent or not of the expected form.
     """
-    path = root / "plan.json"
+    path = root / PLAN
     if not path.exists():
         raise InputError("expected the planner's plan.json; run make plan first", path)
     return parse(Plan, read_json(path), path)
 
 
 def _provenance(folder: Path) -> Provenance | None:
-    path = folder / "provenance.json"
+    path = folder / PROVENANCE
     return parse(Provenance, read_json(path), path) if path.exists() else None
 
 
@@ -274,17 +276,17 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     """Read one run folder. A run without ``scores.json`` did not run; one with it must be complete.
 
     Raises:
-        InputError: a file is damaged, ``config.yaml`` or ``provenance.json`` is missing beside the scores, the seed is
-            another one, the scores are of an earlier ``config.yaml``, or a planned task or an expected language has
+        InputError: a file is damaged, ``config.json`` or ``provenance.json`` is missing beside the scores, the seed is
+            another one, the scores are of an earlier ``config.json``, or a planned task or an expected language has
             neither a score nor a place in ``no_data``.
     """
     folder = root / planned.dir
-    config_path, scores_path = folder / "config.yaml", folder / "scores.json"
-    config = parse(RunConfig, load_yaml(config_path), config_path) if config_path.exists() else None
+    config_path, scores_path = folder / CONFIG, folder / SCORES
+    config = read_config(RunConfig, folder) if config_path.exists() else None
     if not scores_path.exists():
         return Run(planned, config, None, None)
     if config is None:
-        raise InputError("expected the run's config.yaml beside its scores.json; run make plan again", config_path)
+        raise InputError("expected the run's config.json beside its scores.json; run make plan again", config_path)
     if config.seed != planned.seed:
         raise InputError(
             f"expected seed {planned.seed} as planned, got {config.seed}; run make plan again", config_path
@@ -296,7 +298,7 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     if provenance is None:
         raise InputError("expected provenance.json beside scores.json; delete scores.json and run again", folder)
     if provenance.config_sha256 not in (None, sha256_file(config_path)):
-        raise InputError("expected scores of this folder's config.yaml; delete the file and run again", scores_path)
+        raise InputError("expected scores of this folder's config.json; delete the file and run again", scores_path)
     return Run(planned, config, scores, provenance)
 
 
@@ -318,11 +320,11 @@ def load_regime(root: Path, plan: Plan, name: str) -> Regime:
     """
     if name not in plan.regimes:
         known = ", ".join(plan.regimes) or "none"
-        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / "plan.json")
+        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / PLAN)
     planned = plan.regimes[name]
     pairs = [(task, run.seed) for run in planned.runs for task in run.tasks]
     if doubled := sorted({pair for pair in pairs if pairs.count(pair) > 1}):
         message = f"{name}: expected one run per task and seed, got two for {doubled[0][0]}, seed {doubled[0][1]}"
-        raise InputError(message, root / "plan.json")
+        raise InputError(message, root / PLAN)
     runs = [load_run(root, run) for run in planned.runs]
     return Regime(name, planned.title, runs, {folder: _provenance(root / folder) for folder in planned.upstream})

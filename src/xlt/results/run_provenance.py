@@ -33,7 +33,7 @@ class Provenance(BaseModel):
     """The vector instructions that torch's CPU kernels use, e.g. AVX2."""
     encoder: str | None = None
     config_sha256: str | None = None
-    """Of the ``config.yaml`` that the scores are made from."""
+    """Of the ``config.json`` that the scores are made from."""
     positions: int | None = None
     cut: dict[str, int] = {}
     """``max_length`` of the recipes and tasks that the encoder has fewer ``positions`` for, by name."""

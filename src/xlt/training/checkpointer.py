@@ -2,7 +2,7 @@
 
 A checkpoint is one safetensors file and ``state.json``, which names it with its SHA-256 and is written last; the file
 before it goes only then, so that there is always one that is whole. It holds a hash of everything the training is made
-from, and one of anything else is not used. docs/reliability.md says what is promised.
+from, and one of anything else is not used. docs/running.md says what is promised.
 """
 
 from __future__ import annotations

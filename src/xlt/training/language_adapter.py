@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from xlt.config.benchmark import load_yaml, parse
-from xlt.config.run_config import ADAPTER, LanguageAdapterConfig, LanguageAdapterSettings
+from xlt.config.run_config import LanguageAdapterConfig, LanguageAdapterSettings, read_config
 from xlt.errors import NotFinite
 from xlt.files import digest, provenance, read_json, sha256_file, to_json, write_atomic
+from xlt.layout import ADAPTER, PREPARED
 from xlt.modeling.hub_adapters import fetch_language_adapter
 from xlt.modeling.language_adapters import (
     ADAPTER_CONFIG,
@@ -46,9 +46,8 @@ class LanguageAdapterJob:
 
 
 def make_job(folder: Path, data: Path, encoder: Path) -> LanguageAdapterJob:
-    """Read a job's ``config.yaml``."""
-    path = folder / "config.yaml"
-    config = parse(LanguageAdapterConfig, load_yaml(path), path)
+    """Read a job's config."""
+    config = read_config(LanguageAdapterConfig, folder)
     check_stamp(encoder, config.model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return LanguageAdapterJob(config, folder, data, encoder, device)
@@ -63,7 +62,7 @@ def adapter_key(job: LanguageAdapterJob) -> str:
             "settings": config.settings.model_dump(exclude={"name"}) if config.text is not None else None,
             "text": None if config.text is None else config.text.sha256,
             "ready_made": None if config.ready_made is None else config.ready_made.model_dump(),
-            "encoder": read_json(job.encoder / "prepared.json")["sha256"],
+            "encoder": read_json(job.encoder / PREPARED)["sha256"],
         }
     )
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from xlt.config.benchmark import ModelSource
-from xlt.config.lexical_injection import ADAPTER, ENCODER, RESULT, LexicalRun, read_job
+from xlt.config.lexical_injection import ADAPTER, ENCODER, LexicalRun, read_job
 from xlt.data.batching import epoch_batches
 from xlt.data.word_lists import WordPair, read_lexicon, split_pairs, translations
 from xlt.errors import InputError, NotFinite
@@ -36,6 +36,7 @@ from xlt.files import (
     to_json,
     write_atomic,
 )
+from xlt.layout import LEXICAL
 from xlt.modeling.composition import TASK
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
 from xlt.modeling.model_sources import STAMP, WEIGHTS
@@ -254,7 +255,7 @@ def job_key(job: LexicalJob) -> str:
 
 def is_done(job: LexicalJob) -> bool:
     """Whether the result is there, made from what the config asks for now, and the model beside it is intact."""
-    path = job.folder / RESULT
+    path = job.folder / LEXICAL
     if not path.exists():
         return False
     result = read_json(path)
@@ -269,7 +270,7 @@ def inject(job: LexicalJob, every: float = EVERY) -> dict[str, Any]:
     ``every``: least seconds between two checkpoints.
     """
     checkpointer = Checkpointer(job.folder / CHECKPOINT, checkpoint_key(job_key(job), job.device.type), every)
-    (job.folder / RESULT).unlink(missing_ok=True)
+    (job.folder / LEXICAL).unlink(missing_ok=True)
     pairs = read_pairs(job)
     words = pairs.words()
     model, tokenizer, pad_id = load_model(job)
@@ -309,7 +310,7 @@ def inject(job: LexicalJob, every: float = EVERY) -> dict[str, Any]:
         "encoder": read_json(job.encoder / STAMP)["origin"],
         "provenance": provenance(),
     }
-    write_atomic(job.folder / RESULT, to_json(result))
+    write_atomic(job.folder / LEXICAL, to_json(result))
     checkpointer.clear()
     return result
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import XLMRobertaConfig
 
-    from xlt.babel.dials import EncoderConfig
+    from xlt.babel.config import EncoderConfig
     from xlt.training.checkpointer import Checkpointer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

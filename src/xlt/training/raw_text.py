@@ -14,7 +14,7 @@ from xlt.errors import InputError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from xlt.babel.dials import EncoderConfig
+    from xlt.babel.config import EncoderConfig
 
 Item = TypeVar("Item")
 BOS, PAD, EOS, UNK = 0, 1, 2, 3

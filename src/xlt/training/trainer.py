@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -14,11 +15,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from xlt.data import batching
 from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
 from xlt.modeling.distributed import is_main_process
 from xlt.modeling.model import TransferModel
+from xlt.modeling.trained_rows import ReadRows, read_rows_only
 from xlt.training.checkpoint_state import TrainingState, capture, restore
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.gradients import draw_apart
@@ -162,14 +165,22 @@ def fit(
             f"{title}: expected training examples, got none; look at the profile's caps and the data folder"
         )
     torch.manual_seed(settings.seed)
-    training = _Training(model, features, settings, title, perturbation, schedule)
-    checkpointer = checkpointer or Checkpointer(None)
+    with read_rows_only(model.encoder, features, model.pad_id) if batching.FAST else nullcontext() as rows:
+        training = _Training(model, features, settings, title, perturbation, schedule, rows)
+        history = _carry_out(training, evaluate, checkpointer or Checkpointer(None))
+    model.unread_factor = 1.0 if rows is None else rows.unread_factor
+    return history
+
+
+def _carry_out(training: _Training, evaluate: Callable[[], float] | None, checkpointer: Checkpointer) -> History:
+    """All epochs of a training, and the weights of the one that is kept."""
+    model, settings, schedule = training.model, training.settings, training.schedule
     found = checkpointer.pop_resume_state()
     if found is not None:
         training.restore(found)
     history = training.history
     with (
-        progress(title, training.total, history.steps) as bar,
+        progress(training.title, training.total, history.steps) as bar,
         checkpointer.checkpoint_on_signal(training.state),
     ):
         for _ in range(training.epoch, settings.epochs):
@@ -216,10 +227,13 @@ class _Training:
         title: str,
         perturbation: Perturbation | None,
         schedule: Schedule | None,
+        rows: ReadRows | None,
     ) -> None:
         self.model, self.features, self.settings, self.title = model, features, settings, title
-        self.perturbation, self.schedule = perturbation, schedule
+        self.perturbation, self.schedule, self.rows = perturbation, schedule, rows
         self.optimizer = make_optimizer(model, settings)
+        if rows is not None:
+            rows.follow(self.optimizer)
         self.per_epoch = math.ceil(len(features) / settings.batch_size)
         self.total = self.per_epoch * settings.epochs
         self.warmup = warmup_of(settings, self.total)
@@ -294,6 +308,7 @@ class _Training:
             "epoch_loss": self.epoch_loss,
             "history": {**self.history.as_json(), "seconds": self.seconds()},
             "micro_batches": asdict(self.micro_batches),
+            "unread_factor": 1.0 if self.rows is None else self.rows.unread_factor,
         }
         return add_plugins(TrainingState(state.values | values, state.tensors), self.perturbation, self.schedule)
 
@@ -303,6 +318,8 @@ class _Training:
         self.epoch, self.epoch_loss = state.values["epoch"], state.values["epoch_loss"]
         self.history = History(**state.values["history"])
         self.micro_batches = MicroBatches(**state.values["micro_batches"])
+        if self.rows is not None:
+            self.rows.unread_factor = state.values["unread_factor"]
         restore_plugins(state, self.perturbation, self.schedule)
 
 

@@ -2,7 +2,7 @@
 
 ``gradual`` goes from the top layer down (Howard & Ruder 2018, section 3.3); ``fisher`` (the paper's FUN) takes, each time,
 the layer whose trained parameters have the largest trace of Fisher information (xlt.training.fisher). Both begin with the top
-layer open. What the paper leaves open is decided and explained in docs/unfreezing.md.
+layer open. What the paper leaves open is decided and explained in docs/methods.md.
 """
 
 from __future__ import annotations

@@ -14,11 +14,12 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from xlt.config.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, RandomPerturbation, Tuning
-from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
+from xlt.config.run_config import LanguageAdapterSettings
 from xlt.data.features import Feature, pair_features
 from xlt.data.records import Pair
 from xlt.evaluation.dual_encoder import contrastive_features
 from xlt.files import sha256_file, to_json, write_atomic
+from xlt.layout import ADAPTER
 from xlt.modeling.collate import TokenBatch, rows_of
 from xlt.modeling.language_adapters import ADAPTER_WEIGHTS, add_language_adapter, save_language_adapter
 from xlt.modeling.model import TransferModel, build_model

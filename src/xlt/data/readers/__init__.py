@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from xlt.data.readers import choice, mewslix, pairs, retrieval, span, tagging
-from xlt.data.records import Bitext, Mining, Pair, Record, Tagged
+from xlt.data.records import Mining, Pair, ParallelText, Record, Tagged
 
 
 class LabelledReader(Protocol):
@@ -57,7 +57,7 @@ _UNLABELLED: dict[str, Callable[[Path, str], Sequence[Record]]] = {
 
 READERS: dict[str, Callable[[Path, str], Sequence[Record]]] = {**LABELLED, **_UNLABELLED}
 
-BITEXT: dict[str, Callable[[Path, str], Bitext]] = {
+BITEXT: dict[str, Callable[[Path, str], ParallelText]] = {
     "tatoeba": retrieval.tatoeba,
     "tatoeba-xtreme": retrieval.tatoeba_xtreme,
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.data.readers.files import field, json_lines
-from xlt.data.records import Entity, Mention
+from xlt.data.records import CandidateEntity, Mention
 from xlt.errors import InputError
 
 CANDIDATES = "candidate_set_entities.jsonl"
@@ -65,15 +65,15 @@ def mewslix_mentions(path: Path, language: str) -> list[Mention]:
     return mentions
 
 
-def _entity(row: dict[str, Any], path: Path, line: int) -> Entity:
+def _entity(row: dict[str, Any], path: Path, line: int) -> CandidateEntity:
     name, title, description, language = (
         field(row, key, str, path, line) for key in ("entity_id", "title", "description", "description_language")
     )
     sentences = [description[start:end] for start, end in _sentences(row, description, path, line)]
-    return Entity(name, title, " ".join(sentences) or description, language)
+    return CandidateEntity(name, title, " ".join(sentences) or description, language)
 
 
-def mewslix_candidates(path: Path) -> list[Entity]:
+def mewslix_candidates(path: Path) -> list[CandidateEntity]:
     """The candidate set beside a mentions file: every entity that may be retrieved, about a million."""
     found = path.with_name(CANDIDATES)
     entities = []
@@ -87,13 +87,13 @@ def mewslix_candidates(path: Path) -> list[Entity]:
     return entities
 
 
-def mewslix_pairs(path: Path, language: str) -> list[Mention | Entity]:
+def mewslix_pairs(path: Path, language: str) -> list[Mention | CandidateEntity]:
     """Training pairs: all mentions in file order, then each entity that they name, once.
 
     A mention's ``entity`` is the ``id`` of its entity. The pairs are English (the language is not looked at).
     """
     mentions: list[Mention] = []
-    entities: dict[str, Entity] = {}
+    entities: dict[str, CandidateEntity] = {}
     for number, row in json_lines(path):
         contextual = field(row, "contextual_mention", dict, path, number)
         entity = _entity(field(row, "entity", dict, path, number), path, number)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from xlt.data.readers.files import lines, short
 from xlt.data.readers.sentences import sentence_breaks
-from xlt.data.readers.span import Document
-from xlt.data.records import Bitext, Mining, Passage
+from xlt.data.readers.span import SquadDocument
+from xlt.data.records import Mining, ParallelText, Passage
 from xlt.errors import InputError
 
 _DIGITS = 12  # of a line number; Python refuses to read one of thousands
@@ -18,7 +18,7 @@ def xquad_r(path: Path, language: str) -> list[Passage]:
 
     Sentences are the owner's; a handful differ from the passage at their break by a character of broken encoding.
     """
-    return _passages(Document(path), language, own_sentences=True)
+    return _passages(SquadDocument(path), language, own_sentences=True)
 
 
 def squad_passages(path: Path, language: str) -> list[Passage]:
@@ -26,10 +26,10 @@ def squad_passages(path: Path, language: str) -> list[Passage]:
 
     Questions without an answer have no answer sentence and are not listed.
     """
-    return _passages(Document(path), language, own_sentences=False)
+    return _passages(SquadDocument(path), language, own_sentences=False)
 
 
-def _passages(document: Document, language: str, own_sentences: bool) -> list[Passage]:
+def _passages(document: SquadDocument, language: str, own_sentences: bool) -> list[Passage]:
     passages = []
     for position, paragraph in enumerate(document.paragraphs(), start=1):
         context = paragraph["context"]
@@ -52,7 +52,9 @@ def _passages(document: Document, language: str, own_sentences: bool) -> list[Pa
     return passages
 
 
-def _own(document: Document, paragraph: dict[str, object], position: int) -> tuple[list[str], list[tuple[int, int]]]:
+def _own(
+    document: SquadDocument, paragraph: dict[str, object], position: int
+) -> tuple[list[str], list[tuple[int, int]]]:
     """Sentences and breaks that the file itself gives."""
     sentences, breaks = paragraph.get("sentences"), paragraph.get("sentence_breaks")
     if not isinstance(sentences, list) or not isinstance(breaks, list) or len(sentences) != len(breaks):
@@ -88,7 +90,7 @@ def tatoeba_gold(path: Path) -> Path:
     return path.parent.parent / "labels" / "tatoeba" / f"test-{path.suffix[1:]}.tsv"
 
 
-def tatoeba(path: Path, language: str) -> Bitext:
+def tatoeba(path: Path, language: str) -> ParallelText:
     """Tatoeba as in LASER's repository: two files, aligned line by line.
 
     Raises:
@@ -97,10 +99,10 @@ def tatoeba(path: Path, language: str) -> Bitext:
     source, target = _one_a_line(path), _one_a_line(tatoeba_english(path))
     if len(source) != len(target):
         raise InputError(f"expected {len(source)} lines as in {path.name}, got {len(target)}", tatoeba_english(path))
-    return Bitext(source, target, tuple(range(len(source))))
+    return ParallelText(source, target, tuple(range(len(source))))
 
 
-def tatoeba_xtreme(path: Path, language: str) -> Bitext:
+def tatoeba_xtreme(path: Path, language: str) -> ParallelText:
     """Tatoeba as XTREME's script leaves it: the English side is sorted, so line i does not translate line i.
 
     XTREME looks for the foreign sentence that is nearest to each English one (``similarity_search`` in its
@@ -126,7 +128,7 @@ def tatoeba_xtreme(path: Path, language: str) -> Bitext:
         raise InputError(
             f"expected {len(bitext.target)} lines as in {tatoeba_english(path).name}, got {len(english)}", labels
         )
-    return Bitext(bitext.source, bitext.target, tuple(english[source] for source in range(len(bitext.source))))
+    return ParallelText(bitext.source, bitext.target, tuple(english[source] for source in range(len(bitext.source))))
 
 
 def bucc_english(path: Path) -> Path:

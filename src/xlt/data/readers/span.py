@@ -10,11 +10,11 @@ from typing import Any
 
 from xlt import languages
 from xlt.data.readers.files import field, json_document, short
-from xlt.data.records import Answer, Question
+from xlt.data.records import AnswerSpan, Question
 from xlt.errors import InputError
 
 
-class Document:
+class SquadDocument:
     """A JSON data file whose errors name the line of the question they concern."""
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class Document:
                 field(paragraph, "qas", list, self.path, None)
                 yield paragraph
 
-    def answers(self, row: dict[str, Any], context: str) -> tuple[Answer, ...]:
+    def answers(self, row: dict[str, Any], context: str) -> tuple[AnswerSpan, ...]:
         """The answers of a question, checked against the passage; () when it has none or its gold is withheld.
 
         XTREME withholds gold by one answer "" at 0. ``answers`` may be a list of objects or an object of lists.
@@ -74,7 +74,7 @@ class Document:
                 got = context[start : start + len(text)] if start >= 0 else ""
                 message = f"question {name}: expected the answer {text[:60]!r} at character {start}, got {got[:60]!r}"
                 raise self.error(f"{message}; correct answer_start or text", name)
-            found.append(Answer(text, start))
+            found.append(AnswerSpan(text, start))
         return tuple(found)
 
     def question(self, row: Any, context: str) -> Question:
@@ -103,7 +103,7 @@ def squad(path: Path, language: str) -> list[Question]:
     Raises:
         InputError: not this layout; an answer that does not stand at its offset (with the question's id); an id twice.
     """
-    document = Document(path)
+    document = SquadDocument(path)
     questions = [
         document.question(row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"]
     ]
@@ -115,7 +115,7 @@ def tydiqa(path: Path, language: str) -> list[Question]:
 
     Returns the questions of one language, ids as they are (XTREME shortens them to their last part).
     """
-    document = Document(path)
+    document = SquadDocument(path)
     prefix = f"{languages.name(language).lower()}-"
     questions = []
     for paragraph in document.paragraphs():
@@ -133,7 +133,7 @@ def tydiqa_xtreme(path: Path, language: str) -> list[Question]:
     Its script cuts the ids down to their last part, which leaves many alike: here they begin with the question's number
     from 0 in the file.
     """
-    document = Document(path)
+    document = SquadDocument(path)
     rows = [(row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"]]
     questions = (document.question(row, context) for row, context in rows)
     return [replace(question, id=f"{number}-{question.id}") for number, question in enumerate(questions)]
@@ -141,7 +141,7 @@ def tydiqa_xtreme(path: Path, language: str) -> list[Question]:
 
 def squad_rows(path: Path, language: str) -> list[Question]:
     """Questions as flat rows under ``data``: id, question, context, answers as {"text": [], "answer_start": []}."""
-    document = Document(path)
+    document = SquadDocument(path)
     questions = []
     for row in document.data:
         if not isinstance(row, dict):

@@ -8,16 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field
 
 from xlt.config.benchmark import parse
-from xlt.errors import InputError
+from xlt.config.run_config import read_config
 from xlt.files import digest, read_json
+from xlt.layout import CONFIG, PROVENANCE, SCORES, TRAINED
 from xlt.results.run_folders import Loose, PlannedRun, Provenance
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml where it is built in: a report reads hundreds of configs."""
 
 
 class Files(Loose):
@@ -49,7 +46,7 @@ class Upstream(Loose):
 
 
 class Settings(Loose):
-    """The part of a run's ``config.yaml`` that says what the run was made from."""
+    """The part of a run's config that says what the run was made from."""
 
     regime: dict[str, Any]
     stages: list[StageSettings] = Field(default=[])
@@ -154,24 +151,14 @@ def read_evidence(root: Path, planned: PlannedRun) -> RunEvidence:
         InputError: a file is damaged.
     """
     folder = root / planned.dir
-    made = folder / "provenance.json"
-    curves = folder / "trained.json"
+    made = folder / PROVENANCE
+    curves = folder / TRAINED
     return RunEvidence(
         planned,
-        _settings(folder / "config.yaml"),
-        parse(Made, read_json(made), made) if made.exists() and (folder / "scores.json").exists() else None,
+        read_config(Settings, folder) if (folder / CONFIG).exists() else None,
+        parse(Made, read_json(made), made) if made.exists() and (folder / SCORES).exists() else None,
         parse(Trained, read_json(curves), curves).stages if curves.exists() else {},
     )
-
-
-def _settings(path: Path) -> Settings | None:
-    if not path.exists():
-        return None
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise InputError("expected the planner's YAML; run make plan again", path) from None
-    return parse(Settings, content, path)
 
 
 @dataclass
