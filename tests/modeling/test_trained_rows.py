@@ -25,7 +25,7 @@ from xlt.pipeline.steps import train_step
 from xlt.pipeline.train_run import TRAINED, WEIGHTS, load_trained, train
 from xlt.training import checkpointer
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 TABLE = "encoder.embeddings.word_embeddings.weight"
 WORDS = [[7, 8, 7], [9], [8, 20, 21, 22], [7, 19], [12, 7], [13, 14, 15]]
@@ -40,9 +40,9 @@ def _every_table_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trained_rows, "WORTH_VALUES", 0)
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> TrainingArguments:
     given: dict[str, Any] = {"epochs": 3, "batch_size": 4, "learning_rate": 0.01, "warmup_steps": 2}
-    return Settings(**{**given, "weight_decay": 0.1, "max_grad_norm": 0.5, "seed": 1, **changes})
+    return TrainingArguments(**{**given, "weight_decay": 0.1, "max_grad_norm": 0.5, "seed": 1, **changes})
 
 
 def make(encoder: Path, tuning: Any = None) -> TransferModel:
