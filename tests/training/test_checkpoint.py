@@ -25,7 +25,8 @@ from xlt.modeling.model import TransferModel, build_model
 from xlt.training import checkpointer as checkpointer_module
 from xlt.training.checkpoint_state import TrainingState
 from xlt.training.checkpointer import FILES, STATE, Checkpointer, checkpoint_key
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.multitask import fit
+from xlt.training.trainer import TrainingArguments
 
 SETTINGS = TrainingArguments(3, 4, 0.01, 0, 0.0, 1.0, 1)
 

@@ -17,7 +17,8 @@ from xlt.data.features import Feature
 from xlt.evaluation.predict import outputs_of
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.sentence_embeddings import embed
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.multitask import fit
+from xlt.training.trainer import TrainingArguments
 
 BUDGET = 40
 

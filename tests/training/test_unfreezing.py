@@ -22,9 +22,10 @@ from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
 from xlt.pipeline.train_run import train
 from xlt.training.fisher import Labels, fisher_traces
+from xlt.training.multitask import fit
 from xlt.training.objectives import SUMS, loss_parts
 from xlt.training.registry import make_schedule
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.trainer import TrainingArguments
 from xlt.training.unfreezing import Fisher, Gradual, outside_layers, trained_layers
 
 LAYERS = 4

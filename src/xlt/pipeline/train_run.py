@@ -35,9 +35,10 @@ from xlt.modeling.pretrained import load_tokenizer, load_word_embeddings
 from xlt.modeling.trained_rows import only_moved
 from xlt.training.checkpointer import Checkpointer, flush
 from xlt.training.mlm_data import MaskedCorpus
-from xlt.training.multitask import MaskedTask, MixtureTask, MultiTaskModel, fit_multitask
+from xlt.training.multitask import fit, fit_multitask
 from xlt.training.registry import make_perturbation, make_schedule
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.tasks import MaskedTask, MixtureTask, MultiTaskModel
+from xlt.training.trainer import TrainingArguments
 
 NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
 """What of a stage its weights do not depend on."""
