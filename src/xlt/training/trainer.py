@@ -7,6 +7,7 @@ without), ``xlt.training.language_adapter``, ``xlt.training.lexical_injection`` 
 from __future__ import annotations
 
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -151,6 +152,9 @@ class Trainer(ABC):
             not with those of the last one.
     """
 
+    kept: tuple[str, ...] = ("done", "epoch", "seconds", "means")
+    """The names of the JSON-like attributes that a checkpoint holds."""
+
     def __init__(
         self,
         title: str,
@@ -166,6 +170,7 @@ class Trainer(ABC):
         self.epoch_ends, self.warmup, self.decay = list(accumulate(epochs)), warmup, decay
         self.total = self.epoch_ends[-1]
         self.done = self.epoch = 0
+        self.seconds = 0.0
         self.modules, self.keep_best = modules, keep_best
         self.means: list[float] = []
         self.best: dict[str, Tensor] = {}
@@ -193,12 +198,13 @@ class Trainer(ABC):
     def state(self) -> TrainingState:
         """Everything that the rest of the training depends on; subclasses add what is their own."""
         kept = capture(self.parameters, self.optimizer, self.best)
-        return TrainingState(kept.values | {"done": self.done, "epoch": self.epoch, "means": self.means}, kept.tensors)
+        return TrainingState(kept.values | {name: getattr(self, name) for name in self.kept}, kept.tensors)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from what ``state`` gave."""
         self.best = restore(state, self.parameters, self.optimizer)
-        self.done, self.epoch, self.means = (state.values[name] for name in ("done", "epoch", "means"))
+        for name in self.kept:
+            setattr(self, name, state.values[name])
 
     def rate_factor(self) -> float:
         """Factor of the learning rate at step ``done``."""
@@ -239,7 +245,9 @@ class Trainer(ABC):
                 for module in self.modules:
                     module.train()
                 while self.done < end:
+                    started = time.perf_counter()
                     bar.set_postfix(epoch=self.epoch + 1, loss=f"{self.step():.3f}", refresh=False)
+                    self.seconds += time.perf_counter() - started
                     bar.update()
                     checkpointer.after_step()
                 with checkpointer.between_steps():
@@ -250,6 +258,51 @@ class Trainer(ABC):
             with torch.no_grad():
                 for name, parameter in self.parameters.items():
                     parameter.copy_(self.best[name])
+
+
+class LossTrainer(Trainer):
+    """A training without tasks: batches are not cut, and there is one loss a step, which is kept.
+
+    Args:
+        arguments: hyper-parameters.
+        steps: in an epoch.
+        loss: makes the loss of a step, given its number.
+        name: what an error calls a batch.
+        others: of ``Trainer``.
+    """
+
+    kept = (*Trainer.kept, "losses")
+
+    def __init__(
+        self,
+        title: str,
+        parameters: Mapping[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        arguments: TrainingArguments,
+        steps: int,
+        loss: Callable[[int], Tensor],
+        name: str,
+        modules: Sequence[nn.Module] = (),
+    ) -> None:
+        warmup = warmup_of(arguments, steps * arguments.epochs)
+        super().__init__(title, parameters, optimizer, [steps] * arguments.epochs, warmup, arguments.decay, modules)
+        self.arguments, self.loss, self.name = arguments, loss, name
+        self.losses: list[float] = []
+
+    def step(self) -> float:
+        """One optimizer step on the loss of its number."""
+        micro_batches = MicroBatches(self.arguments.token_budget)
+        self.losses.append(self.step_on(self.arguments, micro_batches, lambda _: iter([self._part]), name=self.name))
+        return self.losses[-1]
+
+    def _part(self) -> Tensor:
+        return self.loss(self.done)
+
+
+def batched_means(losses: Sequence[float], size: int) -> list[float]:
+    """The means of ``size`` losses each, one after the other; the last may be of fewer."""
+    parts = [losses[start : start + size] for start in range(0, len(losses), size)]
+    return [sum(part) / len(part) for part in parts]
 
 
 def progress(title: str, total: int, done: int) -> tqdm[Any]:
