@@ -47,17 +47,17 @@ def type_only(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """Full names of the modules imported anywhere in a file, functions included, except for type checking only."""
+def imported(tree: ast.AST, typing: bool = True) -> Iterator[str]:
+    """Full names of the modules imported anywhere in a file, functions included; ``typing``: for type checking only, too."""
     for node in ast.iter_child_nodes(tree):
-        if type_only(node):
+        if type_only(node) and not typing:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide the layer"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        yield from imported(node)
+        yield from imported(node, typing)
 
 
 def layer(path: Path) -> str:
@@ -85,7 +85,8 @@ def test_every_package_has_a_rule() -> None:
 
 def test_the_import_finder_sees_what_it_should() -> None:
     code = "from xlt import babel\ndef f():\n    import torch.nn\nif TYPE_CHECKING:\n    import jax\n"
-    assert list(imported(ast.parse(code))) == ["xlt.babel", "torch.nn"]
+    assert list(imported(ast.parse(code), typing=False)) == ["xlt.babel", "torch.nn"]
+    assert list(imported(ast.parse(code))) == ["xlt.babel", "torch.nn", "jax"]
 
 
 def import_graph() -> dict[str, set[str]]:

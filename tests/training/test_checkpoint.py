@@ -259,7 +259,7 @@ def test_a_signal_in_a_step_is_heard_after_it(
         trained(mini_encoder, features, checkpointer=Checkpointer(tmp_path / "checkpoint", "key"))
     assert caught.value.number == number
     kept = Checkpointer(tmp_path / "checkpoint", "key")
-    assert read_json(tmp_path / "checkpoint" / STATE)["values"]["history"]["steps"] == 6
+    assert read_json(tmp_path / "checkpoint" / STATE)["values"]["done"] == 6
     assert same(trained(mini_encoder, features, checkpointer=kept), expected)
 
 
