@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from tests.conftest import CONFIGS, mini_world
+from tests.tasks import FILES, score_file
 
 from xlt import babel, languages
 from xlt.config.benchmark import Caps, Model, Profile, Recipe, Table, Task, load, load_all
@@ -36,8 +37,6 @@ from xlt.data.download.manifest import Manifest
 from xlt.data.readers import COMPANIONS, FORMATS
 from xlt.data.synonyms import load_neighbours
 from xlt.data.word_lists import read_lexicon
-from xlt.evaluation.scoring import score_file
-from xlt.evaluation.submission import EXTENSION, KIND
 from xlt.files import to_json
 from xlt.results.claims import Claim
 from xlt.results.differences import examples_of
@@ -214,7 +213,7 @@ SUBMITTED: dict[str, tuple[str, str]] = {
 def submissions() -> Iterator[Target]:
     """Prediction and label files of every kind, scored; and damaged predictions alone, which leave the number of examples."""
     for task, (given, gold) in SUBMITTED.items():
-        name = f"{{}}/{task}/test-en.{EXTENSION[KIND[task]]}"
+        name = f"{{}}/{task}/{FILES[task].path(Path(), 'en').name}"
         files = {name.format("predictions"): given.encode(), name.format("labels"): gold.encode()}
         yield Target(f"score-{task}", files, partial(_score, task, name))
 

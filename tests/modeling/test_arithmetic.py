@@ -13,9 +13,10 @@ from tests.training.test_reference_path import features
 from xlt.config.regimes import Adversarial, Bottleneck, Full
 from xlt.data import batching
 from xlt.errors import InputError
-from xlt.evaluation.predict import outputs_of
+from xlt.families import FAMILIES
 from xlt.modeling import precision
 from xlt.modeling.model import build_model
+from xlt.modeling.outputs import outputs_of
 from xlt.modeling.precision import REDUCED, arithmetic, is_reduced, name_of, settle, speedup
 from xlt.modeling.pretrained import load_encoder
 from xlt.modeling.sentence_embeddings import embed
@@ -58,7 +59,7 @@ def test_training_and_prediction(family: str, tuning: Any, mini_encoder: Path, m
     losses, scores = [], []
     for kind in ({}, {"cpu": torch.bfloat16}):
         monkeypatch.setattr("xlt.modeling.precision.REDUCED", kind)
-        model = build_model(mini_encoder, family=family, labels=3, tuning=tuning, pooling="mean", seed=1)
+        model = build_model(mini_encoder, family=FAMILIES[family], labels=3, tuning=tuning, pooling="mean", seed=1)
         losses.append(fit(model, features(family), settings, None, title="t").losses)
         assert {p.dtype for p in model.parameters()} == {torch.float32}
         scores.append(outputs_of(model, features(family), budget=30, title="t"))
@@ -71,7 +72,7 @@ def test_training_and_prediction(family: str, tuning: Any, mini_encoder: Path, m
 
 def test_adversarial_training(mini_encoder: Path, tokenizer: Any, reduced: None) -> None:
     model = build_model(
-        mini_encoder, family="classification", labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
+        mini_encoder, family=FAMILIES["classification"], labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
     )
     values = Adversarial(kind="adversarial", norm="l2", radius=0.1, step_size=0.05, steps=2)
     history = fit(

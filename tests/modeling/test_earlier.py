@@ -10,6 +10,7 @@ from torch import Tensor
 
 from xlt.config.regimes import Bottleneck, LoRA, Tuning
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.modeling.collate import TokenBatch, pad_rows
 from xlt.modeling.intermediate_adapters import IntermediateAdapters, fusion_penalty
 from xlt.modeling.model import TransferModel, build_model
@@ -22,7 +23,7 @@ def model(
     path: Path, earlier: IntermediateAdapters | None = None, *, seed: int = 1, tuning: Tuning = ADAPTER
 ) -> TransferModel:
     return build_model(
-        path, family="classification", labels=3, tuning=tuning, pooling="mean", seed=seed, earlier=earlier
+        path, family=FAMILIES["classification"], labels=3, tuning=tuning, pooling="mean", seed=seed, earlier=earlier
     ).eval()
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from xlt.config.regimes import MadX
 from xlt.config.run_config import LanguageAdapterSettings
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.files import sha256_file, to_json, write_atomic
 from xlt.layout import ADAPTER
 from xlt.modeling.collate import TokenBatch
@@ -70,7 +71,7 @@ def rows(tokenizer: Any) -> TokenBatch:
 def madx(encoder: Path, folders: Mapping[str, Path], **more: Any) -> TransferModel:
     tuning = MadX(kind="madx", reduction_factor=4, **more)
     return build_model(
-        encoder, family="tagging", labels=3, tuning=tuning, pooling="mean", seed=1, language_adapters=folders
+        encoder, family=FAMILIES["tagging"], labels=3, tuning=tuning, pooling="mean", seed=1, language_adapters=folders
     )
 
 
@@ -145,7 +146,7 @@ def test_a_language_without_an_adapter(
     if missing == "none":  # the task adapter alone: the invertible adapter is off as well
         alone = build_model(
             mini_encoder,
-            family="tagging",
+            family=FAMILIES["tagging"],
             labels=3,
             tuning=MadX(kind="madx", reduction_factor=4, missing="none"),
             pooling="mean",

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from xlt.config.regimes import Bottleneck, Full, LoRA, Tuning
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.modeling.collate import pad_rows, rows_of
 from xlt.modeling.heads import PoolerHead
 from xlt.modeling.model import TransferModel, build_model
@@ -20,7 +21,7 @@ LORA = LoRA(kind="lora", rank=2, alpha=4)
 
 
 def build(path: Path, tuning: Tuning, family: str = "classification", labels: int = 3, seed: int = 1) -> TransferModel:
-    return build_model(path, family=family, labels=labels, tuning=tuning, pooling="mean", seed=seed).eval()
+    return build_model(path, family=FAMILIES[family], labels=labels, tuning=tuning, pooling="mean", seed=seed).eval()
 
 
 def test_padding_by_hand() -> None:
@@ -113,7 +114,7 @@ def test_states_of_another_way_of_tuning_or_another_shape_are_refused(mini_encod
 def test_a_pooler_starts_from_the_checkpoint_s_where_it_has_one(tiny_checkpoint: Path, mini_encoder: Path) -> None:
     def head(path: Path, family: str, dual_encoder: Any = None) -> torch.nn.Module:
         made = build_model(
-            path, family=family, labels=3, tuning=FULL, pooling="mean", seed=1, dual_encoder=dual_encoder
+            path, family=FAMILIES[family], labels=3, tuning=FULL, pooling="mean", seed=1, dual_encoder=dual_encoder
         )
         return made.head
 

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from xlt.config.regimes import Adversarial, Bottleneck, Full
 from xlt.data import batching
 from xlt.data.features import Feature
-from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.modeling import trained_rows
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.pretrained import load_word_embeddings
 from xlt.modeling.trained_rows import ReadRows, only_moved, read_rows_only, whole_table, with_all_rows
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import train_step
 from xlt.pipeline.train_run import TRAINED, WEIGHTS, load_trained, train
 from xlt.training import checkpointer

@@ -15,9 +15,9 @@ from tests.conftest import make_plan
 from xlt.config.run_config import read_run
 from xlt.data.dataset import load_split, sample
 from xlt.data.records import CandidateEntity
-from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.layout import WEIGHTS
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
 from xlt.pipeline.train_run import training_key, training_records
 

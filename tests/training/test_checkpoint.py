@@ -17,12 +17,14 @@ import torch
 from safetensors.torch import load_file
 
 from xlt.config.regimes import Full
-from xlt.data.features import Feature, pair_features
+from xlt.data.features import Feature
 from xlt.data.records import Pair
 from xlt.errors import InputError, Interrupted, NotFinite, exit_status
+from xlt.families import FAMILIES
+from xlt.families.classification import pair_features
 from xlt.files import read_json, to_json, write_atomic
 from xlt.modeling.model import TransferModel, build_model
-from xlt.training import checkpointer as checkpointer_module
+from xlt.training import checkpointer as checkpointing
 from xlt.training.checkpoint_state import TrainingState
 from xlt.training.checkpointer import FILES, STATE, Checkpointer, checkpoint_key
 from xlt.training.multitask import fit
@@ -164,7 +166,7 @@ def test_a_process_killed_between_the_two_files_leaves_the_last_good_state(
     save(checkpointer, 1)
     child = os.fork()
     if child == 0:
-        checkpointer_module.write_atomic = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+        checkpointing.write_atomic = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
         save(checkpointer, 2)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -218,7 +220,9 @@ def features(tokenizer: Any) -> list[Feature]:
 
 
 def model(path: Path) -> TransferModel:
-    return build_model(path, family="classification", labels=2, tuning=Full(kind="full"), pooling="mean", seed=1)
+    return build_model(
+        path, family=FAMILIES["classification"], labels=2, tuning=Full(kind="full"), pooling="mean", seed=1
+    )
 
 
 def trained(path: Path, features: list[Feature], **more: Any) -> dict[str, torch.Tensor]:

@@ -21,16 +21,16 @@ from xlt import locks
 from xlt.config.regimes import Adversarial, Bottleneck
 from xlt.data.features import Feature
 from xlt.errors import InputError, exit_status
-from xlt.evaluation.context import Context
+from xlt.families import SUPERVISED
 from xlt.files import read_json
 from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel, build_model
 from xlt.pipeline import folder_lock as script
 from xlt.pipeline import train_run as training
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import predict_step, score_step, train_step
 from xlt.pipeline.train_run import is_trained, save_atomic, train
 from xlt.training.multitask import fit
-from xlt.training.objectives import SUMS
 from xlt.training.optimizer_step import is_out_of_memory
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.trainer import History, TrainingArguments
@@ -50,7 +50,7 @@ def features(count: int = 12) -> list[Feature]:
 
 
 def model(path: Path, dropout: bool) -> TransferModel:
-    made = build_model(path, family="classification", labels=2, tuning=ADAPTER, pooling="mean", seed=1)
+    made = build_model(path, family=SUPERVISED["classification"], labels=2, tuning=ADAPTER, pooling="mean", seed=1)
     for module in made.modules():
         if isinstance(module, torch.nn.Dropout) and not dropout:
             module.p = 0.0
@@ -63,7 +63,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 
     def function(examples: int) -> list[int]:
         asked: list[int] = []
-        own = SUMS["classification"]
+        family = SUPERVISED["classification"]
+        own = family.loss_sum
 
         def limited(made: TransferModel, batch: Sequence[Feature]) -> torch.Tensor:
             asked.append(len(batch))
@@ -72,7 +73,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
             return own(made, batch)
 
-        monkeypatch.setitem(SUMS, "classification", limited)
+        monkeypatch.setattr(family, "loss_sum", limited)
         return asked
 
     return function

@@ -209,6 +209,15 @@ def run_script(made: LexicalJob) -> int:
         sys.argv, sys.path[0] = before
 
 
+def test_a_run_is_no_job(job: Callable[..., LexicalJob], capsys: pytest.CaptureFixture[str]) -> None:
+    made = job()
+    (made.folder / "config.json").write_text('{"regime": {}}', encoding="utf-8")
+    assert run_script(made) == 2
+    assert capsys.readouterr().err == (
+        f"error: {made.folder}: expected the folder of a job; runs are carried out by reproduce/run.py\n"
+    )
+
+
 def test_a_job_says_what_it_did_and_is_not_repeated(
     job: Callable[..., LexicalJob], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from xlt.config.regimes import Bottleneck, Full, LoRA, Tuning
-from xlt.data.features import Feature, pair_features
+from xlt.data.features import Feature
 from xlt.data.records import Pair
 from xlt.errors import InputError
+from xlt.families import FAMILIES
+from xlt.families.classification import pair_features
 from xlt.modeling.model import TransferModel, build_model
 from xlt.training.multitask import fit
 from xlt.training.trainer import TrainingArguments, constant_schedule, linear_schedule, make_optimizer
@@ -35,7 +37,7 @@ def settings(**changes: Any) -> TrainingArguments:
 
 
 def model(path: Path, tuning: Tuning = ADAPTER, seed: int = 1) -> TransferModel:
-    return build_model(path, family="classification", labels=2, tuning=tuning, pooling="mean", seed=seed)
+    return build_model(path, family=FAMILIES["classification"], labels=2, tuning=tuning, pooling="mean", seed=seed)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from xlt.config.regimes import Bottleneck, Full, Tuning
 from xlt.config.schedules import GradualUnfreezing
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
 from xlt.training import multitask
@@ -52,8 +53,8 @@ def pairs(count: int, length: int = 4) -> list[Feature]:
 
 def parts(path: Path, tuning: Tuning = ADAPTER, counts: tuple[int, ...] = (6, 2), **values: Any) -> list[MixtureTask]:
     """Two tasks on one encoder, with constant development scores."""
-    first = build_model(path, family="classification", labels=2, tuning=tuning, pooling="mean", seed=1)
-    models = [first, *(another_head(first, path, "classification", 2, 1) for _ in counts[1:])]
+    first = build_model(path, family=FAMILIES["classification"], labels=2, tuning=tuning, pooling="mean", seed=1)
+    models = [first, *(another_head(first, path, FAMILIES["classification"], 2, 1) for _ in counts[1:])]
     return [
         MixtureTask(name, model, pairs(count), count, settings(**values), lambda: 50.0)
         for name, model, count in zip("abc", models, counts, strict=False)

@@ -16,12 +16,12 @@ from tests.conftest import make_plan, write_mini_configs
 
 from xlt.data.dataset import load_split
 from xlt.errors import InputError
-from xlt.evaluation.context import Context
-from xlt.evaluation.predict import PREDICT
+from xlt.families import SUPERVISED
 from xlt.files import read_json
 from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel
 from xlt.modeling.pretrained import load_tokenizer
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
 from xlt.pipeline.train_run import is_trained, load_trained, make_model, train, upstream_state
 
@@ -185,7 +185,7 @@ def predictions(context: Context, model: TransferModel) -> list[str]:
     assert stage.dev is not None
     records = load_split(context.data, stage.dev, "en", stage.recipe.labels)
     tokenizer = load_tokenizer(context.encoder)
-    return PREDICT[stage.recipe.family](model, tokenizer, records, stage.recipe, budget=512, title="t")
+    return SUPERVISED[stage.recipe.family].predict(model, tokenizer, records, stage.recipe, budget=512, title="t")
 
 
 def test_fusion_takes_the_target_s_own_adapter_last_and_its_own_rate(open_here: Open) -> None:

@@ -22,9 +22,9 @@ from tests.conftest import mini_world
 from xlt import babel
 from xlt.babel.config import EncoderConfig
 from xlt.config.run_config import Augmentation, FileSet
-from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.layout import LEXICAL, TRAINED, WEIGHTS
+from xlt.pipeline.context import Context
 from xlt.pipeline.pretraining import pretrain
 from xlt.pipeline.steps import make_context, train_step
 from xlt.pipeline.train_run import is_trained, train

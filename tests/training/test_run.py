@@ -15,11 +15,11 @@ from xlt.config.run_config import read_run, write_config
 from xlt.data.features import Feature
 from xlt.data.records import CandidateEntity
 from xlt.errors import InputError
-from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.modeling.model import TransferModel
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.pipeline import train_run as training
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context
 from xlt.pipeline.train_run import (
     TRAINED,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -19,15 +20,16 @@ from torch import Tensor
 from xlt.config.regimes import Adversarial, Bottleneck, Full, RandomPerturbation
 from xlt.data.features import IGNORED, Feature
 from xlt.errors import Interrupted, NotFinite
-from xlt.evaluation.predict import outputs_of
+from xlt.families import FAMILIES, SUPERVISED
 from xlt.files import read_json, to_json
 from xlt.layout import TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel, build_model
+from xlt.modeling.outputs import outputs_of
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.modeling.sentence_embeddings import embed
 from xlt.pipeline.steps import make_context, train_step
-from xlt.training import multitask, objectives, trainer
+from xlt.training import multitask, trainer
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.multitask import fit
 from xlt.training.robustness.adversarial import AdversarialTraining
@@ -70,7 +72,7 @@ def features(family: str, examples: int = 15) -> list[Feature]:
 
 
 def model(encoder: Path, family: str, tuning: Any) -> TransferModel:
-    return build_model(encoder, family=family, labels=3, tuning=tuning, pooling="mean", seed=1)
+    return build_model(encoder, family=FAMILIES[family], labels=3, tuning=tuning, pooling="mean", seed=1)
 
 
 @contextmanager
@@ -134,7 +136,7 @@ def predicted(encoder: Path) -> Result:
     """What a model gives for the data of each family, and the vectors of texts."""
     outputs = {}
     for family in ("classification", "choice", "tagging", "span"):
-        made = build_model(encoder, family=family, labels=3, tuning=FULL, pooling="mean", seed=1)
+        made = build_model(encoder, family=FAMILIES[family], labels=3, tuning=FULL, pooling="mean", seed=1)
         outputs[family] = outputs_of(made, features(family), budget=40, title="t")
         outputs[f"{family}, fewer batches than processes"] = outputs_of(made, features(family, 1), budget=40, title="t")
     texts = ["the cat sat", "a dog", "the cat sat", "Anna saw the red house", "Bob ran"]
@@ -158,12 +160,10 @@ def perturbed(encoder: Path, kind: str, checkpointer: Checkpointer | None = None
 @contextmanager
 def losses_as(change: Callable[[Tensor, int], Tensor]) -> Iterator[None]:
     """Let a process change each part of the classification loss; it is given how many examples it has."""
-    own = objectives.SUMS["classification"]
-    objectives.SUMS["classification"] = lambda made, batch: change(own(made, batch), len(batch))
-    try:
+    family = SUPERVISED["classification"]
+    own = family.loss_sum
+    with mock.patch.object(family, "loss_sum", lambda made, batch: change(own(made, batch), len(batch))):
         yield
-    finally:
-        objectives.SUMS["classification"] = own
 
 
 def short_of_memory(encoder: Path) -> Result:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from xlt.config.benchmark import DUAL_ENCODERS, DualEncoder
+from xlt.config.benchmark import DualEncoder
 from xlt.config.regimes import Frozen, MadX, Tuning
+from xlt.data.features import Feature
 from xlt.errors import InputError
-from xlt.modeling.collate import TokenBatch
+from xlt.modeling.collate import TokenBatch, rows_of
 from xlt.modeling.composition import Composition
-from xlt.modeling.heads import PoolerHead, make_head, pool
+from xlt.modeling.heads import PoolerHead, pool
 from xlt.modeling.intermediate_adapters import IntermediateAdapters, add_intermediate_adapters, fusion_penalty
 from xlt.modeling.language_adapters import adapter_name, load_language_adapter
 from xlt.modeling.precision import arithmetic
@@ -27,7 +28,7 @@ EmbeddingPerturbation = Callable[[Tensor, TokenBatch], Tensor]
 
 
 class TransferModel(nn.Module):
-    """An encoder and the head of one task family.
+    """An encoder and the head of one task family (an object of ``xlt.families``).
 
     ``trainable`` are the names of the parameters that tuning trains. Unfreezing may switch their gradients off for a
     while; they are saved and counted all the same. ``embedding_perturbation``, while set, sees the word embeddings of
@@ -40,7 +41,7 @@ class TransferModel(nn.Module):
         self,
         encoder: Any,
         head: nn.Module,
-        family: str,
+        family: Any,
         pooling: str,
         composition: Composition | None = None,
         micro_batch_size: int | None = None,
@@ -84,6 +85,10 @@ class TransferModel(nn.Module):
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """What tuning trains, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if name in self.trainable}
+
+    def batch(self, features: Sequence[Feature]) -> TokenBatch:
+        """The rows of some features, in order, padded together where the model is."""
+        return rows_of(features, self.pad_id).to(self.device)
 
     def scores(self, rows: TokenBatch) -> Tensor:
         """The head's output on the last layer's states."""
@@ -156,7 +161,7 @@ class TransferModel(nn.Module):
 def build_model(
     path: Path,
     *,
-    family: str,
+    family: Any,
     labels: int,
     tuning: Tuning,
     pooling: str,
@@ -187,26 +192,29 @@ def build_model(
 
 
 def _seeded_head(
-    path: Path, encoder: Any, family: str, labels: int, seed: int, dual_encoder: DualEncoder | None
+    path: Path, encoder: Any, family: Any, labels: int, seed: int, dual_encoder: DualEncoder | None
 ) -> nn.Module:
     """A head drawn from its seed; where the reference reads the encoder's pooler, with the checkpoint's, if it has one."""
     config = encoder.config
-    if family in DUAL_ENCODERS:
-        pooler = dual_encoder == "reference"
-    else:
-        pooler = family == "choice" or (family == "classification" and config.model_type == "bert")
+    pooler = family.reads_pooler(config.model_type, dual_encoder)
     torch.manual_seed(seed)
-    head = make_head(family, int(config.hidden_size), labels, float(config.hidden_dropout_prob), pooler=pooler)
+    head = fresh_head(family, config, labels, pooler=pooler)
     weights = load_pooler(path) if pooler else None
     if weights is not None:
         head.get_submodule("dense").load_state_dict(weights)
     return head
 
 
+def fresh_head(family: Any, config: Any, labels: int, *, pooler: bool) -> nn.Module:
+    """The head of a family for an encoder of this ``config``, freshly drawn."""
+    head: nn.Module = family.head(int(config.hidden_size), labels, float(config.hidden_dropout_prob), pooler=pooler)
+    return head
+
+
 def another_head(
     model: TransferModel,
     path: Path,
-    family: str,
+    family: Any,
     labels: int,
     seed: int,
     *,

@@ -14,8 +14,6 @@ import torch
 
 from xlt.config.run_config import config_text, read_run
 from xlt.data import batching
-from xlt.evaluation.context import Context
-from xlt.evaluation.per_example_scores import write_examples
 from xlt.files import peak_memory_bytes, provenance, read_json, to_json, write_atomic
 from xlt.layout import COST, PREDICTED, PREPARED, PROVENANCE, SCORES, TRAINED
 from xlt.modeling import distributed
@@ -24,6 +22,8 @@ from xlt.modeling.precision import name_of, settle
 from xlt.modeling.pretrained import check_stamp, load_tokenizer
 from xlt.modeling.tokenizer import TOKENIZER, positions_of
 from xlt.modeling.tuning import merged
+from xlt.pipeline.context import Context
+from xlt.pipeline.per_example_scores import write_examples
 from xlt.pipeline.predict_run import is_predicted, predict, score
 from xlt.pipeline.train_run import is_trained, load_trained, train, training_key
 from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
@@ -109,7 +109,8 @@ def score_step(context: Context) -> dict[str, Any]:
     """Score the predictions and write ``examples.npz``, ``provenance.json`` and, last of all, ``scores.json``."""
     tasks = score(context)
     predicted = read_json(context.folder / PREDICTED)
-    write_examples(context.folder, {task: predicted[task]["languages"] for task in tasks})
+    evaluated = [evaluation.task for evaluation in context.config.evaluations]
+    write_examples(context.folder, [(task, predicted[task.name]["languages"]) for task in evaluated])
     trained = read_json(context.folder / TRAINED)
     missing = {name: stage["left_out"] for name, stage in trained["stages"].items() if "left_out" in stage}
     dev = {name: stage["dev_scores"] for name, stage in trained["stages"].items()}

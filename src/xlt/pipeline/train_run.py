@@ -13,17 +13,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from xlt.config.benchmark import QUERY_TOKENS
 from xlt.config.run_config import Mixture, Stage, Upstream
 from xlt.data.dataset import left_out, load_split, sample, truly_labelled
-from xlt.data.feature_cache import cached
-from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
-from xlt.data.records import Passage
+from xlt.data.features import Feature
 from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
-from xlt.evaluation.context import Context
-from xlt.evaluation.development import development
-from xlt.evaluation.dual_encoder import contrastive_features, lareqa_pairs, mewslix_pairs
+from xlt.families import FAMILIES
 from xlt.files import digest, read_json, sha256_file, to_json, write_atomic
 from xlt.layout import PREPARED, TRAINED, WEIGHTS
 from xlt.modeling.distributed import broadcast_from_main, check_same
@@ -33,6 +28,8 @@ from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
 from xlt.modeling.pretrained import load_tokenizer, load_word_embeddings
 from xlt.modeling.trained_rows import only_moved
+from xlt.pipeline.context import Context
+from xlt.pipeline.development import development
 from xlt.training.checkpointer import Checkpointer, flush
 from xlt.training.mlm_data import MaskedCorpus
 from xlt.training.multitask import fit, fit_multitask
@@ -46,21 +43,7 @@ NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
 
 def features_of(stage: Stage, records: Sequence[Any], tokenizer: Any, prefix: str) -> list[Feature]:
     """The training features of a stage, from the cache where a run has made them before."""
-    recipe = stage.recipe
-    if recipe.family == "classification":
-        return cached(pair_features, records, tokenizer, recipe.labels or [], recipe.max_length)
-    if recipe.family == "choice":
-        return cached(choice_features, records, tokenizer, recipe.max_length)
-    if recipe.family == "tagging":
-        return cached(tagging_features, records, tokenizer, recipe.labels or [], recipe.max_length)
-    if recipe.family == "span":
-        return cached(span_features, records, tokenizer, recipe.max_length, recipe.doc_stride or 128, training=True)
-    if recipe.family == "lareqa":
-        pairs: list[Any] = lareqa_pairs([record for record in records if isinstance(record, Passage)])
-        query, answer = QUERY_TOKENS, recipe.max_length - QUERY_TOKENS
-    else:
-        pairs, query, answer = list(mewslix_pairs(records, recipe.language)), recipe.max_length, recipe.max_length
-    return cached(contrastive_features, pairs, tokenizer, query_length=query, answer_length=answer, prefix=prefix)
+    return FAMILIES[stage.recipe.family].training_features(records, tokenizer, stage.recipe, prefix)
 
 
 def training_records(stage: Stage, data: Path) -> list[Any]:
@@ -81,10 +64,7 @@ def size_of(stage: Stage, records: Sequence[Any], features: Sequence[Feature], d
 
 def _clean_records(stage: Stage, data: Path) -> list[Any]:
     records = truly_labelled(load_split(data, stage.train, stage.recipe.language, stage.recipe.labels))
-    if stage.recipe.family == "mewslix":
-        mentions = sample([record for record in records if hasattr(record, "entity")], stage.caps.train)
-        return [*mentions, *(record for record in records if not hasattr(record, "entity"))]
-    return sample(records, stage.caps.train)
+    return FAMILIES[stage.recipe.family].capped(records, partial(sample, cap=stage.caps.train))
 
 
 def outputs_of(stage: Stage) -> int:
@@ -97,7 +77,7 @@ def make_model(context: Context, stage: Stage | None) -> TransferModel:
     config = context.config
     model = build_model(
         context.encoder,
-        family=stage.recipe.family if stage is not None else "tatoeba",
+        family=FAMILIES[stage.recipe.family if stage is not None else "tatoeba"],
         labels=outputs_of(stage) if stage is not None else 1,
         tuning=config.regime.tuning,
         pooling=config.model.pooling,
@@ -223,7 +203,7 @@ def beside(base: TransferModel, stage: Stage, context: Context) -> TransferModel
     return another_head(
         base,
         context.encoder,
-        stage.recipe.family,
+        FAMILIES[stage.recipe.family],
         outputs_of(stage),
         context.config.seed,
         dual_encoder=context.config.profile.dual_encoder,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +12,7 @@ from pydantic import Field, model_validator
 from xlt.config.benchmark import Recipe, Source, Strict, Task, load
 from xlt.config.run_config import FileSet, RunConfig
 from xlt.errors import InputError
-from xlt.planning.cost import costed, memory_of, show
+from xlt.planning.cost import TableCost, show, table_cost
 from xlt.planning.data_files import DataFiles
 from xlt.planning.flops import shape_said
 from xlt.planning.make_plan import plan_asked_for
@@ -42,17 +41,6 @@ class Planning(Strict):
         if absent := {"dev", "candidates"} - self.sizes.keys():
             raise ValueError(f"sizes: expected the keys {', '.join(sorted(absent))}")
         return self
-
-
-@dataclass(frozen=True)
-class TableCost:
-    """Runs and jobs of a table, hours with the factor they are known within, bytes of weights, and bytes of memory a run."""
-
-    runs: int
-    hours: float
-    factor: float
-    disk: float
-    memory: float
 
 
 class PublishedFiles(DataFiles):
@@ -150,10 +138,6 @@ def gpu_hours(
     with TemporaryDirectory() as folder:
         plans = {every: _paper(configs, folder, model, all_rows=every) for every in {each for _, each in tables}}
         for name, every in sorted(tables, key=lambda table: table[1]):
-            plan = plans[every]
-            shape = shape_said(plan.planner.model)
-            runs = costed(plan, name, extents, shape, speed)
-            hours, disk = sum(run.seconds for run in runs) / 3600, sum(run.size for run in runs)
-            memory = memory_of(plan, [run.folder for run in runs], shape)
-            found[name, every] = TableCost(len(runs), hours, speed.factor, disk, memory)
+            shape = shape_said(plans[every].planner.model)
+            found[name, every] = table_cost(plans[every], name, extents, shape, speed)
     return found

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from xlt.data import batching
 from xlt.data.features import Feature
 from xlt.errors import InputError, NotFinite
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
 from xlt.modeling.sparse_embeddings import gathered_embeddings
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
-from xlt.training.objectives import MicroBatchLoss
 
 EXAMPLES_NAMED = 8
 """How many examples of a bad batch an error names."""

@@ -15,9 +15,12 @@ from torch import Tensor
 
 from xlt.config.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, RandomPerturbation, Tuning
 from xlt.config.run_config import LanguageAdapterSettings
-from xlt.data.features import Feature, pair_features
+from xlt.data.features import Feature
 from xlt.data.records import Pair
-from xlt.evaluation.dual_encoder import contrastive_features
+from xlt.families import FAMILIES
+from xlt.families.base import MicroBatchLoss
+from xlt.families.classification import pair_features
+from xlt.families.retrieval import contrastive_features
 from xlt.files import sha256_file, to_json, write_atomic
 from xlt.layout import ADAPTER
 from xlt.modeling.collate import TokenBatch, rows_of
@@ -34,7 +37,6 @@ from xlt.modeling.perturbation import (
 )
 from xlt.modeling.pretrained import load_encoder
 from xlt.training.multitask import fit
-from xlt.training.objectives import MicroBatchLoss, contrastive_losses, supervised_losses
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise
 from xlt.training.trainer import TrainingArguments
@@ -63,7 +65,7 @@ def method(kind: str, tokenizer: Any, seed: int = 1, **changes: Any) -> Adversar
 
 
 def model(path: Path, tuning: str = "full", family: str = "classification") -> TransferModel:
-    return build_model(path, family=family, labels=2, tuning=TUNINGS[tuning], pooling="mean", seed=1)
+    return build_model(path, family=FAMILIES[family], labels=2, tuning=TUNINGS[tuning], pooling="mean", seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def trained(mini_encoder: Path, features: list[Feature]) -> TransferModel:
 
 
 def whole(model: TransferModel, features: list[Feature]) -> MicroBatchLoss:
-    (part,) = supervised_losses(model, features, 10_000)
+    (part,) = model.family.losses(model, features, 10_000)
     return part
 
 
@@ -258,7 +260,7 @@ def test_gradients_on_a_language_adapter_with_invertible_layers(
     write_atomic(tmp_path / ADAPTER, to_json({"weights_sha256": sha256_file(tmp_path / ADAPTER_WEIGHTS)}))
     small = build_model(
         mini_encoder,
-        family="classification",
+        family=FAMILIES["classification"],
         labels=2,
         tuning=MadX(kind="madx", reduction_factor=4),
         pooling="mean",
@@ -274,7 +276,7 @@ def test_a_contrastive_loss_has_a_perturbation_for_queries_and_one_for_answers(
     pairs: list[Any] = [("who sat", "the cat sat on the mat"), ("who ran under", "a dog ran"), ("where", "in Paris")]
     rows = contrastive_features(pairs, tokenizer, query_length=16, answer_length=16, prefix="")
     dual = model(mini_encoder, family="lareqa").eval()
-    (part,) = contrastive_losses(dual, rows, 0)
+    (part,) = FAMILIES["lareqa"].losses(dual, rows, 0)
     clean = float(part().detach())
     spy = Spy(dual, monkeypatch)
     loss = method("adversarial", tokenizer, steps=2).loss(dual, part)

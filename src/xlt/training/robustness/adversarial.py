@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from xlt.config.regimes import Adversarial
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel
 from xlt.modeling.perturbation import (
@@ -25,7 +26,6 @@ from xlt.modeling.perturbation import (
     words_of,
 )
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
-from xlt.training.objectives import MicroBatchLoss
 
 
 class AdversarialTraining:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from xlt.config.regimes import RandomPerturbation
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel
 from xlt.modeling.perturbation import embedding_scale, special_token_ids, uniform_in_ball, words_of
-from xlt.training.objectives import MicroBatchLoss
 
 
 class RandomNoise:
