@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "xlt"
 BASE = {"config", "digests", "errors", "files", "folders", "languages", "layout", "locks", "names", "options"}
-ALLOWED = {  # package: what it may import at run time, besides itself (docs/architecture.md)
+ALLOWED = {  # package: what it may import, for type checking too, besides itself (docs/architecture.md)
     "bench": BASE | {"pipeline", "training", "families", "evaluation", "modeling", "data"},
     "planning": BASE | {"results", "families", "modeling", "data", "pipeline"},
     "pipeline": BASE | {"training", "families", "evaluation", "modeling", "data", "babel"},
@@ -73,11 +73,11 @@ def sources() -> list[Path]:
 @pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_imports_run_downwards_only(path: Path) -> None:
     own = layer(path)
-    names = list(imported(ast.parse(path.read_text(encoding="utf-8"))))
-    inside = {name.split(".")[1] for name in names if name.startswith("xlt.")}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {name.split(".")[1] for name in imported(tree) if name.startswith("xlt.")}
     assert inside - {own} <= ALLOWED[own]
-    if own in WITHOUT_TORCH:
-        assert not {name.split(".")[0] for name in names} & MODELLING_LIBRARIES
+    if own in WITHOUT_TORCH:  # what is for type checking only is not loaded
+        assert not {name.split(".")[0] for name in imported(tree, typing=False)} & MODELLING_LIBRARIES
 
 
 def test_every_package_has_a_rule() -> None:
