@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from xlt.modeling.language_adapters import (
     save_language_adapter,
 )
 from xlt.modeling.mlm import MaskedBatch, MaskedLMHead, load_masked_lm_head, masked_lm_loss
-from xlt.modeling.pretrained import check_stamp, load_encoder, load_tokenizer
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
 from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
+from xlt.training.job import TrainingJob, open_job
 from xlt.training.mlm_data import MaskedCorpus
 from xlt.training.trainer import LossTrainer, TrainingArguments, batched_means, make_optimizer
 
@@ -30,23 +32,10 @@ HELD_OUT_BLOCKS = 200
 """Blocks that the masked-language-modelling loss is measured on before and after training."""
 
 
-@dataclass(frozen=True)
-class LanguageAdapterJob:
-    """One language adapter to be made: its config, where it goes, the data folder and the encoder's folder."""
+LanguageAdapterJob = TrainingJob[LanguageAdapterConfig]
+"""One language adapter to be made."""
 
-    config: LanguageAdapterConfig
-    folder: Path
-    data: Path
-    encoder: Path
-    device: torch.device
-
-
-def make_job(folder: Path, data: Path, encoder: Path) -> LanguageAdapterJob:
-    """Read a job's config."""
-    config = read_config(LanguageAdapterConfig, folder)
-    check_stamp(encoder, config.model)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return LanguageAdapterJob(config, folder, data, encoder, device)
+make_job = partial(open_job, partial(read_config, LanguageAdapterConfig))
 
 
 def adapter_key(job: LanguageAdapterJob) -> str:

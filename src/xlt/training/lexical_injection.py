@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,38 +38,22 @@ from xlt.layout import LEXICAL
 from xlt.modeling.composition import TASK
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
 from xlt.modeling.model_sources import STAMP, WEIGHTS
-from xlt.modeling.pretrained import check_stamp, load_encoder, load_tokenizer, stamp_folder
+from xlt.modeling.pretrained import load_encoder, load_tokenizer, stamp_folder
 from xlt.modeling.tokenizer import CONFIG
 from xlt.modeling.tuning import attach, merged
 from xlt.modeling.word_embeddings import embed_words, layer_count, pad_words, tokenize, vectors_up_to
 from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
+from xlt.training.job import TrainingJob, open_job
 from xlt.training.trainer import LossTrainer, TrainingArguments, batched_means, make_optimizer
 
 WEIGHT_DECAY = 0.01
 """AdamW's default in torch, which the author leaves as it is."""
 
 
-@dataclass(frozen=True)
-class LexicalJob:
-    """A job's config, its folder, where data and model lie, and where to compute."""
+LexicalJob = TrainingJob[LexicalRun]
+"""One lexical injection to be carried out."""
 
-    config: LexicalRun
-    folder: Path
-    data: Path
-    encoder: Path
-    device: torch.device
-
-
-def make_job(folder: Path, data: Path, encoder: Path) -> LexicalJob:
-    """Read a job's config.
-
-    Raises:
-        InputError: the config is damaged, or no model is prepared for it.
-    """
-    config = read_job(folder)
-    check_stamp(encoder, config.model)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return LexicalJob(config, folder, data, encoder, device)
+make_job = partial(open_job, read_job)
 
 
 def load_model(job: LexicalJob) -> tuple[Any, Any, int]:
