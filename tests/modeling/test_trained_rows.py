@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from xlt.config.regimes import Adversarial, Bottleneck, Full
 from xlt.data import batching
 from xlt.data.features import Feature
+from xlt.families import FAMILIES
 from xlt.files import read_json
 from xlt.modeling import trained_rows
 from xlt.modeling.model import TransferModel, build_model
@@ -48,7 +49,7 @@ def settings(**changes: Any) -> TrainingArguments:
 
 def make(encoder: Path, tuning: Any = None) -> TransferModel:
     tuning = tuning or Full(kind="full")
-    return build_model(encoder, family="classification", labels=2, tuning=tuning, pooling="mean", seed=1)
+    return build_model(encoder, family=FAMILIES["classification"], labels=2, tuning=tuning, pooling="mean", seed=1)
 
 
 def trained(encoder: Path, *, rows: bool, monkeypatch: pytest.MonkeyPatch, **how: Any) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xlt.data.features import Feature
 from xlt.families import FAMILIES
+from xlt.modeling.collate import rows_of
 from xlt.training.fisher import Labels, drawing, fisher_traces, relabelled
 from xlt.training.unfreezing import trained_layers
 
@@ -23,6 +24,9 @@ class One(torch.nn.Module):
         self.family = FAMILIES["classification"]
         self.weight = torch.nn.Parameter(torch.tensor([weight]))
         self.pad_id, self.device = 1, torch.device("cpu")
+
+    def batch(self, features: list[Feature]) -> Any:
+        return rows_of(features, self.pad_id)
 
     def scores(self, rows: Any) -> Tensor:
         x = rows.input_ids[:, :1].float()
