@@ -34,7 +34,7 @@ from xlt.files import read_json
 from xlt.modeling.model import TransferModel, fresh_head
 from xlt.pipeline.context import Context
 from xlt.pipeline.train_run import features_of, training_records
-from xlt.training import trainer
+from xlt.training import multitask
 from xlt.training.objectives import local_losses
 
 SEEDS = (1, 2, 3)
@@ -85,20 +85,20 @@ def often_evaluated() -> contextlib.AbstractContextManager[Any]:
 
     def fit(model: TransferModel, features: Sequence[Feature], settings: Any, evaluate: Any, **others: Any) -> Any:
         best: tuple[float, dict[str, torch.Tensor]] = (-math.inf, {})
-        step = trainer._Training.step
+        step = multitask.MultiTaskTrainer.step
 
-        def and_evaluate(training: Any, batch: Sequence[int]) -> float:
+        def and_evaluate(training: Any) -> float:
             nonlocal best
-            loss = step(training, batch)
-            if training.history.steps % EVERY == 0:
+            loss = step(training)
+            if training.done % EVERY == 0:
                 score = evaluate()
                 model.train()
                 if score > best[0]:
                     best = score, model.trained_state()
             return loss
 
-        with mock.patch.object(trainer._Training, "step", and_evaluate):
-            history = trainer.fit(
+        with mock.patch.object(multitask.MultiTaskTrainer, "step", and_evaluate):
+            history = multitask.fit(
                 model, features, replace(settings, checkpoint="last"), None, **others | {"checkpointer": None}
             )
         assert best[1], f"expected more than {EVERY} steps, got {history.steps}"

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "xlt"
 BASE = {"config", "digests", "errors", "files", "folders", "languages", "layout", "locks", "names", "options"}
-ALLOWED = {  # package: what it may import at run time, besides itself (docs/architecture.md)
+ALLOWED = {  # package: what it may import, for type checking too, besides itself (docs/architecture.md)
     "bench": BASE | {"pipeline", "training", "families", "evaluation", "modeling", "data"},
     "planning": BASE | {"results", "families", "modeling", "data", "pipeline"},
     "pipeline": BASE | {"training", "families", "evaluation", "modeling", "data", "babel"},
@@ -48,17 +48,17 @@ def type_only(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """Full names of the modules imported anywhere in a file, functions included, except for type checking only."""
+def imported(tree: ast.AST, typing: bool = True) -> Iterator[str]:
+    """Full names of the modules imported anywhere in a file, functions included; ``typing``: for type checking only, too."""
     for node in ast.iter_child_nodes(tree):
-        if type_only(node):
+        if type_only(node) and not typing:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide the layer"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        yield from imported(node)
+        yield from imported(node, typing)
 
 
 def layer(path: Path) -> str:
@@ -73,11 +73,11 @@ def sources() -> list[Path]:
 @pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_imports_run_downwards_only(path: Path) -> None:
     own = layer(path)
-    names = list(imported(ast.parse(path.read_text(encoding="utf-8"))))
-    inside = {name.split(".")[1] for name in names if name.startswith("xlt.")}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {name.split(".")[1] for name in imported(tree) if name.startswith("xlt.")}
     assert inside - {own} <= ALLOWED[own]
-    if own in WITHOUT_TORCH:
-        assert not {name.split(".")[0] for name in names} & MODELLING_LIBRARIES
+    if own in WITHOUT_TORCH:  # what is for type checking only is not loaded
+        assert not {name.split(".")[0] for name in imported(tree, typing=False)} & MODELLING_LIBRARIES
 
 
 def test_every_package_has_a_rule() -> None:
@@ -86,7 +86,8 @@ def test_every_package_has_a_rule() -> None:
 
 def test_the_import_finder_sees_what_it_should() -> None:
     code = "from xlt import babel\ndef f():\n    import torch.nn\nif TYPE_CHECKING:\n    import jax\n"
-    assert list(imported(ast.parse(code))) == ["xlt.babel", "torch.nn"]
+    assert list(imported(ast.parse(code), typing=False)) == ["xlt.babel", "torch.nn"]
+    assert list(imported(ast.parse(code))) == ["xlt.babel", "torch.nn", "jax"]
 
 
 def import_graph() -> dict[str, set[str]]:

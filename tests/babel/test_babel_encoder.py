@@ -12,10 +12,10 @@ from tests.babel.conftest import CONFIG
 
 from xlt.babel import BabelConfig, corpus_key, load
 from xlt.babel.config import EncoderConfig
+from xlt.babel.raw_text import Corpus, PretrainingBatch
 from xlt.errors import InputError
 from xlt.modeling.model_sources import PACKAGE
-from xlt.training import pretraining
-from xlt.training.raw_text import Corpus
+from xlt.pipeline import pretraining
 
 torch = pytest.importorskip("torch")
 ENCODER = PACKAGE / "babel" / "encoder"
@@ -38,14 +38,14 @@ def settings(config: BabelConfig) -> EncoderConfig:
 @pytest.fixture(scope="session")
 def encoder(corpus: Path, settings: EncoderConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("encoder")
-    pretraining.pretrain(corpus, out, settings, seed=1, threads=1, progress=False)
+    pretraining.pretrain(corpus, out, settings, seed=1, threads=1)
     return out
 
 
 def test_five_steps_are_the_same_bits_twice(
     corpus: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path
 ) -> None:
-    pretraining.pretrain(corpus, tmp_path, settings, seed=1, threads=1, progress=False)
+    pretraining.pretrain(corpus, tmp_path, settings, seed=1, threads=1)
     names = sorted(path.name for path in encoder.iterdir())
     assert {"config.json", "model.safetensors", "mlm_head.safetensors", "tokenizer.json", "training_log.json"} <= set(
         names
@@ -57,7 +57,7 @@ def test_five_steps_are_the_same_bits_twice(
 def test_another_seed_gives_another_encoder(
     corpus: Path, settings: EncoderConfig, encoder: Path, tmp_path: Path
 ) -> None:
-    pretraining.pretrain(corpus, tmp_path, settings, seed=2, threads=1, progress=False)
+    pretraining.pretrain(corpus, tmp_path, settings, seed=2, threads=1)
     assert (encoder / "model.safetensors").read_bytes() != (tmp_path / "model.safetensors").read_bytes()
 
 
@@ -94,7 +94,8 @@ def test_encoder_loads_without_pooler(encoder: Path) -> None:
 def test_masking_marks_only_ordinary_pieces(settings: EncoderConfig) -> None:
     ids = np.tile(np.array([0, 10, 11, 12, 2, 1]), (500, 1))
     marks = np.tile(np.array([-1, 0, 1, 3, -1, -1]), (500, 1))
-    inputs, labels, wanted = pretraining.mask_batch(ids, marks, settings, 99, np.random.default_rng(0))
+    batch = PretrainingBatch(ids, marks, paired=False)
+    inputs, labels, wanted = pretraining.mask_batch(batch, settings, 99, np.random.default_rng(0))[:3]
     chosen = labels != pretraining.IGNORE
     assert not chosen[:, [0, 4, 5]].any() and (labels[chosen] == ids[chosen]).all()
     # 1,500 ordinary pieces at the configured share of 0.2: five standard deviations are 0.05
@@ -120,7 +121,7 @@ def test_the_committed_encoder_is_of_the_committed_dials() -> None:
 
 def test_missing_and_damaged_raw_text(tmp_path: Path, corpus: Path, settings: EncoderConfig) -> None:
     with pytest.raises(InputError, match="generate the world"):
-        pretraining.pretrain(tmp_path, tmp_path / "out", settings, seed=1, threads=1, progress=False)
+        pretraining.pretrain(tmp_path, tmp_path / "out", settings, seed=1, threads=1)
     tokenizer = pretraining.train_tokenizer(["the dog"], 40)
     raw = tmp_path / "raw"
     raw.mkdir()

@@ -20,8 +20,9 @@ from xlt.modeling.outputs import outputs_of
 from xlt.modeling.precision import REDUCED, arithmetic, is_reduced, name_of, settle, speedup
 from xlt.modeling.pretrained import load_encoder
 from xlt.modeling.sentence_embeddings import embed
+from xlt.training.multitask import fit
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.trainer import TrainingArguments
 
 CPU = torch.device("cpu")
 

@@ -25,8 +25,9 @@ from xlt.pipeline.context import Context
 from xlt.pipeline.steps import train_step
 from xlt.pipeline.train_run import TRAINED, WEIGHTS, load_trained, train
 from xlt.training import checkpointer
+from xlt.training.multitask import fit
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.trainer import TrainingArguments
 
 TABLE = "encoder.embeddings.word_embeddings.weight"
 WORDS = [[7, 8, 7], [9], [8, 20, 21, 22], [7, 19], [12, 7], [13, 14, 15]]

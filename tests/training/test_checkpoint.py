@@ -26,8 +26,9 @@ from xlt.files import read_json, to_json, write_atomic
 from xlt.modeling.model import TransferModel, build_model
 from xlt.training import checkpointer as checkpointing
 from xlt.training.checkpoint_state import TrainingState
-from xlt.training.checkpointer import FILES, STATE, Checkpointer
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.checkpointer import FILES, STATE, Checkpointer, checkpoint_key
+from xlt.training.multitask import fit
+from xlt.training.trainer import TrainingArguments
 
 SETTINGS = TrainingArguments(3, 4, 0.01, 0, 0.0, 1.0, 1)
 
@@ -88,14 +89,14 @@ def test_a_state_of_anything_else_is_never_used(checkpointer: Checkpointer, tmp_
 
 def test_the_key_depends_on_code_versions_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {
-        checkpointing.checkpoint_key("a", "cpu"),
-        checkpointing.checkpoint_key("b", "cpu"),
-        checkpointing.checkpoint_key("a", "cuda"),
+        checkpoint_key("a", "cpu"),
+        checkpoint_key("b", "cpu"),
+        checkpoint_key("a", "cuda"),
     }
     monkeypatch.setattr("xlt.training.checkpointer.code_hash", lambda: "other code")
-    keys.add(checkpointing.checkpoint_key("a", "cpu"))
+    keys.add(checkpoint_key("a", "cpu"))
     monkeypatch.setattr("xlt.training.checkpointer.package_versions", lambda: {"torch": "0"})
-    keys.add(checkpointing.checkpoint_key("a", "cpu"))
+    keys.add(checkpoint_key("a", "cpu"))
     assert len(keys) == 5
 
 
@@ -262,7 +263,7 @@ def test_a_signal_in_a_step_is_heard_after_it(
         trained(mini_encoder, features, checkpointer=Checkpointer(tmp_path / "checkpoint", "key"))
     assert caught.value.number == number
     kept = Checkpointer(tmp_path / "checkpoint", "key")
-    assert read_json(tmp_path / "checkpoint" / STATE)["values"]["history"]["steps"] == 6
+    assert read_json(tmp_path / "checkpoint" / STATE)["values"]["done"] == 6
     assert same(trained(mini_encoder, features, checkpointer=kept), expected)
 
 

@@ -30,9 +30,10 @@ from xlt.pipeline import train_run as training
 from xlt.pipeline.context import Context
 from xlt.pipeline.steps import predict_step, score_step, train_step
 from xlt.pipeline.train_run import is_trained, save_atomic, train
+from xlt.training.multitask import fit
 from xlt.training.optimizer_step import is_out_of_memory
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import History, TrainingArguments, fit
+from xlt.training.trainer import History, TrainingArguments
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
 

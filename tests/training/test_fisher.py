@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xlt.data.features import Feature
 from xlt.families import FAMILIES
-from xlt.modeling.model import TransferModel
+from xlt.modeling.collate import rows_of
 from xlt.training.fisher import Labels, drawing, fisher_traces, relabelled
 from xlt.training.unfreezing import trained_layers
 
@@ -25,7 +25,8 @@ class One(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.tensor([weight]))
         self.pad_id, self.device = 1, torch.device("cpu")
 
-    batch = TransferModel.batch  # type: ignore[assignment]
+    def batch(self, features: list[Feature]) -> Any:
+        return rows_of(features, self.pad_id)
 
     def scores(self, rows: Any) -> Tensor:
         x = rows.input_ids[:, :1].float()

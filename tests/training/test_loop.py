@@ -14,7 +14,8 @@ from xlt.errors import InputError
 from xlt.families import FAMILIES
 from xlt.families.classification import pair_features
 from xlt.modeling.model import TransferModel, build_model
-from xlt.training.trainer import TrainingArguments, constant_schedule, fit, linear_schedule, make_optimizer
+from xlt.training.multitask import fit
+from xlt.training.trainer import TrainingArguments, constant_schedule, linear_schedule, make_optimizer
 
 FULL = Full(kind="full")
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
@@ -73,7 +74,7 @@ def test_a_constant_rate_stays_after_the_warm_up(mini_encoder: Path, features: l
 
 def test_biases_and_norms_are_not_decayed(mini_encoder: Path) -> None:
     whole = model(mini_encoder, FULL)
-    optimizer = make_optimizer(whole, settings(weight_decay=0.1))
+    optimizer = make_optimizer(whole.trained_parameters(), settings(weight_decay=0.1))
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in whole.named_parameters():
         assert decay[id(parameter)] == (0.0 if name.endswith("bias") or "LayerNorm" in name else 0.1), name

@@ -22,19 +22,18 @@ from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
 from xlt.training import multitask
 from xlt.training.mlm_data import MaskedCorpus
-from xlt.training.multitask import (
+from xlt.training.multitask import fit_multitask
+from xlt.training.tasks import (
     MASKED,
     MASKED_NAME,
     MaskedTask,
     MixtureTask,
     MultiTaskModel,
-    fit_multitask,
-    masked_settings,
+    masked_arguments,
     order_of_steps,
     proportions,
-    set_rates,
 )
-from xlt.training.trainer import TrainingArguments, make_optimizer
+from xlt.training.trainer import TrainingArguments, make_optimizer, set_rates
 from xlt.training.unfreezing import Gradual
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
@@ -125,7 +124,7 @@ def test_batches_show_every_example_before_any_comes_again(mini_encoder: Path) -
 
 def test_a_step_has_the_values_of_its_recipe(mini_encoder: Path) -> None:
     a, b = parts(mini_encoder, weight_decay=0.1)
-    optimizer = make_optimizer(MultiTaskModel([a, b], None), a.settings)
+    optimizer = make_optimizer(MultiTaskModel([a, b], None).trained_parameters(), a.settings)
     set_rates(optimizer, settings(learning_rate=0.4, weight_decay=0.3), 0.25)
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1]
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
@@ -133,7 +132,7 @@ def test_a_step_has_the_values_of_its_recipe(mini_encoder: Path) -> None:
     other = MixtureTask(
         b.name, b.model, b.features, 2, settings(learning_rate=0.05, batch_size=8, max_grad_norm=0.5), None
     )
-    mean = masked_settings([a, other], 1.0)
+    mean = masked_arguments([a, other], 1.0)
     assert (mean.learning_rate, mean.batch_size, mean.max_grad_norm) == (pytest.approx(0.02), 8, 0.5)
     assert mean.weight_decay == pytest.approx(0.075)
 
@@ -154,7 +153,7 @@ def test_a_batch_moves_what_is_shared_and_its_own_head(
     assert any(".head." in name for name in changed)
     assert not any(name.startswith("models.a.head") for name in changed)  # never drawn
     trained = {name for name, _ in both.named_parameters() if ".head." not in name and name in changed}
-    assert {name.removeprefix("models.a.") for name in trained} <= both.parts[0].model.trainable
+    assert {name.removeprefix("models.a.") for name in trained} <= both.tasks[0].model.trainable
     assert any(".layer.1." in name for name in trained)
     assert (histories["a"].steps, histories["b"].steps) == (0, 2)
 
@@ -176,7 +175,7 @@ def test_masked_text_trains_the_encoder_and_its_embeddings(
     ] == []  # the output matrix is the embeddings
     assert histories[MASKED_NAME].steps == 4
     assert histories[MASKED_NAME].losses[-1] < histories[MASKED_NAME].losses[0] + 0.5
-    assert both.shared().keys() == {n for n in both.parts[0].model.trainable if n.startswith("encoder.")}
+    assert both.shared().keys() == {n for n in both.tasks[0].model.trainable if n.startswith("encoder.")}
 
 
 def test_masked_text_moves_the_adapter_and_not_the_encoder(

@@ -18,7 +18,8 @@ from xlt.families import FAMILIES, SUPERVISED
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.outputs import outputs_of
 from xlt.modeling.sentence_embeddings import embed
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.multitask import fit
+from xlt.training.trainer import TrainingArguments
 
 BUDGET = 40
 

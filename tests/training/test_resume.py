@@ -25,13 +25,13 @@ from xlt.config.run_config import Augmentation, FileSet
 from xlt.files import read_json
 from xlt.layout import LEXICAL, TRAINED, WEIGHTS
 from xlt.pipeline.context import Context
+from xlt.pipeline.pretraining import pretrain
 from xlt.pipeline.steps import make_context, train_step
 from xlt.pipeline.train_run import is_trained, train
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.language_adapter import make_job, make_language_adapter
 from xlt.training.lexical_injection import inject
 from xlt.training.lexical_injection import make_job as make_lexical_job
-from xlt.training.pretraining import pretrain
 
 Open = Callable[[str], Context]
 RUNS = [
@@ -240,11 +240,11 @@ def test_killed_pre_training_ends_as_one_that_was_not(tmp_path: Path) -> None:
         "batch_tokens": 256,
     }
     settings: EncoderConfig = config.encoder.model_copy(update={**small, "log_every": 4})
-    pretrain(tmp_path, tmp_path / "plain", settings, 1, 1, progress=False)
+    pretrain(tmp_path, tmp_path / "plain", settings, 1, 1)
 
     def work() -> None:
         checkpointer = Checkpointer(tmp_path / "checkpoint", "k", 0)
-        pretrain(tmp_path, tmp_path / "killed", settings, 1, 1, progress=False, checkpointer=checkpointer)
+        pretrain(tmp_path, tmp_path / "killed", settings, 1, 1, checkpointer=checkpointer)
 
     assert killed_and_resumed(work, [3, 2]) >= 1
     names = sorted(path.name for path in (tmp_path / "plain").iterdir())

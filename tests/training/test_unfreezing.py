@@ -22,8 +22,9 @@ from xlt.modeling.tuning import attach
 from xlt.pipeline.context import Context
 from xlt.pipeline.train_run import train
 from xlt.training.fisher import Labels, fisher_traces
+from xlt.training.multitask import fit
 from xlt.training.registry import make_schedule
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.trainer import TrainingArguments
 from xlt.training.unfreezing import Fisher, Gradual, outside_layers, trained_layers
 
 LAYERS = 4

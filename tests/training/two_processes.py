@@ -31,9 +31,10 @@ from xlt.modeling.sentence_embeddings import embed
 from xlt.pipeline.steps import make_context, train_step
 from xlt.training import multitask, trainer
 from xlt.training.checkpointer import Checkpointer
+from xlt.training.multitask import fit
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.trainer import TrainingArguments
 
 FULL, ADAPTER = Full(kind="full"), Bottleneck(kind="bottleneck", reduction_factor=4)
 SETTINGS = TrainingArguments(2, 7, 0.01, 0, 0.01, 1.0, 1, token_budget=40)
@@ -84,12 +85,12 @@ def steady() -> Iterator[None]:
             group["eps"] = 1e-3
         return optimizer
 
-    own = trainer.make_optimizer
-    trainer.make_optimizer = multitask.make_optimizer = made
+    own = multitask.make_optimizer
+    multitask.make_optimizer = made
     try:
         yield
     finally:
-        trainer.make_optimizer = multitask.make_optimizer = own
+        multitask.make_optimizer = own
 
 
 def trained(
@@ -188,7 +189,7 @@ def not_a_number(encoder: Path, folder: Path) -> Result:
         with losses_as(change):
             trained(encoder, checkpointer=Checkpointer(folder, "key"))
     except NotFinite as error:
-        return {"error": str(error), "steps": Checkpointer(folder, "key").pop_resume_state().values["history"]["steps"]}  # type: ignore[union-attr]
+        return {"error": str(error), "steps": Checkpointer(folder, "key").pop_resume_state().values["done"]}  # type: ignore[union-attr]
     raise AssertionError("the training did not end")
 
 
@@ -210,7 +211,7 @@ def stopped(encoder: Path, folder: Path, kind: str | None = None) -> Result:
     except Interrupted as error:
         number = error.number
     distributed.wait()
-    steps = Checkpointer(folder, "key").pop_resume_state().values["history"]["steps"]  # type: ignore[union-attr]
+    steps = Checkpointer(folder, "key").pop_resume_state().values["done"]  # type: ignore[union-attr]
     return {**work(*given, checkpointer=Checkpointer(folder, "key")), "signal": number, "steps": steps}
 
 

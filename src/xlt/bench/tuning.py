@@ -21,7 +21,8 @@ from xlt.data.features import Feature
 from xlt.modeling.model import TransferModel
 from xlt.modeling.outputs import outputs_of
 from xlt.pipeline.context import TOKEN_BUDGET
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.multitask import fit
+from xlt.training.trainer import TrainingArguments
 
 TRAINED: dict[Family, Lengths] = {"nli": "nli_train", "squad": "squad_windows"}
 TESTED: dict[Family, Lengths] = {"nli": "nli_test", "squad": "squad_windows"}

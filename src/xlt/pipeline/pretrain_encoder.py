@@ -37,8 +37,8 @@ def main(arguments: Sequence[str]) -> None:
     from xlt import babel
     from xlt.config.benchmark import ModelSource
     from xlt.modeling.pretrained import stamp_folder
+    from xlt.pipeline.pretraining import pretrain
     from xlt.training.checkpointer import Checkpointer, checkpoint_key
-    from xlt.training.pretraining import pretrain
 
     config = babel.load(options.config)
     seed = config.seed if options.seed is None else options.seed

@@ -32,9 +32,10 @@ from xlt.pipeline.context import Context
 from xlt.pipeline.development import development
 from xlt.training.checkpointer import Checkpointer, flush
 from xlt.training.mlm_data import MaskedCorpus
-from xlt.training.multitask import MaskedTask, MixtureTask, MultiTaskModel, fit_multitask
+from xlt.training.multitask import fit, fit_multitask
 from xlt.training.registry import make_perturbation, make_schedule
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.tasks import MaskedTask, MixtureTask, MultiTaskModel
+from xlt.training.trainer import TrainingArguments
 
 NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
 """What of a stage its weights do not depend on."""
@@ -59,6 +60,13 @@ def size_of(stage: Stage, records: Sequence[Any], features: Sequence[Feature], d
     tokens = sum(len(row) for feature in features for row in feature.rows)
     missing = left_out(data, stage.train, stage.recipe.language, stage.recipe.labels)
     return {"examples": len(records), "tokens": tokens, **({"left_out": missing} if missing else {})}
+
+
+def training_set(stage: Stage, context: Context, tokenizer: Any) -> tuple[list[Feature], dict[str, Any]]:
+    """The features of a stage, and what ``trained.json`` says of them (``size_of``)."""
+    records = training_records(stage, context.data)
+    features = features_of(stage, records, tokenizer, context.config.model.retrieval_prefix)
+    return features, size_of(stage, records, features, context.data)
 
 
 def _clean_records(stage: Stage, data: Path) -> list[Any]:
@@ -139,10 +147,7 @@ def train(context: Context, checkpointer: Checkpointer | None = None) -> Transfe
     same_head = False
     model = make_model(context, config.stages[0] if config.stages else None)
     checkpointer = checkpointer or Checkpointer(None)
-    first, histories = (
-        checkpointer.part,
-        dict(checkpointer.notes),
-    )  # stages before are over; the checkpoint follows from them
+    first, histories = checkpointer.part, dict(checkpointer.notes)  # the stages before are over
     for number, stage in enumerate(config.stages[first:], start=first):
         checkpointer.enter(number, histories)
         if number > 0:
@@ -151,8 +156,7 @@ def train(context: Context, checkpointer: Checkpointer | None = None) -> Transfe
             model = make_model(context, stage)
         if state is not None:
             model.load_trained_state(state, with_head=same_head)
-        records = training_records(stage, context.data)
-        features = features_of(stage, records, tokenizer, config.model.retrieval_prefix)
+        features, size = training_set(stage, context, tokenizer)
         history = fit(
             model,
             features,
@@ -163,7 +167,7 @@ def train(context: Context, checkpointer: Checkpointer | None = None) -> Transfe
             schedule=make_schedule(config.regime, stage.recipe.training_set or stage.recipe.name, config.seed),
             checkpointer=checkpointer,
         )
-        histories[stage.recipe.name] = {**size_of(stage, records, features, context.data), **history.as_json()}
+        histories[stage.recipe.name] = {**size, **history.as_json()}
     finish(context, model, model.trained_state(), model.parameter_counts(), histories)
     return model
 
@@ -176,11 +180,12 @@ def train_multitask(context: Context, mixture: Mixture, checkpointer: Checkpoint
     parts, sizes = [], {}
     for number, stage in enumerate(config.stages):
         model = base if number == 0 else beside(base, stage, context)
-        records = training_records(stage, context.data)
-        features = features_of(stage, records, tokenizer, config.model.retrieval_prefix)
-        sizes[stage.recipe.name] = size_of(stage, records, features, context.data)
+        features, size = training_set(stage, context, tokenizer)
+        sizes[stage.recipe.name] = size
         score = development(stage, model, tokenizer, context)
-        parts.append(MixtureTask(stage.recipe.name, model, features, len(records), settings_of(stage, context), score))
+        parts.append(
+            MixtureTask(stage.recipe.name, model, features, size["examples"], settings_of(stage, context), score)
+        )
     masked = masked_task(context, mixture, tokenizer)
     together = MultiTaskModel(parts, masked)
     histories = fit_multitask(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from xlt.config.run_config import LanguageAdapterConfig, LanguageAdapterSettings, read_config
-from xlt.errors import NotFinite
 from xlt.files import digest, provenance, read_json, sha256_file, to_json, write_atomic
 from xlt.layout import ADAPTER, PREPARED
 from xlt.modeling.hub_adapters import fetch_language_adapter
@@ -24,33 +22,20 @@ from xlt.modeling.language_adapters import (
     save_language_adapter,
 )
 from xlt.modeling.mlm import MaskedBatch, MaskedLMHead, load_masked_lm_head, masked_lm_loss
-from xlt.modeling.pretrained import check_stamp, load_encoder, load_tokenizer
-from xlt.training.checkpoint_state import TrainingState, capture, dropout_state, restore, restore_dropout_state
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
 from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
+from xlt.training.job import TrainingJob, open_job
 from xlt.training.mlm_data import MaskedCorpus
-from xlt.training.trainer import linear_schedule, progress
+from xlt.training.trainer import LossTrainer, TrainingArguments, batched_means, make_optimizer
 
 HELD_OUT_BLOCKS = 200
 """Blocks that the masked-language-modelling loss is measured on before and after training."""
 
 
-@dataclass(frozen=True)
-class LanguageAdapterJob:
-    """One language adapter to be made: its config, where it goes, the data folder and the encoder's folder."""
+LanguageAdapterJob = TrainingJob[LanguageAdapterConfig]
+"""One language adapter to be made."""
 
-    config: LanguageAdapterConfig
-    folder: Path
-    data: Path
-    encoder: Path
-    device: torch.device
-
-
-def make_job(folder: Path, data: Path, encoder: Path) -> LanguageAdapterJob:
-    """Read a job's config."""
-    config = read_config(LanguageAdapterConfig, folder)
-    check_stamp(encoder, config.model)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return LanguageAdapterJob(config, folder, data, encoder, device)
+make_job = partial(open_job, partial(read_config, LanguageAdapterConfig))
 
 
 def adapter_key(job: LanguageAdapterJob) -> str:
@@ -142,63 +127,37 @@ def train_language_adapter(
     head.to(device)
     held_out = [batch.to(device) for batch in data.held_out_batches(settings.batch_size, HELD_OUT_BLOCKS)]
     before = held_out_loss(encoder, head, held_out)
-    losses = _steps(
-        encoder, head, trained, data, settings, f"language adapter {language}", checkpointer or Checkpointer(None)
+    named = {str(number): parameter for number, parameter in enumerate(trained)}
+    arguments = TrainingArguments(
+        epochs=1,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        warmup_steps=0,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
     )
+    trainer = LossTrainer(
+        f"language adapter {language}",
+        named,
+        make_optimizer(named, arguments, decayed=lambda name, parameter: True),
+        arguments,
+        settings.steps,
+        lambda step: masked_lm_loss(encoder, head, data.batch(step, settings.batch_size).to(device)),
+        "masked text",
+        [encoder, head],
+    )
+    trainer.train(checkpointer)
+    tenths = batched_means(trainer.losses, max(1, settings.steps // 10))
     log = {
         "blocks": len(data.blocks[language]),
         "held_out_blocks": sum(len(batch.labels) for batch in held_out),
         "head": "as pre-trained" if head.pretrained else "fresh, trained along: the checkpoint has none",
         "held_out_loss": {"before": round(before, 6), "after": round(held_out_loss(encoder, head, held_out), 6)},
-        "training_loss": losses,
+        "training_loss": [round(mean, 6) for mean in tenths],
         "trained_parameters": sum(parameter.numel() for parameter in trained),
     }
     return TrainedAdapter(encoder, log)
-
-
-def _steps(
-    encoder: Any,
-    head: MaskedLMHead,
-    trained: list[nn.Parameter],
-    data: MaskedCorpus,
-    settings: LanguageAdapterSettings,
-    title: str,
-    checkpointer: Checkpointer,
-) -> list[float]:
-    """All optimizer steps in place; returns the mean loss of each tenth of them."""
-    device = trained[0].device
-    named = {str(number): parameter for number, parameter in enumerate(trained)}
-    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    losses: list[float] = []
-
-    def state() -> TrainingState:
-        kept = capture(named, optimizer)
-        return TrainingState({**kept.values, "losses": losses}, kept.tensors)
-
-    found = checkpointer.pop_resume_state()
-    if found is not None:
-        restore(found, named, optimizer)
-        losses.extend(found.values["losses"])
-    encoder.train()
-    head.train()
-    with progress(title, settings.steps, len(losses)) as bar, checkpointer.checkpoint_on_signal(state):
-        for step in range(len(losses), settings.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * linear_schedule(step, settings.steps, 0)
-            drawn = dropout_state(device)
-            optimizer.zero_grad(set_to_none=True)
-            loss = masked_lm_loss(encoder, head, data.batch(step, settings.batch_size).to(device))
-            if not math.isfinite(float(loss.detach())):
-                restore_dropout_state(device, drawn)
-                raise NotFinite(f"{title}: loss {float(loss.detach())} at step {step}; try a lower learning rate")
-            loss.backward()
-            nn.utils.clip_grad_norm_(trained, settings.max_grad_norm)
-            optimizer.step()
-            losses.append(float(loss.detach()))
-            bar.update()
-            checkpointer.after_step()
-    size = max(1, len(losses) // 10)
-    return [round(sum(losses[i : i + size]) / len(losses[i : i + size]), 6) for i in range(0, len(losses), size)]
 
 
 @torch.no_grad()

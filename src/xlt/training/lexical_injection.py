@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from xlt.config.benchmark import ModelSource
 from xlt.config.lexical_injection import ADAPTER, ENCODER, LexicalRun, read_job
 from xlt.data.batching import epoch_batches
 from xlt.data.word_lists import WordPair, read_lexicon, split_pairs, translations
-from xlt.errors import InputError, NotFinite
+from xlt.errors import InputError
 from xlt.evaluation.word_alignment import SPLITS, Pairs, measure
 from xlt.files import (
     atomic_folder,
@@ -40,36 +38,22 @@ from xlt.layout import LEXICAL
 from xlt.modeling.composition import TASK
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
 from xlt.modeling.model_sources import STAMP, WEIGHTS
-from xlt.modeling.pretrained import check_stamp, load_encoder, load_tokenizer, stamp_folder
+from xlt.modeling.pretrained import load_encoder, load_tokenizer, stamp_folder
 from xlt.modeling.tokenizer import CONFIG
 from xlt.modeling.tuning import attach, merged
 from xlt.modeling.word_embeddings import embed_words, layer_count, pad_words, tokenize, vectors_up_to
-from xlt.training.checkpoint_state import TrainingState, capture, dropout_state, restore, restore_dropout_state
 from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
-from xlt.training.trainer import linear_schedule, progress
+from xlt.training.job import TrainingJob, open_job
+from xlt.training.trainer import LossTrainer, TrainingArguments, batched_means, make_optimizer
+
+WEIGHT_DECAY = 0.01
+"""AdamW's default in torch, which the author leaves as it is."""
 
 
-@dataclass(frozen=True)
-class LexicalJob:
-    """A job's config, its folder, where data and model lie, and where to compute."""
+LexicalJob = TrainingJob[LexicalRun]
+"""One lexical injection to be carried out."""
 
-    config: LexicalRun
-    folder: Path
-    data: Path
-    encoder: Path
-    device: torch.device
-
-
-def make_job(folder: Path, data: Path, encoder: Path) -> LexicalJob:
-    """Read a job's config.
-
-    Raises:
-        InputError: the config is damaged, or no model is prepared for it.
-    """
-    config = read_job(folder)
-    check_stamp(encoder, config.model)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return LexicalJob(config, folder, data, encoder, device)
+make_job = partial(open_job, read_job)
 
 
 def load_model(job: LexicalJob) -> tuple[Any, Any, int]:
@@ -169,51 +153,34 @@ def train(
         NotFinite: a loss is not a number; try a lower learning rate.
         Interrupted: a signal asked to stop; ``checkpointer`` wrote a checkpoint.
     """
-    method, seed, rate = job.config.lexical, job.config.seed, job.config.learning_rate
+    method, seed = job.config.lexical, job.config.seed
     named = {str(number): parameter for number, parameter in enumerate(attach_lora(job, model, layer))}
-    optimizer = torch.optim.AdamW(named.values(), lr=rate)
+    arguments = TrainingArguments(
+        epochs=method.epochs,
+        batch_size=method.batch_size,
+        learning_rate=job.config.learning_rate,
+        warmup_steps=method.warmup_steps,
+        weight_decay=WEIGHT_DECAY,
+        max_grad_norm=math.inf,
+        seed=seed,
+        capped=True,
+    )
     loss_of = batch_loss(job, model, tokenizer, pad_id, pairs, layer)
     per_epoch = math.ceil(len(pairs) / method.batch_size)
-    total = per_epoch * method.epochs
-    warmup = min(method.warmup_steps, total // 10)
-    losses: list[float] = []
-    seconds, started = 0.0, time.perf_counter()
+    batches_of = lru_cache(1)(partial(epoch_batches, len(pairs), method.batch_size, seed))
 
-    def state() -> TrainingState:
-        kept = capture(named, optimizer)
-        values = {"losses": losses, "seconds": seconds + time.perf_counter() - started}
-        return TrainingState(kept.values | values, kept.tensors)
+    def loss(step: int) -> Tensor:
+        epoch, place = divmod(step, per_epoch)
+        return loss_of([pairs[i] for i in batches_of(epoch)[place]])
 
-    checkpointer = checkpointer or Checkpointer(None)
-    found = checkpointer.pop_resume_state()
-    if found is not None:
-        restore(found, named, optimizer)
-        losses, seconds = found.values["losses"], found.values["seconds"]
-    with progress(f"{method.name} seed {seed}", total, len(losses)) as bar, checkpointer.checkpoint_on_signal(state):
-        for epoch in range(len(losses) // per_epoch, method.epochs):
-            batches = epoch_batches(len(pairs), method.batch_size, seed, epoch)
-            for batch in batches[len(losses) - epoch * per_epoch :]:
-                step = len(losses)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * linear_schedule(step, total, warmup)
-                drawn = dropout_state(job.device)
-                loss = loss_of([pairs[i] for i in batch])
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    restore_dropout_state(job.device, drawn)
-                    raise NotFinite(f"{method.name}: loss {value} at step {step}; try a lower learning rate")
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                losses.append(value)
-                bar.update()
-                checkpointer.after_step()
+    optimizer = make_optimizer(named, arguments, decayed=lambda name, parameter: True, fused=None)
+    trainer = LossTrainer(f"{method.name} seed {seed}", named, optimizer, arguments, per_epoch, loss, "word pairs")
+    trainer.train(checkpointer)
     model.eval()
-    epochs = [losses[start : start + per_epoch] for start in range(0, total, per_epoch)]
     return {
-        "losses": [sum(own) / len(own) for own in epochs],
-        "steps": len(losses),
-        "seconds": round(seconds + time.perf_counter() - started, 3),
+        "losses": batched_means(trainer.losses, per_epoch),
+        "steps": trainer.done,
+        "seconds": round(trainer.seconds, 3),
     }
 
 

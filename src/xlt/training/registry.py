@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from xlt.config.regimes import Adversarial, RandomPerturbation, Regime
+from xlt.training.optimizer_step import Perturbation
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise
-from xlt.training.trainer import Perturbation, Schedule
+from xlt.training.trainer import Schedule
 from xlt.training.unfreezing import Fisher, Gradual
 
 PERTURBATIONS: dict[type, Callable[[Any, Any, int], Perturbation]] = {

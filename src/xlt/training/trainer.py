@@ -1,32 +1,29 @@
-"""The one training loop: AdamW, linear decay, random batches, the best epoch by English development score or the last."""
+"""The one trainer: optimizer steps under one schedule of the learning rate, checkpoints between them, and the best epoch.
+
+A kind of training is a subclass with what differs: ``xlt.training.multitask`` (one task or several, with masked text or
+without), ``xlt.training.language_adapter``, ``xlt.training.lexical_injection`` and ``xlt.pipeline.pretraining``.
+"""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from itertools import accumulate
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from xlt.data import batching
-from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
-from xlt.errors import InputError
 from xlt.modeling.distributed import is_main_process
 from xlt.modeling.model import TransferModel
-from xlt.modeling.trained_rows import ReadRows, read_rows_only
 from xlt.training.checkpoint_state import TrainingState, capture, restore
 from xlt.training.checkpointer import Checkpointer
-from xlt.training.gradients import draw_apart
-from xlt.training.objectives import local_losses
-from xlt.training.optimizer_step import MicroBatches, Perturbation, StepBatch, optimizer_step
+from xlt.training.optimizer_step import MicroBatches, MicroBatchLoss, StepBatch, draw_apart, optimizer_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +91,29 @@ class History:
         return asdict(self)
 
 
-class Trainable(Protocol):
-    """Something that has trained parameters: a model, or several that share an encoder."""
-
-    def trained_parameters(self) -> dict[str, nn.Parameter]:
-        """What is trained, by name."""
+def is_decayed(name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay pulls a parameter to 0: not biases and layer norms, as in the XTREME scripts."""
+    return parameter.ndim > 1 and "LayerNorm" not in name
 
 
-def make_optimizer(model: Trainable, settings: TrainingArguments) -> torch.optim.AdamW:
-    """AdamW over the trained parameters only; biases and layer norms are not decayed, as in the XTREME scripts."""
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for name, parameter in model.trained_parameters().items():
-        (plain if parameter.ndim < 2 or "LayerNorm" in name else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, eps=1e-8, fused=True)
+def make_optimizer(
+    parameters: Mapping[str, nn.Parameter],
+    arguments: TrainingArguments,
+    decayed: Callable[[str, nn.Parameter], bool] = is_decayed,
+    **options: Any,
+) -> torch.optim.AdamW:
+    """AdamW with two groups: what is decayed, and what is not."""
+    chosen = [p for name, p in parameters.items() if decayed(name, p)]
+    others = [p for name, p in parameters.items() if not decayed(name, p)]
+    groups = [{"params": chosen, "weight_decay": arguments.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, **{"lr": arguments.learning_rate, "eps": 1e-8, "fused": True, **options})
+
+
+def set_rates(optimizer: torch.optim.Optimizer, arguments: TrainingArguments, factor: float) -> None:
+    """Give the next step its rate and its decay; the second group is the one that is never decayed."""
+    decayed, others = optimizer.param_groups
+    decayed["lr"] = others["lr"] = arguments.learning_rate * factor
+    decayed["weight_decay"] = arguments.weight_decay
 
 
 def linear_schedule(step: int, total: int, warmup: int) -> float:
@@ -132,74 +137,172 @@ def warmup_of(settings: TrainingArguments, total: int) -> int:
     return min(settings.warmup_steps, total // 10) if settings.capped else settings.warmup_steps
 
 
-def fit(
-    model: TransferModel,
-    features: Sequence[Feature],
-    settings: TrainingArguments,
-    evaluate: Callable[[], float] | None,
-    *,
-    title: str,
-    perturbation: Perturbation | None = None,
-    schedule: Schedule | None = None,
-    checkpointer: Checkpointer | None = None,
-) -> History:
-    """Train ``model`` in place and leave it with the weights of its best or last epoch, as ``settings`` say.
+class Trainer(ABC):
+    """One training, from its first step or a checkpoint to its last.
 
     Args:
-        model: the model; only parameters that require gradients change.
-        features: the training set.
-        settings: hyper-parameters.
-        evaluate: gives the English development score in percent after each epoch, or None when there is no
-            development data: then the last epoch is kept.
-        title: shown on the progress bar.
-        perturbation: robust training, or None.
-        schedule: when the trained parameters are unfrozen, or None for all of them at once.
-        checkpointer: writes checkpoints, and has the one to go on from; None for a training that cannot be resumed.
-
-    Raises:
-        InputError: there is nothing to train on, the loss is not finite (with the batch), or memory does not do.
-        Interrupted: a signal asked to stop; a checkpoint is written.
+        title: shown on the progress bar and in errors.
+        parameters: what is trained, by name.
+        optimizer: of these parameters (``make_optimizer``).
+        epochs: the steps of each epoch.
+        warmup: steps in which the rate rises.
+        decay: how it goes on, ``linear`` or ``constant``.
+        modules: what is switched to training (dropout) before the steps of an epoch.
+        keep_best: end with the weights of the epoch with the highest mean development score, the first of several, and
+            not with those of the last one.
     """
-    if not features:
-        raise InputError(
-            f"{title}: expected training examples, got none; look at the profile's caps and the data folder"
-        )
-    torch.manual_seed(settings.seed)
-    with read_rows_only(model.encoder, features, model.pad_id) if batching.FAST else nullcontext() as rows:
-        training = _Training(model, features, settings, title, perturbation, schedule, rows)
-        history = _carry_out(training, evaluate, checkpointer or Checkpointer(None))
-    model.unread_factor = 1.0 if rows is None else rows.unread_factor
-    return history
+
+    kept: tuple[str, ...] = ("done", "epoch", "seconds", "means")
+    """The names of the JSON-like attributes that a checkpoint holds."""
+
+    def __init__(
+        self,
+        title: str,
+        parameters: Mapping[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        epochs: Sequence[int],
+        warmup: int,
+        decay: Literal["linear", "constant"] = "linear",
+        modules: Sequence[nn.Module] = (),
+        keep_best: bool = True,
+    ) -> None:
+        self.title, self.parameters, self.optimizer = title, parameters, optimizer
+        self.epoch_ends, self.warmup, self.decay = list(accumulate(epochs)), warmup, decay
+        self.total = self.epoch_ends[-1]
+        self.done = self.epoch = 0
+        self.seconds = 0.0
+        self.modules, self.keep_best = modules, keep_best
+        self.means: list[float] = []
+        self.best: dict[str, Tensor] = {}
+        self.norm_order: Sequence[nn.Parameter] | None = None
+
+    @abstractmethod
+    def step(self) -> float:
+        """Take step ``done`` (``step_on``) and note what is to be known of it; returns its loss."""
+
+    def evaluate(self) -> dict[int, float]:
+        """Development scores in percent after an epoch, by task; this changes nothing of the training's state."""
+        return {}
+
+    def end_epoch(self, scores: Mapping[int, float]) -> None:
+        """Keep the mean of the scores, and the weights if it is the best so far."""
+        if scores:
+            self.means.append(sum(scores.values()) / len(scores))
+            if self.keep_best and self.best_epoch() == self.epoch:
+                self.best = {name: each.detach().to("cpu", copy=True) for name, each in self.parameters.items()}
+
+    def best_epoch(self) -> int:
+        """The epoch whose weights are kept (from 0)."""
+        return self.means.index(max(self.means)) if self.keep_best and self.means else len(self.epoch_ends) - 1
+
+    def state(self) -> TrainingState:
+        """Everything that the rest of the training depends on; subclasses add what is their own."""
+        kept = capture(self.parameters, self.optimizer, self.best)
+        return TrainingState(kept.values | {name: getattr(self, name) for name in self.kept}, kept.tensors)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from what ``state`` gave."""
+        self.best = restore(state, self.parameters, self.optimizer)
+        for name in self.kept:
+            setattr(self, name, state.values[name])
+
+    def rate_factor(self) -> float:
+        """Factor of the learning rate at step ``done``."""
+        if self.decay == "constant":
+            return constant_schedule(self.done, self.warmup)
+        return linear_schedule(self.done, self.total, self.warmup)
+
+    def step_on(
+        self,
+        arguments: TrainingArguments,
+        micro_batches: MicroBatches,
+        losses: Callable[[int], Iterator[MicroBatchLoss]],
+        **seen: Any,
+    ) -> float:
+        """One optimizer step on a batch with these ``losses``; ``seen``: further fields of ``StepBatch``."""
+        device = next(iter(self.parameters.values())).device
+        batch = StepBatch(self.title, self.done, device, losses, **seen)
+        set_rates(self.optimizer, arguments, self.rate_factor())
+        draw_apart(arguments.seed, self.done, batch.perturbation)
+        loss = optimizer_step(batch, micro_batches, self.optimizer, arguments.max_grad_norm, self.norm_order)
+        self.done += 1
+        return loss
+
+    def train(self, checkpointer: Checkpointer | None = None) -> None:
+        """All steps that are left, and the weights of the epoch that is kept.
+
+        Raises:
+            InputError: memory does not do.
+            NotFinite: the loss is not finite (with the batch).
+            Interrupted: a signal asked to stop; ``checkpointer`` wrote a checkpoint.
+        """
+        checkpointer = checkpointer or Checkpointer(None)
+        found = checkpointer.pop_resume_state()
+        if found is not None:
+            self.restore(found)
+        with progress(self.title, self.total, self.done) as bar, checkpointer.checkpoint_on_signal(self.state):
+            for end in self.epoch_ends[self.epoch :]:
+                for module in self.modules:
+                    module.train()
+                while self.done < end:
+                    started = time.perf_counter()
+                    bar.set_postfix(epoch=self.epoch + 1, loss=f"{self.step():.3f}", refresh=False)
+                    self.seconds += time.perf_counter() - started
+                    bar.update()
+                    checkpointer.after_step()
+                with checkpointer.between_steps():
+                    scores = self.evaluate()
+                self.end_epoch(scores)
+                self.epoch += 1
+        if self.best and self.best_epoch() != len(self.epoch_ends) - 1:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(self.best[name])
 
 
-def _carry_out(training: _Training, evaluate: Callable[[], float] | None, checkpointer: Checkpointer) -> History:
-    """All epochs of a training, and the weights of the one that is kept."""
-    model, settings, schedule = training.model, training.settings, training.schedule
-    found = checkpointer.pop_resume_state()
-    if found is not None:
-        training.restore(found)
-    history = training.history
-    with (
-        progress(training.title, training.total, history.steps) as bar,
-        checkpointer.checkpoint_on_signal(training.state),
-    ):
-        for _ in range(training.epoch, settings.epochs):
-            model.train()
-            for batch in training.batches_left():
-                bar.set_postfix(epoch=training.epoch + 1, loss=f"{training.step(batch):.3f}", refresh=False)
-                bar.update()
-                checkpointer.after_step()
-            with checkpointer.between_steps():
-                score = None if evaluate is None else evaluate()
-            training.end_epoch(score)
-    if evaluate is None or settings.checkpoint == "last":
-        history.best_epoch = settings.epochs - 1
-    elif history.best_epoch != settings.epochs - 1:
-        model.load_trained_state(training.best, with_head=True)
-    history.unfrozen = [] if schedule is None else schedule.unfrozen
-    history.halved = training.micro_batches.halved
-    history.seconds = training.seconds()
-    return history
+class LossTrainer(Trainer):
+    """A training without tasks: batches are not cut, and there is one loss a step, which is kept.
+
+    Args:
+        arguments: hyper-parameters.
+        steps: in an epoch.
+        loss: makes the loss of a step, given its number.
+        name: what an error calls a batch.
+        others: of ``Trainer``.
+    """
+
+    kept = (*Trainer.kept, "losses")
+
+    def __init__(
+        self,
+        title: str,
+        parameters: Mapping[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        arguments: TrainingArguments,
+        steps: int,
+        loss: Callable[[int], Tensor],
+        name: str,
+        modules: Sequence[nn.Module] = (),
+    ) -> None:
+        warmup = warmup_of(arguments, steps * arguments.epochs)
+        super().__init__(title, parameters, optimizer, [steps] * arguments.epochs, warmup, arguments.decay, modules)
+        self.arguments, self.loss, self.name = arguments, loss, name
+        self.losses: list[float] = []
+
+    def step(self) -> float:
+        """One optimizer step on the loss of its number."""
+        micro_batches = MicroBatches(self.arguments.token_budget)
+        self.losses.append(self.step_on(self.arguments, micro_batches, lambda _: iter([self._part]), name=self.name))
+        return self.losses[-1]
+
+    def _part(self) -> Tensor:
+        return self.loss(self.done)
+
+
+def batched_means(losses: Sequence[float], size: int) -> list[float]:
+    """The means of ``size`` losses each, one after the other; the last may be of fewer."""
+    parts = [losses[start : start + size] for start in range(0, len(losses), size)]
+    return [sum(part) / len(part) for part in parts]
 
 
 def progress(title: str, total: int, done: int) -> tqdm[Any]:
@@ -214,128 +317,3 @@ def progress(title: str, total: int, done: int) -> tqdm[Any]:
         dynamic_ncols=True,
         disable=not is_main_process(),
     )
-
-
-class _Training:
-    """The state of one training: where it is, the optimizer, what happened, the best weights so far."""
-
-    def __init__(
-        self,
-        model: TransferModel,
-        features: Sequence[Feature],
-        settings: TrainingArguments,
-        title: str,
-        perturbation: Perturbation | None,
-        schedule: Schedule | None,
-        rows: ReadRows | None,
-    ) -> None:
-        self.model, self.features, self.settings, self.title = model, features, settings, title
-        self.perturbation, self.schedule, self.rows = perturbation, schedule, rows
-        self.optimizer = make_optimizer(model, settings)
-        if rows is not None:
-            rows.follow(self.optimizer)
-        self.per_epoch = math.ceil(len(features) / settings.batch_size)
-        self.total = self.per_epoch * settings.epochs
-        self.warmup = warmup_of(settings, self.total)
-        self.micro_batches = MicroBatches(settings.token_budget)
-        self.history = History()
-        self.best: dict[str, Tensor] = {}
-        self.epoch, self.epoch_loss = 0, 0.0
-        self.started = time.perf_counter()
-
-    def seconds(self) -> float:
-        """Seconds so far; ``history.seconds`` are those before this process."""
-        return self.history.seconds + time.perf_counter() - self.started
-
-    def batches_left(self) -> list[list[int]]:
-        """The batches of this epoch that are still to come, as indices of features."""
-        done = self.history.steps - self.epoch * self.per_epoch
-        return epoch_batches(len(self.features), self.settings.batch_size, self.settings.seed, self.epoch)[done:]
-
-    def upcoming(self, count: int) -> list[list[Feature]]:
-        """The next ``count`` batches, those of the epochs to come after those of this one."""
-        batches = self.batches_left()
-        later = self.epoch + 1
-        while len(batches) < count:
-            batches += epoch_batches(len(self.features), self.settings.batch_size, self.settings.seed, later)
-            later += 1
-        return [[self.features[i] for i in batch] for batch in batches[:count]]
-
-    def rate_factor(self, step: int) -> float:
-        """Factor of the learning rate at a step."""
-        if self.settings.decay == "constant":
-            return constant_schedule(step, self.warmup)
-        return linear_schedule(step, self.total, self.warmup)
-
-    def step(self, batch: Sequence[int]) -> float:
-        """One optimizer step; returns its loss."""
-        step, model = self.history.steps, self.model
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self.rate_factor(step)
-        chosen = [self.features[i] for i in batch]
-        if self.schedule is not None:
-            self.schedule.before_step(model, self.upcoming, step, self.total)
-        draw_apart(self.settings.seed, step, self.perturbation)
-        parts = partial(local_losses, model, chosen)
-        loss = optimizer_step(
-            StepBatch(model, parts, chosen, self.title, step),
-            self.micro_batches,
-            self.optimizer,
-            self.settings.max_grad_norm,
-            self.perturbation,
-        )
-        self.epoch_loss += loss
-        self.history.steps += 1
-        return loss
-
-    def end_epoch(self, score: float | None) -> None:
-        """Note the epoch's loss and development score, and keep its weights if they are the best so far."""
-        history = self.history
-        history.losses.append(self.epoch_loss / self.per_epoch)
-        if score is not None:
-            history.dev_scores.append(score)
-            first = len(history.dev_scores) == 1
-            if self.settings.checkpoint == "best" and (first or score > history.dev_scores[history.best_epoch]):
-                history.best_epoch = self.epoch
-                self.best = self.model.trained_state()
-        self.epoch, self.epoch_loss = self.epoch + 1, 0.0
-
-    def state(self) -> TrainingState:
-        """Everything that the rest of the training depends on."""
-        state = capture(self.model.trained_parameters(), self.optimizer, self.best)
-        values = {
-            "epoch": self.epoch,
-            "epoch_loss": self.epoch_loss,
-            "history": {**self.history.as_json(), "seconds": self.seconds()},
-            "micro_batches": asdict(self.micro_batches),
-            "unread_factor": 1.0 if self.rows is None else self.rows.unread_factor,
-        }
-        return add_plugins(TrainingState(state.values | values, state.tensors), self.perturbation, self.schedule)
-
-    def restore(self, state: TrainingState) -> None:
-        """Go on from what ``state`` gave."""
-        self.best = restore(state, self.model.trained_parameters(), self.optimizer)
-        self.epoch, self.epoch_loss = state.values["epoch"], state.values["epoch_loss"]
-        self.history = History(**state.values["history"])
-        self.micro_batches = MicroBatches(**state.values["micro_batches"])
-        if self.rows is not None:
-            self.rows.unread_factor = state.values["unread_factor"]
-        restore_plugins(state, self.perturbation, self.schedule)
-
-
-def add_plugins(state: TrainingState, perturbation: Perturbation | None, schedule: Schedule | None) -> TrainingState:
-    """A training's state with that of what plugs into its loop."""
-    values, tensors = dict(state.values), dict(state.tensors)
-    if perturbation is not None:
-        tensors["perturbation"], values["perturbation"] = perturbation.state()
-    if schedule is not None:
-        values["unfrozen"] = [asdict(entry) for entry in schedule.unfrozen]
-    return TrainingState(values, tensors)
-
-
-def restore_plugins(state: TrainingState, perturbation: Perturbation | None, schedule: Schedule | None) -> None:
-    """Let what plugs into the loop go on from ``state``."""
-    if perturbation is not None:
-        perturbation.restore(state.tensors["perturbation"], state.values["perturbation"])
-    if schedule is not None:
-        schedule.unfrozen = [Unfrozen(**entry) for entry in state.values["unfrozen"]]

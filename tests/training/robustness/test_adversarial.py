@@ -36,9 +36,10 @@ from xlt.modeling.perturbation import (
     words_of,
 )
 from xlt.modeling.pretrained import load_encoder
+from xlt.training.multitask import fit
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise
-from xlt.training.trainer import TrainingArguments, fit
+from xlt.training.trainer import TrainingArguments
 
 NORMS = pytest.mark.parametrize("norm", ["l2", "linf"])
 TUNINGS: dict[str, Tuning] = {

@@ -8,8 +8,6 @@ whose weights the step changes, and the random numbers used up are those of a pl
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -19,29 +17,20 @@ from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel
 from xlt.modeling.perturbation import (
     ascent_direction,
-    embedding_scale,
     project,
-    special_token_ids,
     uniform_in_ball,
     words_of,
 )
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
+from xlt.training.robustness.seeded import SeededPerturbation
 
 
-class AdversarialTraining:
+class AdversarialTraining(SeededPerturbation[Adversarial]):
     """Perturbs each micro-batch so that its loss grows; the loss at the last perturbation is what a step follows."""
-
-    def __init__(self, values: Adversarial, tokenizer: Any, seed: int) -> None:
-        self.values = values
-        self.markers = special_token_ids(tokenizer)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.unit: float | None = None
 
     def loss(self, model: TransferModel, part: MicroBatchLoss) -> Tensor:
         """The loss at the end of the ascent. The ascent leaves no gradient behind in any parameter."""
-        if self.unit is None:  # of the encoder as it starts; its embeddings may be trained
-            self.unit = embedding_scale(model, self.values.norm)
-        ball = Ball(self.values, self.unit, self.markers, self.generator)
+        ball = Ball(self.values, self.unit_of(model), self.markers, self.generator)
         state = dropout_state(model.device)
         model.embedding_perturbation = ball.perturb
         try:
@@ -53,15 +42,6 @@ class AdversarialTraining:
             return part()
         finally:
             model.embedding_perturbation = None
-
-    def state(self) -> tuple[Tensor, float | None]:
-        """What the next step depends on: the generator's state, and the unit once it is measured."""
-        return self.generator.get_state(), self.unit
-
-    def restore(self, generator: Tensor, measured: float | None) -> None:
-        """Go on from what ``state`` gave."""
-        self.generator.set_state(generator)
-        self.unit = measured
 
 
 class Ball:

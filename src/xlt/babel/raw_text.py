@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from xlt.babel.config import EncoderConfig
 from xlt.errors import InputError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-    from xlt.babel.config import EncoderConfig
 
 Item = TypeVar("Item")
 BOS, PAD, EOS, UNK = 0, 1, 2, 3
