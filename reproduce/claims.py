@@ -13,8 +13,6 @@ from pathlib import Path
 
 from xlt.config.benchmark import Task, load_all
 from xlt.errors import InputError, exit_status
-
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import write_atomic
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.run_folders import load_plan, load_regime

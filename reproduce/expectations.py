@@ -16,8 +16,6 @@ from typing import Any
 
 from xlt.config.benchmark import Profile, Table, Task, load
 from xlt.errors import InputError, exit_status
-
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import read_json, write_atomic
 from xlt.layout import PREPARED, PROVENANCE
 from xlt.results.run_folders import load_plan

@@ -18,8 +18,6 @@ from xlt.config.benchmark import Table, Task, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
 from xlt.names import visible
-
-# In place of this script's own folder, where tabulate.py would hide the package tabulate; it follows at the end.
 from xlt.planning.table_inputs import rounding_error, table_inputs
 from xlt.results.reported import Reported, load_reported
 from xlt.results.run_folders import Plan, RegimeRuns, load_plan, load_regime

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from tabulate import tabulate
 
 from xlt.config.benchmark import Benchmark, Task, load_all

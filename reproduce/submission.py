@@ -16,8 +16,6 @@ from typing import Any, cast, get_args
 from xlt.config.benchmark import Benchmark, Task
 from xlt.config.run_config import Evaluation, RunConfig, read_run
 from xlt.errors import InputError, exit_status
-
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import atomic_folder, read_json, to_json, write_atomic
 from xlt.layout import CONFIG, PLAN, SCORES
 

@@ -13,19 +13,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xlt import languages
 from xlt.config.benchmark import Table, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
 from xlt.layout import PLAN
-
-# In place of this script's own folder, where its name would hide the package tabulate; that follows at the end.
 from xlt.planning.table_inputs import row_names, table_inputs, task_configs
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.reported import load_reported
 from xlt.results.run_folders import load_plan, load_regime
-from xlt.results.score_table import ResultTable
+
+if TYPE_CHECKING:
+    from xlt.results.score_table import ResultTable
 
 
 def _arguments() -> argparse.Namespace:

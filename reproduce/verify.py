@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-# In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt import languages
 from xlt.config.benchmark import Model, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
