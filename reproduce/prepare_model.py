@@ -118,7 +118,7 @@ def main() -> None:
     """Prepare and report what the command line asks for."""
     options = arguments()
     if options.model is not None:
-        from xlt.modeling.pretrained import prepare, resolve_model
+        from xlt.modeling.preparation import prepare, resolve_model
 
         prepared = prepare(resolve_model(options.model, options.configs), options.cache)
         hold_to_first_use(prepared, options.lock or options.configs / "data.lock.yaml")

@@ -36,7 +36,7 @@ def _one_thread() -> None:
 
 def stamp_as_prepared(folder: Path, model: str | None = None) -> None:
     """Stamp a folder as if it had been prepared for a model of the configs, or from itself for MODEL=<folder>."""
-    from xlt.modeling.pretrained import resolve_model, stamp_folder
+    from xlt.modeling.preparation import resolve_model, stamp_folder
 
     meant = resolve_model(model or str(folder), CONFIGS)
     stamp_folder(folder, name=meant.name, source=meant.sources[0], origin="drawn at random for the tests")

@@ -14,7 +14,7 @@ from tests.conftest import CONFIGS, ROOT
 from xlt.config.benchmark import Recipe, load_all
 from xlt.digests import Digests
 from xlt.errors import InputError
-from xlt.modeling.pretrained import resolve_model
+from xlt.modeling.preparation import resolve_model
 from xlt.names import model_name, visible
 from xlt.results.report.cells import command
 from xlt.results.run_folders import load_plan

@@ -19,7 +19,7 @@ from xlt.config.benchmark import Model, ModelSource
 from xlt.data.download.downloader import download_all, plan
 from xlt.data.download.lockfile import Lock
 from xlt.errors import InputError
-from xlt.modeling.pretrained import prepare
+from xlt.modeling.preparation import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 Files = Callable[..., list[Any]]

@@ -21,7 +21,7 @@ from xlt.config.benchmark import Model, ModelSource, load_all
 from xlt.errors import InputError
 from xlt.modeling import model_sources, pretrained
 from xlt.modeling.model_sources import PACKAGE
-from xlt.modeling.pretrained import prepare, resolve_model
+from xlt.modeling.preparation import prepare, resolve_model
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -152,7 +152,7 @@ def test_an_encoder_of_this_package_is_checked_and_widened(tmp_path: Path, monke
 def test_two_processes_make_one_folder(local: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from xlt.config.benchmark import Model\n"
-        "from xlt.modeling.pretrained import prepare\n"
+        "from xlt.modeling.preparation import prepare\n"
         "print(prepare(Model.model_validate_json(sys.argv[1]), Path(sys.argv[2])).sha256['model.safetensors'])"
     )
     model = model_of(ModelSource(local=str(local)))
@@ -258,7 +258,7 @@ import sys, json
 from pathlib import Path
 from xlt.config.benchmark import Model
 from xlt.errors import InputError
-from xlt.modeling.pretrained import prepare
+from xlt.modeling.preparation import prepare
 for number, text in enumerate(json.loads(sys.argv[1])):
     try:
         print(prepare(Model.model_validate_json(text), Path(sys.argv[2]) / str(number)).origin)

@@ -13,7 +13,7 @@ from xlt.config.benchmark import Decoder, Model, ModelSource, load
 from xlt.errors import InputError
 from xlt.modeling.decoder import check_4bit, load_decoder, load_decoder_tokenizer
 from xlt.modeling.model_sources import weight_files
-from xlt.modeling.pretrained import prepare
+from xlt.modeling.preparation import prepare
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import CONFIGS
 
 from xlt.errors import InputError
-from xlt.modeling.pretrained import load_encoder, load_tokenizer, prepare, resolve_model
+from xlt.modeling.preparation import prepare, resolve_model
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
 
 TEXTS = ["The cat sat", "", "never 0123"]
 

@@ -13,7 +13,7 @@ from tests.conftest import CONFIGS
 from xlt.config.benchmark import Model, ModelSource
 from xlt.errors import InputError
 from xlt.files import sha256_file
-from xlt.modeling.pretrained import check_stamp, prepare, resolve_model
+from xlt.modeling.preparation import check_stamp, prepare, resolve_model
 
 
 def model_at(folder: Path) -> Model:

@@ -1,36 +1,16 @@
-"""The door through which every encoder enters: one verified folder per model in the cache.
-
-A prepared folder holds ``config.json``, ``model.safetensors``, the files of a fast tokenizer and, written last,
-``prepared.json``: where the model came from, the versions that made the folder and the SHA-256 of each file. Pickled
-weights and code from a repository are never loaded.
-"""
+"""Encoders, poolers, tables and tokenizers of prepared folders, loaded from their files."""
 
 from __future__ import annotations
 
-import os
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlt.config.benchmark import Model, ModelSource, load
-from xlt.digests import Digests
 from xlt.errors import InputError
-from xlt.files import atomic_folder, read_json, sha256_file, to_json, write_atomic
-from xlt.locks import locked
 from xlt.modeling.model_sources import (
-    STAMP,
     WEIGHTS,
-    Prepared,
-    Unavailable,
-    fetch,
-    files_of,
-    label,
-    original,
-    verified,
     weight_files,
 )
-from xlt.modeling.tokenizer import CONFIG, TOKENIZER, fast_tokenizer, positions_of
-from xlt.names import model_name, names_config
+from xlt.modeling.tokenizer import fast_tokenizer, positions_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -39,90 +19,6 @@ if TYPE_CHECKING:
 WORD_EMBEDDINGS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
 """How the name of the word-embedding table ends, by architecture."""
 _POOLER = ("pooler.dense.weight", "pooler.dense.bias")
-_VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
-
-
-def resolve_model(name: str, configs: Path) -> Model:
-    """The model ``name`` of ``configs/models``, or the folder of that path as a model; a config comes before a folder.
-
-    A folder holds a transformers checkpoint of a BERT or XLM-R encoder with a fast tokenizer; its sentences are
-    embedded by mean pooling over the last layer.
-
-    Raises:
-        InputError: there is neither such a config nor such a folder.
-    """
-    folder = Path(name)
-    if not names_config(name, configs) and folder.is_dir():
-        path = str(folder.resolve())
-        return Model(
-            name=model_name(name, configs),
-            title=folder.resolve().name,
-            sources=[ModelSource(local=path)],
-            pooling="mean",
-            licence="see its owner",
-            citation=path,
-            parameters="see config.json",
-        )
-    if "/" in name or os.sep in name:
-        raise InputError("expected the name of a model in configs/models or an existing folder with a checkpoint", name)
-    return load(Model, configs / "models" / f"{name}.yaml")
-
-
-def prepare(model: Model, cache: Path) -> Prepared:
-    """The model's folder ``cache/<name>``, made from the first source that can give it; made once, verified ever after.
-
-    Several processes may call this at once: one makes the folder, the others wait. A folder whose source is no longer
-    in the model's config, or any file of whose local source has changed, is made again. Hashes of files that have not
-    been touched since are remembered, so that make can ask at every call.
-
-    Raises:
-        InputError: no source can give the model (with each one's reason), or a file of the folder has changed.
-    """
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / model.name
-    with locked(cache / f".{model.name}.lock", f"{folder}: another process prepares this model"):
-        digests = Digests(cache / f".{model.name}.sums.json")
-        if (folder / STAMP).exists():
-            stamp = read_json(folder / STAMP)
-            if _is_current(stamp, model, digests):
-                prepared = verified(folder, stamp, digests)
-                digests.save()
-                return prepared
-        reasons = []
-        for source in model.sources:
-            try:
-                with atomic_folder(folder) as new:
-                    origin = fetch(source, model, new)
-                    _finish(new, model, source, origin)
-            except Unavailable as reason:
-                reasons.append(f"{label(source)}: {reason}")
-            else:
-                return verified(folder, read_json(folder / STAMP), digests)
-    raise InputError(f"model {model.name} cannot be had; tried " + "; ".join(reasons))
-
-
-def stamp_folder(folder: Path, *, name: str, source: ModelSource, origin: str, **more: Any) -> None:
-    """Write ``prepared.json`` into a folder that holds a checkpoint, after every other file; ``more``: keys to add."""
-    sums = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != STAMP}
-    versions = {package: metadata.version(package) for package in _VERSIONS}
-    described = source.model_dump(exclude_defaults=True)
-    content = {"name": name, "origin": origin, "source": described, **more, "versions": versions, "sha256": sums}
-    write_atomic(folder / STAMP, to_json(content))
-
-
-def check_stamp(folder: Path, model: Model) -> None:
-    """Refuse an encoder that was prepared from a source that ``model`` does not have.
-
-    Raises:
-        InputError: it is another one, or there is none.
-    """
-    if not (folder / STAMP).exists():
-        raise InputError("expected a prepared encoder; run make encoder", folder)
-    stamp = read_json(folder / STAMP)
-    if not any(_is_of(source, model, stamp) for source in model.sources):
-        raise InputError(
-            f"expected the encoder of {model.name}, got one from {stamp['origin']}; run make encoder", folder
-        )
 
 
 def load_encoder(path: Path) -> Any:
@@ -181,39 +77,3 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     tokenizer = fast_tokenizer(path)
     tokenizer.model_max_length = positions_of(path)
     return tokenizer
-
-
-def _is_current(stamp: dict[str, Any], model: Model, digests: Digests) -> bool:
-    """Whether a prepared folder still comes from one of the model's sources, and its local source is unchanged."""
-    for source in model.sources:
-        if _is_of(source, model, stamp):
-            folder = original(source)
-            if folder is None or not folder.is_dir():
-                return True
-            return {path.name: digests(path) for path in files_of(folder)} == stamp.get("copied")
-    return False
-
-
-def _is_of(source: ModelSource, model: Model, stamp: dict[str, Any]) -> bool:
-    """Whether a folder with this stamp was made from ``source`` as ``model`` says."""
-    same_source = source.model_dump(exclude_defaults=True) == stamp["source"]
-    return same_source and model.tokenizer_from == stamp.get("tokenizer_from")
-
-
-def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> None:
-    """Check that ``folder`` holds a checkpoint this project can use, then stamp it."""
-    from xlt.modeling.fitness import check_fit
-
-    more: dict[str, Any] = {} if model.tokenizer_from is None else {"tokenizer_from": model.tokenizer_from}
-    if (copied := original(source)) is not None:
-        more["copied"] = {path.name: sha256_file(path) for path in files_of(copied)}
-    files = [path.name for path in weight_files(folder)] or [WEIGHTS]
-    for name in (CONFIG, *files, TOKENIZER):
-        if not (folder / name).is_file():
-            raise Unavailable(f"no {name}" + ("; a fast tokenizer is needed" if name == TOKENIZER else ""))
-        (folder / name).chmod(0o644)
-    try:
-        check_fit(folder, model)
-    except InputError as error:
-        raise Unavailable(error.message) from None
-    stamp_folder(folder, name=model.name, source=source, origin=origin, **more)

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
 
     from xlt import babel
     from xlt.config.benchmark import ModelSource
-    from xlt.modeling.pretrained import stamp_folder
+    from xlt.modeling.preparation import stamp_folder
     from xlt.pipeline.pretraining import pretrain
     from xlt.training.checkpointer import Checkpointer, checkpoint_key
 

@@ -19,7 +19,8 @@ from xlt.layout import COST, PREDICTED, PREPARED, PROVENANCE, SCORES, TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
 from xlt.modeling.precision import name_of, settle
-from xlt.modeling.pretrained import check_stamp, load_tokenizer
+from xlt.modeling.preparation import check_stamp
+from xlt.modeling.pretrained import load_tokenizer
 from xlt.modeling.tokenizer import TOKENIZER, positions_of
 from xlt.modeling.tuning import merged
 from xlt.pipeline.context import Context

@@ -15,7 +15,7 @@ from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.languages import register
 from xlt.layout import DIGESTS, FAILURE, PROVENANCE, SCORES
-from xlt.modeling.pretrained import resolve_model
+from xlt.modeling.preparation import resolve_model
 from xlt.planning.checks import check_configs
 from xlt.planning.data_files import DataFiles
 from xlt.planning.jobs import PlannedJob, job_seeds, language_adapter_settings

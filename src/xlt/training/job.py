@@ -11,7 +11,7 @@ import torch
 
 from xlt.config.lexical_injection import LexicalRun
 from xlt.config.run_config import LanguageAdapterConfig
-from xlt.modeling.pretrained import check_stamp
+from xlt.modeling.preparation import check_stamp
 
 Config = TypeVar("Config", LanguageAdapterConfig, LexicalRun)
 

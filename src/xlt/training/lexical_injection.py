@@ -38,7 +38,8 @@ from xlt.layout import LEXICAL
 from xlt.modeling.composition import TASK
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
 from xlt.modeling.model_sources import STAMP, WEIGHTS
-from xlt.modeling.pretrained import load_encoder, load_tokenizer, stamp_folder
+from xlt.modeling.preparation import stamp_folder
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
 from xlt.modeling.tokenizer import CONFIG
 from xlt.modeling.tuning import attach, merged
 from xlt.modeling.word_embeddings import embed_words, layer_count, pad_words, tokenize, vectors_up_to
