@@ -21,6 +21,7 @@ from xlt.bench.whole import MODULES, add_hours, load, measure, missed, run_part,
 from xlt.config.benchmark import load_yaml, parse
 from xlt.errors import InputError, exit_status
 from xlt.files import SOURCE_ROOT, to_json, write_atomic
+from xlt.layout import PREPARED
 from xlt.options import count
 
 CONFIG = SOURCE_ROOT / "configs" / "bench.yaml"
@@ -45,7 +46,7 @@ def make_bench(options: argparse.Namespace) -> Bench:
     """What is measured."""
     if (options.data is None) != (options.encoder is None):
         raise InputError("expected both --data and --encoder, or neither")
-    if options.encoder is not None and not (options.encoder / "prepared.json").exists():
+    if options.encoder is not None and not (options.encoder / PREPARED).exists():
         raise InputError("expected a prepared encoder; run reproduce/prepare_model.py", options.encoder)
     config = parse(BenchConfig, load_yaml(CONFIG), CONFIG)
     given = {key: getattr(options, key) for key in ("candidates", "queries") if getattr(options, key) is not None}

@@ -44,7 +44,7 @@ def main() -> None:
     recording.add_argument("--configs", type=Path, default=SOURCE_ROOT / "configs")
     options = parser.parse_args()
     if options.command == "record":
-        from xlt.planning.record import record
+        from xlt.planning.recorded import record
 
         print(record(options.root, options.data, options.configs))
         return

@@ -19,6 +19,7 @@ from xlt.errors import InputError, exit_status
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import read_json, write_atomic
+from xlt.layout import PREPARED, PROVENANCE
 from xlt.results.run_folders import load_plan
 
 
@@ -51,7 +52,7 @@ def _made_of(roots: Sequence[Path], regimes: Sequence[str], tasks: set[str]) -> 
             raise InputError(message, root / folder)
         runs = [run for name in regimes if name in plan.regimes for run in plan.regimes[name].runs]
         for run in [run for run in runs if tasks.intersection(run.tasks)]:
-            made = read_json(root / run.dir / "provenance.json")
+            made = read_json(root / run.dir / PROVENANCE)
             found["commits"].add(made.get("git_commit"))
             found["platforms"].add(made.get("platform"))
     return {key: sorted(value for value in values if value is not None) for key, values in found.items()}
@@ -75,9 +76,7 @@ def main() -> None:
     found = collect(roots, regimes, tasks, verified)
     origin = {
         "world": world_digest(arguments.world),
-        "encoders": sorted(
-            {read_json(path / "prepared.json")["sha256"]["model.safetensors"] for path in arguments.encoder}
-        ),
+        "encoders": sorted({read_json(path / PREPARED)["sha256"]["model.safetensors"] for path in arguments.encoder}),
         **_made_of(roots, regimes, set(tasks)),
     }
     titles = {name: plan.regimes[name].title for name in regimes}

@@ -13,8 +13,8 @@ from typing import Any, get_args
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from tabulate import tabulate
 
+from xlt.config.benchmark import Benchmark, Task, load_all
 from xlt.errors import InputError, exit_status
-from xlt.evaluation.scoring import Benchmark, score_folder
 from xlt.files import to_json, write_atomic
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -35,23 +35,6 @@ def arguments() -> argparse.Namespace:
         "--configs", type=Path, default=CONFIGS, help="folder of tasks/*.yaml (default: the artifact's)"
     )
     return parser.parse_args()
-
-
-def languages_of(configs: Path, benchmark: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Per task, the languages of ``benchmark``, and those only the other benchmark has."""
-    from xlt.config.benchmark import Task, load_all
-
-    official: dict[str, list[str]] = {}
-    others: dict[str, list[str]] = {}
-    for name, task in load_all(Task, configs / "tasks").items():
-        own: list[str] = []
-        for other, languages in task.languages.items():
-            if other == benchmark:
-                own = languages
-            else:
-                others.setdefault(name, []).extend(languages)
-        official[name] = own
-    return official, others
 
 
 def render(report: dict[str, Any]) -> str:
@@ -84,14 +67,16 @@ def render(report: dict[str, Any]) -> str:
 def main() -> None:
     """Score, print, write."""
     options = arguments()
-    official, others = languages_of(options.configs, options.benchmark)
+
+    from xlt.pipeline.scoring import score_folder
+
     report = score_folder(
         options.predictions,
         options.labels,
         options.benchmark,
-        None if options.any_language else official,
+        load_all(Task, options.configs / "tasks"),
+        any_language=options.any_language,
         strict=options.strict,
-        left_out=others,
     )
     print(render(report))
     try:

@@ -13,14 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from xlt.config.benchmark import Benchmark, Task
 from xlt.config.run_config import Evaluation, RunConfig, read_run
 from xlt.errors import InputError, exit_status
-from xlt.evaluation.scoring import GROUPS, Benchmark, score_folder
-from xlt.evaluation.submission import read_submission, submission_file, write_submission
 
 # In place of this script's own folder, where tabulate.py would hide the package tabulate.
 from xlt.files import atomic_folder, read_json, to_json, write_atomic
-from xlt.layout import CONFIG
+from xlt.layout import CONFIG, PLAN, SCORES
 
 
 def arguments() -> argparse.Namespace:
@@ -37,6 +36,8 @@ def arguments() -> argparse.Namespace:
 
 def tasks_of(benchmark: Benchmark) -> list[str]:
     """The tasks of a benchmark, in its order."""
+    from xlt.pipeline.scoring import GROUPS
+
     return [task for group in GROUPS[benchmark].values() for task in group]
 
 
@@ -57,19 +58,19 @@ def folders_of(root: Path, name: str, seed: int | None, asked: Benchmark | None)
         plan = load_plan(root)
         if name not in plan.regimes:
             known = ", ".join(plan.regimes) or "none"
-            raise InputError(f"expected a regime or a run folder, got {name}; regimes are {known}", root / "plan.json")
+            raise InputError(f"expected a regime or a run folder, got {name}; regimes are {known}", root / PLAN)
         seeds = list(dict.fromkeys(run.seed for run in plan.regimes[name].runs))
         chosen = seeds[0] if seed is None and seeds else seed or 0
         found = {root / run.dir: read_run(root / run.dir) for run in plan.regimes[name].runs if run.seed == chosen}
         if not found:
             known = ", ".join(map(str, seeds)) or "none"
-            raise InputError(f"expected a planned seed of {name}, got {chosen}; there are {known}", root / "plan.json")
+            raise InputError(f"expected a planned seed of {name}, got {chosen}; there are {known}", root / PLAN)
     benchmark = cast(Benchmark, asked or next(iter(found.values())).profile.benchmark)
     folders = [folder for folder, config in found.items() if set(tasks_of(benchmark)) & set(config.tasks)]
     if not folders:
         raise InputError(f"expected a task of {benchmark}, got a run without one", root / name)
     for folder in folders:
-        if not (folder / "scores.json").is_file():
+        if not (folder / SCORES).is_file():
             raise InputError("expected a finished run; run make for this regime first", folder)
     return folders, chosen, benchmark
 
@@ -84,22 +85,22 @@ def english_order(evaluation: Evaluation, language: str, data: Path) -> list[int
 
 def collect(folder: Path, config: RunConfig, tasks: list[str], data: Path, out: Path) -> dict[str, Any]:
     """Copy one run's predictions and labels of ``tasks``; the entry of ``submission.json`` for each task."""
-    scores, entries = read_json(folder / "scores.json")["tasks"], {}
+    from xlt.families import FAMILIES
+
+    scores, entries = read_json(folder / SCORES)["tasks"], {}
     for evaluation in config.evaluations:
         task = evaluation.task.name
         if task not in tasks:
             continue
-        found = scores[task]
+        found, files = scores[task], FAMILIES[evaluation.task.family].files(evaluation.task)
         for language in found["n"]:
             for kind in ("predictions", "labels"):
-                source = submission_file(folder / kind, task, language)
-                target = submission_file(out / kind, task, language)
-                if task == "tatoeba":
-                    lines = read_submission(source, task)
-                    order = english_order(evaluation, language, data)
-                    write_submission(out / kind, task, language, [lines[number] for number in order])
+                source = files.path(folder / kind, language)
+                if evaluation.task.family == "tatoeba":
+                    lines, order = files.read(source), english_order(evaluation, language, data)
+                    files.write(out / kind, language, [lines[number] for number in order])
                 else:
-                    write_atomic(target, source.read_bytes())
+                    write_atomic(files.path(out / kind, language), source.read_bytes())
         entries[task] = {
             "run": "/".join(folder.parts[-4:]),
             "split": found["split"],
@@ -110,13 +111,15 @@ def collect(folder: Path, config: RunConfig, tasks: list[str], data: Path, out: 
     return entries
 
 
-def read_back(out: Path, benchmark: Benchmark, entries: dict[str, Any]) -> dict[str, Any]:
+def read_back(out: Path, benchmark: Benchmark, tasks: dict[str, Task], entries: dict[str, Any]) -> dict[str, Any]:
     """Score the collected folder as ``score.py`` does.
 
     Raises:
         InputError: a figure is not that of the run.
     """
-    report = score_folder(out / "predictions", out / "labels", benchmark)
+    from xlt.pipeline.scoring import score_folder
+
+    report = score_folder(out / "predictions", out / "labels", benchmark, tasks, any_language=True)
     for task, entry in entries.items():
         for metric, values in report["tasks"][task]["scores"].items():
             if metric in entry["metrics"] and values != entry["metrics"][metric]:
@@ -137,7 +140,8 @@ def main() -> None:
         entries: dict[str, Any] = {}
         for folder, config in zip(folders, configs, strict=True):
             entries |= collect(folder, config, tasks, options.data, new)
-        report = read_back(new, benchmark, entries)
+        evaluated = {each.task.name: each.task for config in configs for each in config.evaluations}
+        report = read_back(new, benchmark, evaluated, entries)
         absent = [task for task in tasks if task not in entries]
         summary = {"benchmark": benchmark, "seed": seed, "tasks": entries, "missing_tasks": absent}
         write_atomic(new / "submission.json", to_json(summary))

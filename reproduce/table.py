@@ -18,6 +18,7 @@ from xlt import languages
 from xlt.config.benchmark import Table, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
+from xlt.layout import PLAN
 
 # In place of this script's own folder, where its name would hide the package tabulate; that follows at the end.
 from xlt.planning.table_inputs import row_names, sizes_found, task_configs
@@ -122,9 +123,7 @@ def main() -> None:
         regimes = {name: load_regime(root, plan, name) for name in plan.regimes}
         if arguments.regime not in regimes:
             known = ", ".join(regimes) or "none"
-            raise InputError(
-                f"expected a planned regime, got {arguments.regime}; planned are {known}", root / "plan.json"
-            )
+            raise InputError(f"expected a planned regime, got {arguments.regime}; planned are {known}", root / PLAN)
         regime = regimes[arguments.regime]
         explanations = regime_table.load_explanations(configs / "tables" / "notes" / "differences.yaml")
         tasks = task_configs(configs, _in_table_order(configs, regime.tasks))

@@ -1,6 +1,6 @@
 """What of a run stays the same, bit by bit, when it is made again, with other threads, or with another layout of batches.
 
-    python tests/determinism.py --data out/tiny/data --encoder out/cache/babel --out /tmp/determinism
+    python -m tests.determinism --data out/tiny/data --encoder out/cache/babel --out /tmp/determinism
 
 trains small runs of the generated world (100 examples, two epochs) in several ways, and predicts with the first one's weights
 in several ways; prints a Markdown table of what differs from the first. About a minute of one core.
@@ -9,7 +9,6 @@ in several ways; prints a Markdown table of what differs from the first. About a
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import shutil
 import sys
@@ -18,16 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 from safetensors.torch import load_file
 from tabulate import tabulate
+from tests import small_runs
 
 from xlt.data import batching
-from xlt.errors import exit_status
 from xlt.files import read_json
-from xlt.names import names_config
-
-ROOT = Path(__file__).resolve().parents[1]
 
 RUNS = ("full/mnli", "adapter/udpos")
 PREDICTED = ("predictions", "items", "predicted.json", "scores.json", "examples.npz", "provenance.json", "cost.json")
@@ -57,29 +52,8 @@ VARIANTS = (
 )
 
 
-def plan(data: Path, encoder: Path, out: Path) -> Path:
-    """A plan of small runs; its root."""
-    shutil.copytree(ROOT / "configs", out / "configs")
-    path = out / "configs" / "profiles" / "tiny.yaml"
-    profile = yaml.safe_load(path.read_text(encoding="utf-8"))
-    profile |= {"caps": {"default": {"train": 100, "dev": 20, "test": 40}}, "epochs": {"default": 2}}
-    path.write_text(yaml.safe_dump(profile), encoding="utf-8")
-    root = out / "first"
-    name = read_json(encoder / "prepared.json")["name"]  # what it was prepared for: a config, or the folder itself
-    model = name if names_config(name, out / "configs") else encoder
-    call("plan", "--profile", "tiny", "--configs", out / "configs", "--root", root, "--data", data, "--model", model)
-    return root
-
-
-def call(script: str, *arguments: str | Path) -> None:
-    """The command line of one of the project's scripts, in this process: starting costs more than these runs do."""
-    before, sys.argv = sys.argv, [script, *map(str, arguments)]
-    try:
-        status = exit_status(importlib.import_module(script).main)
-    finally:
-        sys.argv = before
-    if status:
-        sys.exit(status)
+SMALL = {"caps": {"default": {"train": 100, "dev": 20, "test": 40}}, "epochs": {"default": 2, "mnli": 2}}
+"""What the profile says otherwise."""
 
 
 def make(run: Path, variant: Variant, data: Path, encoder: Path) -> None:
@@ -87,7 +61,7 @@ def make(run: Path, variant: Variant, data: Path, encoder: Path) -> None:
     batching.FAST = variant.fast
     os.environ["XLT_DETERMINISTIC"] = "1" if variant.deterministic else "0"
     torch.use_deterministic_algorithms(False)  # the run itself switches it on
-    call("run", run, "--data", data, "--encoder", encoder, "--threads", str(variant.threads))
+    small_runs.make(run, data, encoder, variant.threads)
 
 
 def weights_apart(a: Path, b: Path) -> str:
@@ -147,9 +121,9 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True)
     data, encoder, out = options.data.resolve(), options.encoder.resolve(), options.out.resolve()
-    rows = sorted(
-        compared(plan(data, encoder, out), out, data, encoder), key=lambda row: [v.name for v in VARIANTS].index(row[0])
-    )
+    first = small_runs.plan(out / "first", data, encoder, {"profiles/tiny": SMALL})
+    order = [variant.name for variant in VARIANTS]
+    rows = sorted(compared(first, out, data, encoder), key=lambda row: order.index(row[0]))
     header = [
         "made",
         "run",

@@ -109,7 +109,7 @@ class Runs:
 
 def _steps(folder: Path, data: Path, encoder: Path, layer_less: int) -> None:
     """The steps of reproduce/run.py; ``layer_less``: how many of the last layers sentence embeddings leave out."""
-    from xlt.evaluation import context as embedding
+    from xlt.pipeline import context as embedding
     from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
 
     right = embedding.embed
@@ -177,7 +177,7 @@ def half(runs: Runs, regimes: Sequence[str]) -> Sequence[PlannedRun]:
 
 def cut(runs: Runs) -> Sequence[PlannedRun]:
     """Test texts are cut after 32 tokens; in LAReQA, the answers. For passages to be read, the configs refuse that."""
-    from xlt.evaluation.dual_encoder import QUERY_TOKENS
+    from xlt.families.lareqa import QUERY_TOKENS
 
     def short(config: RunConfig) -> RunConfig:
         evaluations = []

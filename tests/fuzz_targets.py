@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from tests.conftest import CONFIGS, mini_world
+from tests.tasks import FILES, score_file
 
 from xlt import babel, languages
 from xlt.config.benchmark import Caps, Model, Profile, Recipe, Table, Task, load, load_all
@@ -36,8 +37,6 @@ from xlt.data.download.manifest import Manifest
 from xlt.data.readers import COMPANIONS, FORMATS
 from xlt.data.synonyms import load_neighbours
 from xlt.data.word_lists import read_lexicon
-from xlt.evaluation.scoring import score_file
-from xlt.evaluation.submission import EXTENSION, KIND
 from xlt.files import to_json
 from xlt.results.claims import Claim
 from xlt.results.differences import examples_of
@@ -214,7 +213,7 @@ SUBMITTED: dict[str, tuple[str, str]] = {
 def submissions() -> Iterator[Target]:
     """Prediction and label files of every kind, scored; and damaged predictions alone, which leave the number of examples."""
     for task, (given, gold) in SUBMITTED.items():
-        name = f"{{}}/{task}/test-en.{EXTENSION[KIND[task]]}"
+        name = f"{{}}/{task}/{FILES[task].path(Path(), 'en').name}"
         files = {name.format("predictions"): given.encode(), name.format("labels"): gold.encode()}
         yield Target(f"score-{task}", files, partial(_score, task, name))
 
@@ -319,8 +318,8 @@ def _jsonl(rows: list[dict[str, Any]]) -> str:
 
 def written(world: Path) -> Iterator[Target]:
     """Further files that the project wrote: a run's whole config, scores of single examples, a checkpoint, manifests."""
-    from xlt.training.checkpoint_state import State
-    from xlt.training.checkpointer import Keeper
+    from xlt.training.checkpoint_state import TrainingState
+    from xlt.training.checkpointer import Checkpointer
 
     recipe, regime = load(Recipe, CONFIGS / "recipes/mnli.yaml"), load(Regime, CONFIGS / "regimes/adapter.yaml")
     files = FileSet(format="glue-tsv", files=["a.tsv"], sha256={"a.tsv": "0"})
@@ -345,13 +344,13 @@ def written(world: Path) -> Iterator[Target]:
     task = load(Task, CONFIGS / "tasks/xnli.yaml")
     reader = partial(lambda r, folder: examples_of(folder, r, task, "en"), FinishedRegime("full", "Full", [done]))
     yield Target("examples", {"examples.npz": buffer.getvalue()}, reader)
-    keeper = Keeper(world.parent / "checkpoint", "key", 0)
-    with keeper.guarding(lambda: State({"step": 1}, {"weights": torch.arange(6.0)})):
-        keeper.save()
+    checkpointer = Checkpointer(world.parent / "checkpoint", "key", 0)
+    with checkpointer.checkpoint_on_signal(lambda: TrainingState({"step": 1}, {"weights": torch.arange(6.0)})):
+        checkpointer.save()
     kept = {path.name: path.read_bytes() for path in (world.parent / "checkpoint").iterdir()}
 
     def taken(folder: Path) -> None:
-        state = Keeper(folder, "key").take()
+        state = Checkpointer(folder, "key").pop_resume_state()
         assert state is None or (
             state.values == {"step": 1} and state.tensors["weights"].tolist() == [0, 1, 2, 3, 4, 5]
         )

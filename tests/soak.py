@@ -19,6 +19,7 @@ from typing import Any
 from tests.conftest import ROOT, make_plan, mini_world, write_mini_configs, write_mini_encoder
 
 from xlt import babel
+from xlt.families import FAMILIES
 from xlt.files import read_json, to_json, write_atomic
 
 SLACK = 8 * 2**20
@@ -51,13 +52,15 @@ def evaluation(folder: Path, batches: int) -> list[int]:
 
     from xlt.config.regimes import Bottleneck
     from xlt.data.features import Feature
-    from xlt.evaluation.context import TOKEN_BUDGET
     from xlt.modeling.collate import rows_of
     from xlt.modeling.model import build_model
+    from xlt.pipeline.context import TOKEN_BUDGET
 
     torch.set_num_threads(1)
     tuning = Bottleneck(kind="bottleneck", reduction_factor=4)
-    model = build_model(folder / "mini", family="classification", labels=3, tuning=tuning, pooling="mean", seed=1)
+    model = build_model(
+        folder / "mini", family=FAMILIES["classification"], labels=3, tuning=tuning, pooling="mean", seed=1
+    )
     model.eval()
     samples = [resident()]
     for number in range(batches):

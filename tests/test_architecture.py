@@ -15,11 +15,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "xlt"
 BASE = {"config", "digests", "errors", "files", "folders", "languages", "layout", "locks", "names", "options"}
 ALLOWED = {  # package: what it may import at run time, besides itself (docs/architecture.md)
-    "bench": BASE | {"pipeline", "training", "evaluation", "modeling", "data"},
-    "planning": BASE | {"results", "evaluation", "modeling", "data", "pipeline"},
-    "pipeline": BASE | {"training", "evaluation", "modeling", "data", "babel"},
-    "training": BASE | {"evaluation", "modeling", "data"},
-    "evaluation": BASE | {"modeling", "data"},
+    "bench": BASE | {"pipeline", "training", "families", "evaluation", "modeling", "data"},
+    "planning": BASE | {"results", "families", "modeling", "data", "pipeline"},
+    "pipeline": BASE | {"training", "families", "evaluation", "modeling", "data", "babel"},
+    "training": BASE | {"families", "evaluation", "modeling", "data"},
+    "families": BASE | {"evaluation", "modeling", "data"},
+    "evaluation": BASE | {"data"},
     "modeling": BASE | {"data"},
     "data": BASE,
     "results": BASE,
@@ -36,7 +37,7 @@ ALLOWED = {  # package: what it may import at run time, besides itself (docs/arc
     "errors": set(),
 }
 MODELLING_LIBRARIES = {"torch", "transformers", "adapters", "safetensors"}
-WITHOUT_TORCH = {"data", "results", "babel", *BASE}
+WITHOUT_TORCH = {"evaluation", "data", "results", "babel", *BASE}
 SCRIPTS = sorted(
     path.name for path in (ROOT / "reproduce").glob("*.py") if "__main__" in path.read_text(encoding="utf-8")
 )
@@ -86,6 +87,50 @@ def test_every_package_has_a_rule() -> None:
 def test_the_import_finder_sees_what_it_should() -> None:
     code = "from xlt import babel\ndef f():\n    import torch.nn\nif TYPE_CHECKING:\n    import jax\n"
     assert list(imported(ast.parse(code))) == ["xlt.babel", "torch.nn"]
+
+
+def import_graph() -> dict[str, set[str]]:
+    """By module of the package, the modules that it imports anywhere, also in functions or for type checking only."""
+    modules = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in sources()}
+    graph = {}
+    for module, path in modules.items():
+        statements = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        froms = [node for node in statements if isinstance(node, ast.ImportFrom)]
+        named = {name for node in froms for name in (node.module, *(f"{node.module}.{a.name}" for a in node.names))}
+        named |= {alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names}
+        graph[module] = {name for name in named if name in modules and name != module}
+    return graph
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules each of which imports the next and the last of which is the first again; empty where there are none."""
+    done: set[str] = set()
+
+    def visit(module: str, before: list[str]) -> list[str]:
+        if module in before:
+            return [*before[before.index(module) :], module]
+        if module in done:
+            return []
+        done.add(module)
+        return next((found for each in sorted(graph[module]) if (found := visit(each, [*before, module]))), [])
+
+    return next((found for module in sorted(graph) if (found := visit(module, []))), [])
+
+
+@pytest.mark.xfail(reason="circles of two in data.download, modeling and training")
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle(import_graph()) == []
+
+
+def test_a_circle_is_found() -> None:
+    graph = {"a": {"b", "d"}, "b": {"c"}, "c": {"b"}, "d": set()}
+    assert circle(graph) == ["b", "c", "b"]
+    assert circle({**graph, "c": {"d"}}) == []
+
+
+def test_there_are_few_scripts_and_nothing_else_beside_them() -> None:
+    assert sorted(path.name for path in (ROOT / "reproduce").glob("*.py")) == SCRIPTS
+    assert len(SCRIPTS) <= 18
 
 
 def test_files_stay_small() -> None:

@@ -48,3 +48,17 @@ def test_every_mention_of_a_page_is_of_one_that_exists() -> None:
     named = {name for path in texts for name in MENTION.findall(path.read_text(encoding="utf-8"))}
     assert len(named) > len(PAGES) / 2
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_the_walks_name_functions_that_exist() -> None:
+    walks = (
+        (ROOT / "docs" / "architecture.md")
+        .read_text(encoding="utf-8")
+        .partition("## Three walks")[2]
+        .partition("\n## ")[0]
+    )
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src" / "xlt").rglob("*.py")]
+    defined = {name for text in sources for name in re.findall(r"^ *(?:def|class) (\w+)", text, re.MULTILINE)}
+    named = set(re.findall(r"`(?:\w+\.)?(\w+)`", re.sub(r"`\w+\.(?:json|mk|safetensors|yaml)`", "", walks)))
+    assert len(named) > 40
+    assert named - defined == set()

@@ -60,6 +60,10 @@ def project(tmp_path_factory: pytest.TempPathFactory, mini_data: Path) -> Path:
     for name, count in (("train", 6), ("dev", 2), ("en", 3), ("qaa", 2)):
         rows = ["first,second,meaning", *([DIFFERENT, SAME] * count)]
         (folder / "data" / "proverbs" / f"{name}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "data" / "my-nli").mkdir()
+    for name, labels in (("en", ("neutral", "entailment")), ("qaa", ("contradiction",))):
+        rows = [f"the cat sat\ta cat sat\t{label}\n" for label in labels]
+        (folder / "data" / "my-nli" / f"{name}.tsv").write_text("".join(rows), encoding="utf-8")
     return folder
 
 
@@ -86,6 +90,21 @@ def test_the_new_regimes_recipe_and_task_are_planned(root: Path) -> None:
     assert "xnli" in tasks["mnli"]
     assert "tatoeba" in tasks["lareqa"]
     assert {run["dir"] for run in regimes["adapter-wide"]["runs"]} >= {"runs/adapter-wide/udpos/seed-1"}
+
+
+def test_a_task_is_one_file(project: Path, root: Path, mini_encoder: Path) -> None:
+    assert [path for path, _, text in blocks() if "my-nli" in path + text] == ["configs/tasks/my-nli.yaml"]
+    folder = root / "runs" / "bitfit" / "mnli" / "seed-1"
+    given = [str(folder), "--data", str(project / "data"), "--encoder", str(mini_encoder), "--threads", "1"]
+    done = call(project, "run", *given)
+    assert done.returncode == 0, done.stderr
+    task = read_json(folder / "scores.json")["tasks"]["my-nli"]
+    assert task["n"] == {"en": 2, "qaa": 1}
+    lines = (folder / "labels" / "my-nli" / "test-en.tsv").read_text(encoding="utf-8")
+    assert lines == "neutral\nentailment\n"
+    right = (folder / "predictions" / "my-nli" / "test-en.tsv").read_text(encoding="utf-8").split()
+    hits = sum(given == gold for given, gold in zip(right, lines.split(), strict=True))
+    assert task["metrics"] == {"accuracy": {"en": hits * 50, "qaa": task["metrics"]["accuracy"]["qaa"]}}
 
 
 def test_the_new_task_trains_and_is_scored_with_the_new_axis_value(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.conftest import make_plan
+from tests.protocol_differences import cells
 
 from xlt.config.benchmark import Model, Recipe, Task, load_all
 from xlt.files import read_json
@@ -22,7 +24,7 @@ OFFICIAL = {name: task for name, task in TASKS.items() if not task.separate}
 
 def table(heading: str) -> dict[str, list[str]]:
     """The rows of the first table below a heading, by their first cell without backticks."""
-    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
     rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     cells = [[cell.strip().replace("`", "") for cell in row] for row in rows[2:]]
     return {row[0]: row[1:] for row in cells}
@@ -97,6 +99,17 @@ def test_negatives_are_described_as_configured() -> None:
     assert row[0].endswith(f"{three} in LAReQA, {many} in Mewsli-X ({few} with XLM-R Large)")
     whole = [own.batch_size - 1 for own in sizes if own.batch_size]
     assert row[1].endswith("{}, {} and {}".format(*whole))
+
+
+def test_every_difference_has_its_figure() -> None:
+    rows = table("Where we differ, and by how much")
+    measured = {name for *_, figure in rows.values() for name in re.findall(r'^measured: "(.+)"$', figure)}
+    assert len(measured) == 3 and not any("not measured" in " ".join(row) for row in rows.values())
+    script = [cell.what.replace("`", "") for cell in cells()]
+    shown = PAGE.partition("\n### Measured on the generated world\n")[2].partition("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in shown.splitlines() if line.startswith("|")][2:]
+    assert [line[0].strip().replace("`", "") for line in lines] == script  # each row of the script, in its order
+    assert all(sum(name in what for what in script) for name in measured)
 
 
 def test_a_model_s_own_settings_reach_its_runs(mini_configs: Path, mini_data: Path, tmp_path: Path) -> None:

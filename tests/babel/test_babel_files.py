@@ -12,12 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import data
 import pytest
+import yaml
+from tests.conftest import mini_world
 
-from xlt.babel import STAMP, BabelConfig, write_world
+from xlt.babel import BabelConfig, write_world
 from xlt.babel.context import Babel
 from xlt.babel.grammar import Clause, Phrase
 from xlt.errors import InputError
+from xlt.layout import WORLD_STAMP
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 
@@ -42,10 +46,22 @@ def test_same_config_writes_the_same_bytes(world: Path, config: BabelConfig, tmp
     code += "write_world(folder / 'again', json.loads((folder / 'config.json').read_text()))"
     environment = {**os.environ, "PYTHONHASHSEED": "123", "PYTHONPATH": str(SOURCES)}
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment)
-    names = json.loads((world / STAMP).read_text())["files"]
+    names = json.loads((world / WORLD_STAMP).read_text())["files"]
     assert len(names) > 150
-    for name in [*names, STAMP]:
+    for name in [*names, WORLD_STAMP]:
         assert (world / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+
+def test_the_command_line_writes_it(tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(mini_world()), encoding="utf-8")
+    made = tmp_path / "data"
+    monkeypatch.setattr(
+        sys, "argv", ["data.py", "generate", "--data", str(made), "--config", str(tmp_path / "small.yaml")]
+    )
+    assert data.main() == 0
+    written = [path for path in made.rglob("*") if path.is_file()]
+    assert made / WORLD_STAMP in written
+    assert capsys.readouterr().out.startswith(f"{made}: {len(written)} files, ")
 
 
 def test_a_folder_with_something_else_is_left_alone(config: BabelConfig, tmp_path: Path) -> None:

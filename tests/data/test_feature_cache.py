@@ -19,9 +19,13 @@ from hypothesis import strategies as st
 
 from xlt.data import batching, feature_cache
 from xlt.data.feature_cache import FOLDER, LEAST, cached
-from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
+from xlt.data.features import Feature
 from xlt.data.records import AnswerSpan, Choice, Pair, Question, Tagged
-from xlt.evaluation.dual_encoder import contrastive_features
+from xlt.families.choice import choice_features
+from xlt.families.classification import pair_features
+from xlt.families.qa import span_features
+from xlt.families.retrieval import contrastive_features
+from xlt.families.tagging import tagging_features
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = [Pair("1", "the cat sat", "the dog never ran", "yes"), Pair("2", "Anna loves Bob", "it is old", None)]

@@ -7,19 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xlt.data.features import (
-    IGNORED,
-    Feature,
-    _windows,
-    choice_features,
-    most_context,
-    pair_features,
-    span_features,
-    tagging_features,
-    text_rows,
-    type_ids,
-)
+from xlt.data.features import IGNORED, Feature, text_rows, type_ids
 from xlt.data.records import AnswerSpan, Choice, Pair, Question, Tagged
+from xlt.families.choice import choice_features
+from xlt.families.classification import pair_features
+from xlt.families.qa import most_context, span_features
+from xlt.families.tagging import _windows, tagging_features
 
 BEGIN, END, UNKNOWN = 0, 2, 3  # <s>, </s>, <unk> of the miniature tokenizer
 

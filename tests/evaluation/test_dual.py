@@ -5,27 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.conftest import ROOT
 
-from xlt.config.benchmark import MiningRule
+from xlt.config.benchmark import MiningRule, Recipe, load
 from xlt.data.records import CandidateEntity, Mention, Mining, ParallelText, Passage
-from xlt.evaluation.dual_encoder import (
-    DEPTH,
-    QUERY_TOKENS,
-    contrastive_features,
-    entity_text,
-    lareqa_candidates,
-    lareqa_pairs,
-    match_tatoeba,
-    mention_text,
-    mewslix_pairs,
-    mine_bucc,
-    rank_lareqa,
-    rank_mewslix,
-    retrieve_lareqa,
-    split_pairs,
-    with_prefix,
-)
-from xlt.evaluation.gold import lareqa_gold
+from xlt.families import DUAL_ENCODERS
+from xlt.families.lareqa import QUERY_TOKENS, lareqa_candidates, lareqa_gold, rank_answers
+from xlt.families.mewslix import entity_text, mention_text, rank_entities, split_pairs
+from xlt.families.mining import align, mine_pairs
+from xlt.families.retrieval import DEPTH, contrastive_features, with_prefix
 
 EN = [
     Passage(
@@ -36,6 +24,11 @@ EN = [
 DE = [
     Passage("de_1", "Katzen sitzen. Hunde rennen.", ("Katzen sitzen.", "Hunde rennen."), (("q1", "Wer sitzt?", 0),)),
 ]
+
+
+def pairs_of(name: str, records: list[Any]) -> list[Any]:
+    """The training pairs of a dual encoder."""
+    return DUAL_ENCODERS[name].pairs(records, load(Recipe, ROOT / "configs" / "recipes" / f"{name}.yaml"))[0]
 
 
 class Table:
@@ -69,7 +62,7 @@ def test_every_right_candidate_of_lareqa_is_in_the_pool() -> None:
 
 
 def test_lareqa_training_pairs_are_question_and_answer_sentence_in_its_passage() -> None:
-    assert lareqa_pairs(EN) == [
+    assert pairs_of("lareqa", EN) == [
         ("Who sits?", ("Cats sit.", "Cats sit. Dogs run.")),
         ("Who runs?", ("Dogs run.", "Cats sit. Dogs run.")),
         ("Who flies?", ("Birds fly.", "Birds fly.")),
@@ -89,7 +82,7 @@ def test_lareqa_ranks_the_sentences_of_all_languages() -> None:
         "Wer sitzt?": (0.8, 0.6, 0.1),
     }
     embed = Table(vectors)
-    found = rank_lareqa(embed, {"en": EN, "de": DE}, 352)
+    found = rank_answers(embed, {"en": EN, "de": DE}, 352)[0]
     assert list(found["en"]) == ["q1_en", "q2_en", "q3_en"]
     assert found["en"]["q1_en"][:3] == ["en_1_0", "de_1_0", "de_1_1"]
     assert found["en"]["q2_en"][:3] == ["en_1_1", "de_1_1", "de_1_0"]
@@ -97,7 +90,7 @@ def test_lareqa_ranks_the_sentences_of_all_languages() -> None:
     assert found["de"]["q1_de"][0] == "de_1_0"
     assert all(len(row) == 5 for own in found.values() for row in own.values())
     assert [length for _, length in embed.calls] == [352 - QUERY_TOKENS, QUERY_TOKENS, QUERY_TOKENS]
-    ranks = retrieve_lareqa(Table(vectors), {"en": EN, "de": DE}, 352)["lareqa_ranks"]
+    ranks = rank_answers(Table(vectors), {"en": EN, "de": DE}, 352)[1]
     assert ranks["en"] == {"q1_en": {"en_1_0": 1, "de_1_0": 2}, "q2_en": {"en_1_1": 1}, "q3_en": {"en_2_0": 1}}
     assert ranks["de"] == {"q1_de": {"en_1_0": 3, "de_1_0": 1}}  # cosines to the pool: 0.8, 0.6, 0.1, 1, 0.96
 
@@ -159,9 +152,9 @@ def test_mewslix_pairs_by_hand() -> None:
     mentions, entities = split_pairs(records)
     assert [m.id for m in mentions] == ["m1", "m2"]
     assert list(entities) == ["Q1", "Q2", "Q3"]
-    assert mewslix_pairs(records) == [("Rome: We saw { Rome } .", "city"), ("Bob: { Bob } ran.", "man")]
+    assert pairs_of("mewslix", records) == [("Rome: We saw { Rome } .", "city"), ("Bob: { Bob } ran.", "man")]
     unlabelled: list[Mention | CandidateEntity] = [mention("We saw Rome.", "Rome", None), *ENTITIES]
-    assert mewslix_pairs(unlabelled) == []
+    assert pairs_of("mewslix", unlabelled) == []
 
 
 def test_mewslix_ranks_the_one_candidate_set() -> None:
@@ -173,7 +166,7 @@ def test_mewslix_ranks_the_one_candidate_set() -> None:
         "Bob: { Bob } ran.": (0, 1),
     }
     mentions = {"en": [mention("We saw Rome.", "Rome")], "de": [mention("Bob ran.", "Bob", "Q2", "m2")]}
-    found = rank_mewslix(Table(vectors), mentions, ENTITIES, 64)
+    found = rank_entities(Table(vectors), mentions, ENTITIES, 64)
     assert found == {"en": {"m1": ["Q1", "Q3", "Q2"]}, "de": {"m2": ["Q2", "Q3", "Q1"]}}
 
 
@@ -181,7 +174,7 @@ def test_rankings_stop_at_depth_twenty() -> None:
     entities = [CandidateEntity(f"Q{i}", "t", f"d{i}", "en") for i in range(25)]
     vectors: dict[Any, Sequence[float]] = {f"d{i}": (np.cos(i / 20), np.sin(i / 20)) for i in range(25)}
     vectors["Rome: We saw { Rome } ."] = (1, 0)  # cosine falls with i
-    found = rank_mewslix(Table(vectors), {"en": [mention("We saw Rome.", "Rome")]}, entities, 64)
+    found = rank_entities(Table(vectors), {"en": [mention("We saw Rome.", "Rome")]}, entities, 64)
     assert found["en"]["m1"] == [f"Q{i}" for i in range(20)]
     assert DEPTH == 20
 
@@ -203,11 +196,11 @@ def test_tatoeba_matches_within_the_language_s_own_file() -> None:
         ),  # "one" would be nearer, but it is in the German file
     }
     embed = Table(vectors)
-    found = match_tatoeba(embed, bitexts, 50)
+    official, into_english = align(embed, bitexts, 50)
     # English to foreign: two is nearest to zwei, one and first to eins (first of its two lines); "three" points away
     # from both, least from zwei: cosines -0.99 and 0; first: 0.78 to un, 0.71 to zwei
-    assert found["tatoeba"] == {"de": [1, 0, 0], "fr": [1, 0]}
-    assert found["tatoeba_into_english"] == {"de": [1, 0, 1], "fr": [1, 1]}
+    assert official == {"de": [1, 0, 0], "fr": [1, 0]}
+    assert into_english == {"de": [1, 0, 1], "fr": [1, 1]}
     (texts, length), *others = embed.calls
     assert not others  # all languages at once,
     assert len(texts) == 8 and len(set(texts)) == 7  # each text once in each language: "zwei" is German and French
@@ -229,12 +222,12 @@ def test_bucc_takes_its_threshold_from_the_training_split() -> None:
     }
     train = Mining({"a": "s1", "b": "s2"}, {"c": "t1", "d": "t2"}, frozenset({("a", "c")}))
     test = Mining({"e": "s3", "f": "s4"}, {"g": "t3", "h": "t4"}, frozenset({("e", "g"), ("f", "h")}))
-    strict = mine_bucc(Table(vectors), test, train, 50, "t", MiningRule())
-    own = mine_bucc(Table(vectors), test, None, 50, "t", MiningRule())
+    strict = mine_pairs(Table(vectors), test, train, 50, "t", MiningRule())
+    own = mine_pairs(Table(vectors), test, None, 50, "t", MiningRule())
     assert strict == {("e", "g")}
     assert own == {("e", "g"), ("f", "h")}
     with pytest.raises(ValueError, match="gold"):
-        mine_bucc(Table(vectors), Mining(test.source, test.target, None), None, 50, "t", MiningRule())
+        mine_pairs(Table(vectors), Mining(test.source, test.target, None), None, 50, "t", MiningRule())
 
 
 def test_contrastive_features_hold_query_and_answer(tokenizer: Any) -> None:
@@ -266,6 +259,6 @@ def test_bucc_by_cosine_and_with_one_neighbour() -> None:
         "t2": (0.52, 0.8, (1 - 0.2704 - 0.64) ** 0.5),
     }
     test = Mining({"a": "s1", "b": "s2"}, {"c": "t1", "d": "t2"}, frozenset({("a", "c")}))
-    assert mine_bucc(Table(vectors), test, None, 50, "t", MiningRule(score="cosine")) == {("a", "c")}
-    both = mine_bucc(Table(vectors), test, None, 50, "t", MiningRule(score="ratio", neighbours=1))
+    assert mine_pairs(Table(vectors), test, None, 50, "t", MiningRule(score="cosine")) == {("a", "c")}
+    both = mine_pairs(Table(vectors), test, None, 50, "t", MiningRule(score="ratio", neighbours=1))
     assert both == {("a", "c"), ("b", "d")}

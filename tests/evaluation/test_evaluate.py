@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.tasks import TASKS
 
 from xlt.data.records import AnswerSpan, Mention, Question
 from xlt.errors import InputError
-from xlt.evaluation.context import Context, embedder
-from xlt.evaluation.per_example_scores import example_items
+from xlt.evaluation.submission import TaskFiles
+from xlt.families import RETRIEVAL
 from xlt.files import read_json
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.pipeline import predict_run as predicting
+from xlt.pipeline.context import Context, embedder
+from xlt.pipeline.per_example_scores import example_items
 from xlt.pipeline.predict_run import (
     PREDICTED,
     answerable,
@@ -96,13 +99,13 @@ def test_prediction_writes_the_submission_layout(open_run: OpenRun) -> None:
 def test_translations_are_the_same_items_from_files_to_scores(open_run: OpenRun) -> None:
     context = open_run("adapter/udpos/seed-1")
     predict_run(context)
-    kept = example_items("udpos", context.folder, "qaa")
+    kept = example_items(TASKS["udpos"], context.folder, "qaa")
     assert len(set(kept.tolist())) == score(context)["udpos"]["n"]["qaa"]
     (context.folder / "items/udpos.json").unlink()
     done = read_json(context.folder / PREDICTED)
     (context.folder / PREDICTED).write_text(json.dumps({"udpos": done["udpos"] | {"key": "of an earlier version"}}))
     predict_run(context)
-    assert example_items("udpos", context.folder, "qaa").tolist() == kept.tolist()
+    assert example_items(TASKS["udpos"], context.folder, "qaa").tolist() == kept.tolist()
 
 
 def test_perfect_predictions_score_100(open_run: OpenRun) -> None:
@@ -181,7 +184,9 @@ def vectors(
     config = context.config.model_copy(update={"model": model, "profile": profile})
     context = replace(context, config=config)
     made = make_model(context, config.stages[-1] if config.stages else None)
-    return embedder(made, load_tokenizer(context.encoder), context, family)(list(texts), 50, "t", ["en", "en"])
+    return embedder(made, load_tokenizer(context.encoder), context, RETRIEVAL[family])(
+        list(texts), 50, "t", ["en", "en"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,25 +234,25 @@ def test_the_reference_s_vectors_are_those_of_the_pooler(open_run: OpenRun) -> N
 def test_mentions_without_a_sentence_in_their_file_are_noted(open_run: OpenRun) -> None:
     task = next(e.task for e in open_run("full/mewslix/seed-1").config.evaluations if e.task.family == "mewslix")
     cut, whole = Mention("1", "In Köln.", 3, 7, "Q1"), Mention("2", "In Rom.", 3, 6, "Q2", (0, 7))
-    (note,) = predicting.notes_on(task, {"de": [whole, cut], "en": [whole]})
+    (note,) = RETRIEVAL[task.family].notes({"de": [whole, cut], "en": [whole]})
     assert note.startswith("no sentence spans in the files of de;")
-    assert predicting.notes_on(task, {"de": [whole]}) == []
+    assert RETRIEVAL[task.family].notes({"de": [whole]}) == []
 
 
 def test_a_crash_half_way_leaves_nothing_that_looks_done(open_run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> None:
     context = open_run("adapter/squad/seed-1")
     predict_run(context)
     calls = 0
-    real = predicting.write_submission
+    real = TaskFiles.write
 
-    def failing(folder: Path, task: str, language: str, predictions: Any) -> Path:
+    def failing(files: TaskFiles, folder: Path, language: str, predictions: Any) -> Path:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise KeyboardInterrupt
-        return real(folder, task, language, predictions)
+        return real(files, folder, language, predictions)
 
-    monkeypatch.setattr(predicting, "write_submission", failing)
+    monkeypatch.setattr(TaskFiles, "write", failing)
     with pytest.raises(KeyboardInterrupt):
         predict_run(context, "new weights")
     assert not is_predicted(context, "new weights")

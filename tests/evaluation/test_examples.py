@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.tasks import TASKS, write_submission
 
 from xlt.data.records import AnswerSpan, Pair, ParallelText, Passage, Question, Tagged
 from xlt.errors import InputError
-from xlt.evaluation.gold import write_gold
-from xlt.evaluation.per_example_scores import example_items, write_examples, write_items
-from xlt.evaluation.submission import write_submission
-from xlt.pipeline.predict_run import PREDICTED
+from xlt.families import FAMILIES
+from xlt.layout import PREDICTED
+from xlt.pipeline.per_example_scores import example_items, write_examples, write_items
+
+
+def write_gold(folder: Path, task: str, records: dict[str, Any]) -> None:
+    FAMILIES[TASKS[task].family].write_gold(folder, TASKS[task], records)
 
 
 def pair(name: str) -> Pair:
@@ -24,11 +29,11 @@ def question(name: str) -> Question:
 
 
 def items(folder: Path, task: str, language: str) -> list[int]:
-    return list(example_items(task, folder, language).tolist())
+    return list(example_items(TASKS[task], folder, language).tolist())
 
 
 def test_ids_are_followed_and_not_places(tmp_path: Path) -> None:
-    write_items(tmp_path, "xnli", {"de": [pair("7"), pair("8"), pair("9")], "fr": [pair("9"), pair("7")]})
+    write_items(tmp_path, TASKS["xnli"], {"de": [pair("7"), pair("8"), pair("9")], "fr": [pair("9"), pair("7")]})
     german, french = items(tmp_path, "xnli", "de"), items(tmp_path, "xnli", "fr")
     assert french == [german[2], german[0]]
     assert len(set(german)) == 3
@@ -54,19 +59,19 @@ def test_parallel_treebanks_and_english_sentences(tmp_path: Path) -> None:
         return [Tagged(name, ("a",), ("NOUN",)) for name in names]
 
     # German has two treebanks, whose sentences are numbered with their file; Thai has the parallel one alone
-    write_items(tmp_path, "udpos", {"de": tagged("1.s1", "2.n01001011"), "th": tagged("n01001011")})
+    write_items(tmp_path, TASKS["udpos"], {"de": tagged("1.s1", "2.n01001011"), "th": tagged("n01001011")})
     assert items(tmp_path, "udpos", "de")[1:] == items(tmp_path, "udpos", "th")
     texts = {"de": ParallelText(("a", "b"), ("One.", "Two."), (0, 1)), "fr": ParallelText(("c",), ("Two.",), (0,))}
-    write_items(tmp_path, "tatoeba", texts)
+    write_items(tmp_path, TASKS["tatoeba"], texts)
     assert items(tmp_path, "tatoeba", "de")[1:] == items(tmp_path, "tatoeba", "fr")
 
 
 def test_examples_are_kept_with_their_items(tmp_path: Path) -> None:
     records = {"de": [pair("1"), pair("2")]}
     write_gold(tmp_path / "labels", "xnli", records)
-    write_items(tmp_path, "xnli", records)
+    write_items(tmp_path, TASKS["xnli"], records)
     write_submission(tmp_path / "predictions", "xnli", "de", ["neutral", "entailment"])
-    write_examples(tmp_path, {"xnli": ["de"]})
+    write_examples(tmp_path, [(TASKS["xnli"], ["de"])])
     with np.load(tmp_path / "examples.npz") as kept:
         assert kept["xnli/accuracy/de"].tolist() == [1, 0]
         assert kept["xnli/item/de"].tolist() == items(tmp_path, "xnli", "de")
@@ -76,9 +81,9 @@ def test_examples_are_kept_with_their_items(tmp_path: Path) -> None:
 def test_names_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     write_gold(tmp_path / "labels", "xnli", {"de": [pair("1"), pair("2")]})
     write_submission(tmp_path / "predictions", "xnli", "de", ["neutral", "entailment"])
-    write_items(tmp_path, "xnli", {"de": [pair("1")]})
+    write_items(tmp_path, TASKS["xnli"], {"de": [pair("1")]})
     with pytest.raises(InputError, match=f"expected 2 names, .* got 1; delete {PREDICTED} and run again"):
-        write_examples(tmp_path, {"xnli": ["de"]})
-    write_items(tmp_path, "xnli", {"fr": [pair("1")]})
+        write_examples(tmp_path, [(TASKS["xnli"], ["de"])])
+    write_items(tmp_path, TASKS["xnli"], {"fr": [pair("1")]})
     with pytest.raises(InputError, match="expected the examples' names in de"):
-        write_examples(tmp_path, {"xnli": ["de"]})
+        write_examples(tmp_path, [(TASKS["xnli"], ["de"])])

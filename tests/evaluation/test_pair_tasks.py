@@ -11,9 +11,9 @@ import numpy as np
 from xlt.config.run_config import read_run
 from xlt.data.language_pairs import Search
 from xlt.data.records import Passage
-from xlt.evaluation.context import Context
-from xlt.evaluation.lareqa_by_language import rank_by_answer_language
+from xlt.families.lareqa import rank_by_answer_language
 from xlt.files import read_json
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import predict_step, score_step, train_step
 
 OpenRun = Callable[[str], Context]

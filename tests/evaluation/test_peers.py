@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tasks import score_task, submission_file, write_submission
 
 from xlt.data.records import AnswerSpan, Question
-from xlt.evaluation.gold import squad_layout
-from xlt.evaluation.scoring import score_task
-from xlt.evaluation.submission import submission_file, write_submission
+from xlt.families.qa import squad_layout
 from xlt.files import to_json, write_atomic
 
 CASES = 150

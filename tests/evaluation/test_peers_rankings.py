@@ -13,12 +13,24 @@ from typing import Any
 
 import pytest
 import pytrec_eval
+from tests.tasks import TASKS, score_task, write_submission
 
-from xlt.evaluation.extra_metrics import language_bias, score_with_further
-from xlt.evaluation.scoring import score_task
-from xlt.evaluation.submission import write_submission
+from xlt.families import FAMILIES
+from xlt.families.base import Score
 
 CASES = 150
+
+
+def score_with_further(predictions: Path, labels: Path, task: str, language: str) -> Score:
+    """The score of a run."""
+    return FAMILIES[TASKS[task].family].score_run(TASKS[task], predictions, labels, language)
+
+
+def language_bias(predictions: Path, labels: Path, language: str) -> dict[str, float]:
+    """What a run says of LAReQA's bias in a language."""
+    found = FAMILIES["lareqa"].further_figures(TASKS["lareqa"], predictions, labels, [language])
+    bias: dict[str, float] = found["language_bias"][language]
+    return bias
 
 
 def scored(folder: Path, task: str, gold: Any, given: Any) -> dict[str, float]:

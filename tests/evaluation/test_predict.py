@@ -13,10 +13,11 @@ import torch
 from xlt.config.regimes import Full
 from xlt.data.features import Feature
 from xlt.data.records import Choice, Pair, Question, Tagged
-from xlt.evaluation import predict
-from xlt.evaluation.predict import PREDICT, outputs_of
 from xlt.evaluation.qa_decoding import MAX_ANSWER_TOKENS, N_BEST, best_spans
-from xlt.modeling.model import Rows, TransferModel, build_model
+from xlt.families import SUPERVISED
+from xlt.families.classification import pair_features
+from xlt.modeling.model import TokenBatch, TransferModel, build_model
+from xlt.modeling.outputs import outputs_of
 
 WORDS = ("cat", "dog", "bird", "tree", "red", "house", "Bob", "Anna")
 
@@ -86,6 +87,7 @@ class ByToken:
     """A stand-in for a trained model: the scores of a row follow from its token ids, whatever the batch."""
 
     pad_id = 1
+    batch = TransferModel.batch
     device = torch.device("cpu")
 
     def __init__(self, outputs: int, per_token: bool) -> None:
@@ -96,12 +98,12 @@ class ByToken:
     def eval(self) -> None:
         pass
 
-    def scores(self, rows: Rows) -> torch.Tensor:
-        self.shapes.append(tuple(rows.ids.shape))
-        values = torch.stack([torch.sin(rows.ids * (k + 1.0)) for k in range(self.outputs)], -1)
+    def scores(self, rows: TokenBatch) -> torch.Tensor:
+        self.shapes.append(tuple(rows.input_ids.shape))
+        values = torch.stack([torch.sin(rows.input_ids * (k + 1.0)) for k in range(self.outputs)], -1)
         if self.per_token:
             return values.float()
-        mask = rows.mask.unsqueeze(-1)
+        mask = rows.attention_mask.unsqueeze(-1)
         return ((values * mask).sum(1) / mask.sum(1)).float()
 
 
@@ -131,14 +133,14 @@ def test_predictions_come_in_order_whatever_the_batches(tokenizer: Any, family: 
     found, shapes = [], []
     for budget in (1, 120, 10**6):
         model: Any = ByToken(*MODELS[family])
-        found.append(PREDICT[family](model, tokenizer, RECORDS[family], spec, budget=budget, title="t"))
+        found.append(SUPERVISED[family].predict(model, tokenizer, RECORDS[family], spec, budget=budget, title="t"))
         shapes.append(len(model.shapes))
     assert found[0] == found[1] == found[2]
     assert shapes[0] > shapes[1] > shapes[2] == 1
     one_by_one = []
     for record in RECORDS[family]:
         model = ByToken(*MODELS[family])
-        one_by_one += PREDICT[family](model, tokenizer, [record], spec, budget=10**6, title="t")
+        one_by_one += SUPERVISED[family].predict(model, tokenizer, [record], spec, budget=10**6, title="t")
     assert found[0] == one_by_one
     assert len({str(value) for value in found[0]}) > 1  # or order would not show
 
@@ -146,7 +148,7 @@ def test_predictions_come_in_order_whatever_the_batches(tokenizer: Any, family: 
 @pytest.mark.parametrize("family", RECORDS)
 def test_no_records_give_no_predictions(tokenizer: Any, family: str) -> None:
     model: Any = ByToken(*MODELS[family])
-    assert PREDICT[family](model, tokenizer, [], Spec(family, ["A"]), budget=9, title="t") == []
+    assert SUPERVISED[family].predict(model, tokenizer, [], Spec(family, ["A"]), budget=9, title="t") == []
 
 
 def test_outputs_leave_padding_out() -> None:
@@ -160,8 +162,8 @@ def test_outputs_leave_padding_out() -> None:
 
 def test_options_by_hand(tokenizer: Any) -> None:
     class Longest(ByToken):
-        def scores(self, rows: Rows) -> torch.Tensor:
-            return rows.mask.sum(1, keepdim=True).float()
+        def scores(self, rows: TokenBatch) -> torch.Tensor:
+            return rows.attention_mask.sum(1, keepdim=True).float()
 
     records = [
         Choice("1", "why", ("cat", "the cat sat", "dog ran"), None),
@@ -170,7 +172,7 @@ def test_options_by_hand(tokenizer: Any) -> None:
     ]
     model: Any = Longest(1, False)
     spec = Spec("choice")
-    assert predict.predict_options(model, tokenizer, records, spec, budget=10**6, title="t") == [1, 0, 3]
+    assert SUPERVISED["choice"].predict(model, tokenizer, records, spec, budget=10**6, title="t") == [1, 0, 3]
 
 
 def test_tags_of_windows_are_put_together_in_order(tokenizer: Any) -> None:
@@ -179,14 +181,16 @@ def test_tags_of_windows_are_put_together_in_order(tokenizer: Any) -> None:
     labels = ["CAT", "DOG", "ZQ"]
 
     class Reads(ByToken):
-        def scores(self, rows: Rows) -> torch.Tensor:
-            self.shapes.append(tuple(rows.ids.shape))
-            return torch.stack([(rows.ids == vocabulary[word]).float() for word in ("cat", "dog", "zq")], -1)
+        def scores(self, rows: TokenBatch) -> torch.Tensor:
+            self.shapes.append(tuple(rows.input_ids.shape))
+            return torch.stack([(rows.input_ids == vocabulary[word]).float() for word in ("cat", "dog", "zq")], -1)
 
     sentence = ("cat", "zq", "dog", "dog", "zq", "cat", "zq") * 3
     records = [Tagged("1", ("dog",), None), Tagged("2", sentence, None), Tagged("3", ("zq", "cat"), None)]
     model: Any = Reads(3, True)
-    tags = predict.predict_tags(model, tokenizer, records, Spec("tagging", labels, max_length=9), budget=1, title="t")
+    tags = SUPERVISED["tagging"].predict(
+        model, tokenizer, records, Spec("tagging", labels, max_length=9), budget=1, title="t"
+    )
     assert tags == [["DOG"], [word.upper() for word in sentence], ["ZQ", "CAT"]]
     assert len(model.shapes) > len(records)
 
@@ -195,25 +199,25 @@ def test_the_answer_is_the_best_of_all_windows_without_its_leading_space(tokeniz
     target = tokenizer("house", add_special_tokens=False)["input_ids"][0]
 
     class Finds(ByToken):
-        def scores(self, rows: Rows) -> torch.Tensor:
-            return torch.stack([(rows.ids == target).float() * 9] * 2, -1)
+        def scores(self, rows: TokenBatch) -> torch.Tensor:
+            return torch.stack([(rows.input_ids == target).float() * 9] * 2, -1)
 
     context = "cat " * 12 + "house " + "dog " * 12
     records = [Question("1", "house", context, ()), Question("2", "who", "red house", ())]
     model: Any = Finds(2, True)
-    answers = predict.predict_answers(model, tokenizer, records, Spec("span", max_length=20), budget=1, title="t")
+    answers = SUPERVISED["span"].predict(model, tokenizer, records, Spec("span", max_length=20), budget=1, title="t")
     assert answers == ["house", "house"]
 
 
 def test_a_real_model_predicts_the_same_in_any_batch(mini_encoder: Path, tokenizer: Any) -> None:
     model: TransferModel = build_model(
-        mini_encoder, family="classification", labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
+        mini_encoder, family=SUPERVISED["classification"], labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
     ).train()
     spec, records = Spec("classification", ["A", "B", "C"]), RECORDS["classification"]
-    features = predict.pair_features(records, tokenizer, ["A", "B", "C"], 24)
+    features = pair_features(records, tokenizer, ["A", "B", "C"], 24)
     alone = outputs_of(model, features, budget=1, title="t")
     together = outputs_of(model, features, budget=10**6, title="t")
     assert np.allclose(alone, together, atol=1e-5)  # dropout is off, padding does not matter
-    assert PREDICT["classification"](model, tokenizer, records, spec, budget=50, title="t") == [
+    assert SUPERVISED["classification"].predict(model, tokenizer, records, spec, budget=50, title="t") == [
         "ABC"[int(output.argmax())] for output in alone
     ]

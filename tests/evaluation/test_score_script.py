@@ -128,7 +128,7 @@ BAD_INPUT: dict[str, tuple[str, Edit, str]] = {
     "unknown label": (
         "xnli",
         overwrite("xnli/test-en.tsv", "neutral\n2\n"),
-        "predictions/xnli/test-en.tsv:2: expected one of entailment",
+        "predictions/xnli/test-en.tsv:2: expected one of contradiction",
     ),
     "two right entities": (
         "mewslix",
@@ -148,7 +148,7 @@ BAD_INPUT: dict[str, tuple[str, Edit, str]] = {
     "sentences for gold labels": (
         "xnli",
         lambda predictions, labels: (labels / "xnli" / "test-en.tsv").write_text("A cat.\tIt sat.\n"),
-        "labels/xnli/test-en.tsv:1: expected one of entailment",
+        "labels/xnli/test-en.tsv:1: expected one of contradiction",
     ),
     "one blank answer": (
         "xquad",

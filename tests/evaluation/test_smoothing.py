@@ -13,10 +13,16 @@ import torch
 from xlt.config.regimes import Full, Smoothing
 from xlt.data.records import Pair, Question, Tagged
 from xlt.errors import InputError
-from xlt.evaluation import smoothing
-from xlt.evaluation.context import Context
-from xlt.evaluation.predict import predict_classes
-from xlt.evaluation.smoothing import (
+from xlt.families import FAMILIES
+from xlt.families.classification import Classification
+from xlt.files import read_json
+from xlt.modeling.collate import pad_rows
+from xlt.modeling.model import TransferModel, build_model
+from xlt.modeling.perturbation import special_token_ids
+from xlt.pipeline import smoothing
+from xlt.pipeline.context import Context
+from xlt.pipeline.predict_run import prediction_key
+from xlt.pipeline.smoothing import (
     GaussianNoise,
     abstains,
     certify,
@@ -26,11 +32,6 @@ from xlt.evaluation.smoothing import (
     predict_smoothed,
     radius,
 )
-from xlt.files import read_json
-from xlt.modeling.collate import pad_rows
-from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.perturbation import marker_ids
-from xlt.pipeline.predict_run import prediction_key
 
 TEXTS = [[0, 5, 6, 2], [0, 7, 2], [0, 8, 9, 10, 11, 2]]
 LABELS = ["no", "yes"]
@@ -87,8 +88,8 @@ def test_certificates_by_hand() -> None:
 def test_noise_depends_on_row_seed_and_copy_not_on_the_batch(tokenizer: Any) -> None:
     def noise(texts: list[list[int]], **changes: int) -> torch.Tensor:
         rows = pad_rows(texts, [[0] * len(text) for text in texts], 1)
-        given = GaussianNoise(0.5, marker_ids(tokenizer), **{"seed": 1, "copy": 0, **changes})
-        return given(torch.zeros(*rows.ids.shape, 16), rows)
+        given = GaussianNoise(0.5, special_token_ids(tokenizer), **{"seed": 1, "copy": 0, **changes})
+        return given(torch.zeros(*rows.input_ids.shape, 16), rows)
 
     together, alone = noise(TEXTS), noise(TEXTS[1:2])
     torch.testing.assert_close(together[1, :3], alone[0])
@@ -115,7 +116,7 @@ def with_votes(context: Context, **changes: Any) -> Context:
 
 
 def small(path: Path, family: str) -> TransferModel:
-    return build_model(path, family=family, labels=2, tuning=Full(kind="full"), pooling="mean", seed=1)
+    return build_model(path, family=FAMILIES[family], labels=2, tuning=Full(kind="full"), pooling="mean", seed=1)
 
 
 def test_a_little_noise_changes_nothing(mini_encoder: Path, tokenizer: Any, context: Context) -> None:
@@ -123,11 +124,11 @@ def test_a_little_noise_changes_nothing(mini_encoder: Path, tokenizer: Any, cont
         Pair(str(i), f"the {word} sat", "a mat", None) for i, word in enumerate(("cat", "dog", "bird", "old house"))
     ]
     model, spec = small(mini_encoder, "classification"), Spec("classification", LABELS)
-    plain = predict_classes(model, tokenizer, records, spec, budget=1024, title="t")
+    plain = model.family.predict(model, tokenizer, records, spec, budget=1024, title="t")
     quiet, sure = predict_smoothed(model, tokenizer, records, spec, context=with_votes(context, sigma=1e-6), title="t")
     assert quiet == plain and sure.certified == 100 and sure.abstained == 0
     assert sure.radius == pytest.approx(1e-6 / 4 * radius(6, 6, 0.05))  # width 16: one coordinate is a quarter
-    assert model.shift is None
+    assert model.embedding_perturbation is None
 
 
 def test_tags_are_voted_word_by_word(mini_encoder: Path, tokenizer: Any, context: Context) -> None:
@@ -143,7 +144,7 @@ def test_tags_are_voted_word_by_word(mini_encoder: Path, tokenizer: Any, context
 
 def test_votes_decide(monkeypatch: pytest.MonkeyPatch, mini_encoder: Path, context: Context, tokenizer: Any) -> None:
     cast = iter([["no"], ["no"], *[["yes"]] * 4, ["no"], ["no"]])  # two that choose, then six that vote
-    monkeypatch.setitem(smoothing.PREDICT, "classification", lambda *a, **k: next(cast))
+    monkeypatch.setattr(Classification, "predict", lambda *a, **k: next(cast))
     model = small(mini_encoder, "classification")
     labels, found = predict_smoothed(
         model,

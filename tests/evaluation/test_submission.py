@@ -9,19 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tasks import FILES, TASKS, read_submission, submission_file, write_labels, write_submission
 
 from xlt.data.records import AnswerSpan, Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.errors import InputError
-from xlt.evaluation.gold import write_labels, write_lareqa_labels
-from xlt.evaluation.submission import (
-    KIND,
-    Withheld,
-    read_answers_gold,
-    read_gold,
-    read_submission,
-    submission_file,
-    write_submission,
-)
+from xlt.evaluation.submission import Withheld
+from xlt.families import FAMILIES
+from xlt.families.qa import read_answers_gold
 
 CONTENT: dict[str, Any] = {
     "xnli": ["neutral", "entailment"],
@@ -46,7 +40,7 @@ CONTENT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("task", KIND)
+@pytest.mark.parametrize("task", FILES)
 def test_what_is_written_is_read_back(tmp_path: Path, task: str) -> None:
     path = write_submission(tmp_path, task, "de", CONTENT[task])
     assert path == submission_file(tmp_path, task, "de")
@@ -54,7 +48,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, task: str) -> None:
 
 
 def test_names_follow_the_layout(tmp_path: Path) -> None:
-    names = {task: submission_file(tmp_path, task, "sw").name for task in KIND}
+    names = {task: submission_file(tmp_path, task, "sw").name for task in FILES}
     assert names["xcopa"] == "test-sw.jsonl"
     assert names["mewslix"] == names["xquad"] == "test-sw.json"
     assert names["udpos"] == names["xnli"] == names["bucc2018"] == "test-sw.tsv"
@@ -121,7 +115,8 @@ def test_labels_of_lareqa_are_the_answers_in_every_language(tmp_path: Path) -> N
         "en": [Passage("en_1", "A. B.", ("A.", "B."), (("q1", "?", 1), ("q2", "?", 0)))],
         "de": [Passage("de_1", "C. D.", ("C.", "D."), (("q1", "?", 0),))],  # q2 lost its answer sentence here
     }
-    english, german = write_lareqa_labels(tmp_path, passages)
+    FAMILIES["lareqa"].write_gold(tmp_path, TASKS["lareqa"], passages)
+    english, german = (submission_file(tmp_path, "lareqa", language) for language in passages)
     assert read_submission(english, "lareqa") == {"q1_en": ["en_1_1", "de_1_0"], "q2_en": ["en_1_0"]}
     assert read_submission(german, "lareqa") == {"q1_de": ["en_1_1", "de_1_0"]}
 
@@ -132,7 +127,7 @@ def test_a_record_without_a_label_has_no_label_file(tmp_path: Path) -> None:
 
 
 MALFORMED = [
-    ("xnli", b"neutral\nperhaps\n", 2, "expected one of entailment, neutral, contradiction, got 'perhaps'"),
+    ("xnli", b"neutral\nperhaps\n", 2, "expected one of contradiction, entailment, neutral, got 'perhaps'"),
     ("xnli", b"neutral\n\n", 2, "got ''"),
     ("xnli", b"neutral\nentail\xffment\n", 2, "expected UTF-8, got byte 0xff"),
     ("xnli", b"", None, "empty file"),
@@ -234,4 +229,4 @@ def test_a_label_file_without_gold_is_said(tmp_path: Path, task: str, text: str)
     path = tmp_path / "test-de"
     path.write_text(text)
     with pytest.raises(Withheld, match="gold is withheld"):
-        read_gold(path, task)
+        FAMILIES[TASKS[task].family].read_gold(TASKS[task], path)

@@ -13,14 +13,15 @@ from tests.training.test_reference_path import features
 from xlt.config.regimes import Adversarial, Bottleneck, Full
 from xlt.data import batching
 from xlt.errors import InputError
-from xlt.evaluation.predict import outputs_of
+from xlt.families import FAMILIES
 from xlt.modeling import precision
 from xlt.modeling.model import build_model
+from xlt.modeling.outputs import outputs_of
 from xlt.modeling.precision import REDUCED, arithmetic, is_reduced, name_of, settle, speedup
 from xlt.modeling.pretrained import load_encoder
 from xlt.modeling.sentence_embeddings import embed
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 CPU = torch.device("cpu")
 
@@ -53,11 +54,11 @@ def test_products_are_reduced_inside_only(reduced: None) -> None:
 @pytest.mark.parametrize("tuning", [Full(kind="full"), Bottleneck(kind="bottleneck")], ids=["full", "adapter"])
 @pytest.mark.parametrize("family", ["classification", "choice", "tagging", "span"])
 def test_training_and_prediction(family: str, tuning: Any, mini_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(3, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30)
+    settings = TrainingArguments(3, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30)
     losses, scores = [], []
     for kind in ({}, {"cpu": torch.bfloat16}):
         monkeypatch.setattr("xlt.modeling.precision.REDUCED", kind)
-        model = build_model(mini_encoder, family=family, labels=3, tuning=tuning, pooling="mean", seed=1)
+        model = build_model(mini_encoder, family=FAMILIES[family], labels=3, tuning=tuning, pooling="mean", seed=1)
         losses.append(fit(model, features(family), settings, None, title="t").losses)
         assert {p.dtype for p in model.parameters()} == {torch.float32}
         scores.append(outputs_of(model, features(family), budget=30, title="t"))
@@ -70,13 +71,13 @@ def test_training_and_prediction(family: str, tuning: Any, mini_encoder: Path, m
 
 def test_adversarial_training(mini_encoder: Path, tokenizer: Any, reduced: None) -> None:
     model = build_model(
-        mini_encoder, family="classification", labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
+        mini_encoder, family=FAMILIES["classification"], labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
     )
     values = Adversarial(kind="adversarial", norm="l2", radius=0.1, step_size=0.05, steps=2)
     history = fit(
         model,
         features("classification"),
-        Settings(1, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30),
+        TrainingArguments(1, 6, 1e-3, 0, 0.0, 1.0, 1, token_budget=30),
         None,
         title="t",
         perturbation=AdversarialTraining(values, tokenizer, 1),

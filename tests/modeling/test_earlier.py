@@ -10,17 +10,20 @@ from torch import Tensor
 
 from xlt.config.regimes import Bottleneck, LoRA, Tuning
 from xlt.errors import InputError
-from xlt.modeling.collate import Rows, pad_rows
-from xlt.modeling.intermediate_adapters import Earlier, fusion_penalty
+from xlt.families import FAMILIES
+from xlt.modeling.collate import TokenBatch, pad_rows
+from xlt.modeling.intermediate_adapters import IntermediateAdapters, fusion_penalty
 from xlt.modeling.model import TransferModel, build_model
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
 State = dict[str, Tensor]
 
 
-def model(path: Path, earlier: Earlier | None = None, *, seed: int = 1, tuning: Tuning = ADAPTER) -> TransferModel:
+def model(
+    path: Path, earlier: IntermediateAdapters | None = None, *, seed: int = 1, tuning: Tuning = ADAPTER
+) -> TransferModel:
     return build_model(
-        path, family="classification", labels=3, tuning=tuning, pooling="mean", seed=seed, earlier=earlier
+        path, family=FAMILIES["classification"], labels=3, tuning=tuning, pooling="mean", seed=seed, earlier=earlier
     ).eval()
 
 
@@ -31,7 +34,7 @@ def trained_elsewhere(path: Path, seed: int, tuning: Tuning = ADAPTER) -> State:
     return {name: torch.randn(tensor.shape) * 0.3 for name, tensor in state.items()}
 
 
-def rows() -> Rows:
+def rows() -> TokenBatch:
     return pad_rows([[0, 7, 8, 9, 2], [0, 11, 2]], [[0] * 5, [0] * 3], 1)
 
 
@@ -48,7 +51,7 @@ def named(given: TransferModel, part: str) -> State:
 def test_stack_trains_the_fresh_adapter_alone_above_the_earlier_ones(mini_encoder: Path, placement: str) -> None:
     tuning = Bottleneck.model_validate({"kind": "bottleneck", "placement": placement, "reduction_factor": 4})
     earlier = trained_elsewhere(mini_encoder, 5, tuning)
-    stacked = model(mini_encoder, Earlier("stack", {"mnli": earlier}), tuning=tuning)
+    stacked = model(mini_encoder, IntermediateAdapters("stack", {"mnli": earlier}), tuning=tuning)
     assert set(stacked.trained_parameters()) == set(model(mini_encoder, tuning=tuning).trained_parameters())
     below = named(stacked, ".intermediate-mnli.")
     assert {name.replace("intermediate-mnli", "task"): tensor.tolist() for name, tensor in below.items()} == {
@@ -67,7 +70,7 @@ def test_stack_trains_the_fresh_adapter_alone_above_the_earlier_ones(mini_encode
 
 def test_fuse_trains_the_fusion_layers_alone(mini_encoder: Path) -> None:
     own, other = trained_elsewhere(mini_encoder, 5), trained_elsewhere(mini_encoder, 6)
-    fused = model(mini_encoder, Earlier("fuse", {"mnli": other, "udpos": own}))
+    fused = model(mini_encoder, IntermediateAdapters("fuse", {"mnli": other, "udpos": own}))
     trained = set(fused.trained_parameters())
     assert trained and all(name.startswith("head.") or ".adapter_fusion_layer." in name for name in trained)
     # query and key with bias, value without, in both layers; the head's two linear layers
@@ -84,7 +87,9 @@ def test_fusion_of_equal_adapters_begins_as_that_adapter(mini_encoder: Path, pla
     # whatever the attention, its weights sum to 1; the value matrix is the identity but for 1e-6 beside the diagonal
     tuning = Bottleneck.model_validate({"kind": "bottleneck", "placement": placement, "reduction_factor": 4})
     state = trained_elsewhere(mini_encoder, 5, tuning)
-    fused = model(mini_encoder, Earlier("fuse", {"mnli": state, "squad": state, "udpos": state}), tuning=tuning)
+    fused = model(
+        mini_encoder, IntermediateAdapters("fuse", {"mnli": state, "squad": state, "udpos": state}), tuning=tuning
+    )
     plain = model(mini_encoder, tuning=tuning)
     plain.load_trained_state(state, with_head=True)
     assert torch.allclose(states(fused), states(plain), atol=1e-3)
@@ -93,7 +98,7 @@ def test_fusion_of_equal_adapters_begins_as_that_adapter(mini_encoder: Path, pla
 
 def test_the_penalty_is_a_hundredth_of_the_squared_distance_from_the_identity(mini_encoder: Path) -> None:
     state = trained_elsewhere(mini_encoder, 5)
-    fused = model(mini_encoder, Earlier("fuse", {"mnli": state, "udpos": state}))
+    fused = model(mini_encoder, IntermediateAdapters("fuse", {"mnli": state, "udpos": state}))
     with torch.no_grad():
         for name, parameter in fused.trained_parameters().items():
             if name.endswith(".value.weight"):
@@ -104,15 +109,15 @@ def test_the_penalty_is_a_hundredth_of_the_squared_distance_from_the_identity(mi
     assert float(penalty.detach()) == pytest.approx(2 * 0.01 * 9)  # 2 layers, 3 off by one entry
     assert fusion_penalty(fused.encoder, ()) is None
     assert model(mini_encoder).penalty() is None
-    assert model(mini_encoder, Earlier("stack", {"mnli": state})).penalty() is None
+    assert model(mini_encoder, IntermediateAdapters("stack", {"mnli": state})).penalty() is None
 
 
 def test_the_head_and_the_task_adapter_start_as_without_earlier_adapters(mini_encoder: Path) -> None:
     state = trained_elsewhere(mini_encoder, 5)
     plain = model(mini_encoder).trained_state()
-    stacked = model(mini_encoder, Earlier("stack", {"mnli": state})).trained_state()
+    stacked = model(mini_encoder, IntermediateAdapters("stack", {"mnli": state})).trained_state()
     assert all(torch.equal(plain[name], stacked[name]) for name in plain)
-    fused = model(mini_encoder, Earlier("fuse", {"mnli": state, "udpos": state})).trained_state()
+    fused = model(mini_encoder, IntermediateAdapters("fuse", {"mnli": state, "udpos": state})).trained_state()
     heads = [name for name in plain if name.startswith("head.")]
     assert heads and all(torch.equal(plain[name], fused[name]) for name in heads)
 
@@ -122,7 +127,7 @@ def test_tensors_of_another_form_are_refused(mini_encoder: Path) -> None:
     with pytest.raises(
         InputError, match="adapter intermediate-mnli: expected the tensors of an adapter of the same form"
     ):
-        model(mini_encoder, Earlier("stack", {"mnli": wider}))
+        model(mini_encoder, IntermediateAdapters("stack", {"mnli": wider}))
     lora = trained_elsewhere(mini_encoder, 5, LoRA(kind="lora"))
     with pytest.raises(InputError, match="adapter intermediate-mnli: expected the tensors"):
-        model(mini_encoder, Earlier("fuse", {"mnli": lora, "udpos": wider}))
+        model(mini_encoder, IntermediateAdapters("fuse", {"mnli": lora, "udpos": wider}))

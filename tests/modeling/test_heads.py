@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xlt.modeling.heads import PoolerHead, ScaleHead, SequenceHead, TokenHead, make_head, pool
+from xlt.families import FAMILIES
+from xlt.modeling.heads import PoolerHead, ScaleHead, SequenceHead, TokenHead, pool
 
 
 @pytest.mark.parametrize(
@@ -16,20 +17,20 @@ from xlt.modeling.heads import PoolerHead, ScaleHead, SequenceHead, TokenHead, m
     ],
 )
 def test_the_head_of_a_family(family: str, kind: type, shape: tuple[int, ...]) -> None:
-    head = make_head(family, 4, 5, 0.1)
+    head = FAMILIES[family].head(4, 5, 0.1)
     assert type(head) is kind
     assert head(torch.randn(2, 3, 4)).shape == shape
 
 
 @pytest.mark.parametrize("family", ["lareqa", "mewslix", "tatoeba", "bucc"])
 def test_retrieval_has_only_a_scale_that_starts_at_100(family: str) -> None:
-    head = make_head(family, 4, 1, 0.1)
+    head = FAMILIES[family].head(4, 1, 0.1)
     assert isinstance(head, ScaleHead)
     assert [(name, p.item()) for name, p in head.named_parameters()] == [("logit_scale", 100.0)]
 
 
 def test_the_sequence_head_reads_the_first_token_only() -> None:
-    head = make_head("classification", 4, 3, 0.1).eval()
+    head = FAMILIES["classification"].head(4, 3, 0.1).eval()
     hidden = torch.randn(2, 3, 4)
     other = hidden.clone()
     other[:, 1:] += 1
@@ -53,7 +54,7 @@ def test_the_sequence_head_by_hand() -> None:
 def test_dropout_acts_in_training_only() -> None:
     hidden = torch.randn(1, 2, 50)
     for family in ("classification", "tagging"):
-        head = make_head(family, 50, 3, 0.5)
+        head = FAMILIES[family].head(50, 3, 0.5)
         assert not torch.equal(head.train()(hidden), head(hidden))
         assert torch.equal(head.eval()(hidden), head(hidden))
 
@@ -62,14 +63,14 @@ def test_dropout_acts_in_training_only() -> None:
 def test_answers_and_options_are_scored_without_dropout_on_the_states(family: str) -> None:
     # BertForQuestionAnswering has none; BertForMultipleChoice drops the pooled state alone, which is 0 for a dense of 0
     hidden = torch.randn(1, 2, 50)
-    head = make_head(family, 50, 3, 0.5).train()
+    head = FAMILIES[family].head(50, 3, 0.5).train()
     if family == "choice":
         head.get_submodule("dropout").p = 0.0  # type: ignore[assignment]
     assert torch.equal(head(hidden), head(hidden))
 
 
 def test_the_reference_s_pooler_by_hand() -> None:
-    head = make_head("lareqa", 2, 1, 0.5, pooler=True)
+    head = FAMILIES["lareqa"].head(2, 1, 0.5, pooler=True)
     assert isinstance(head, PoolerHead) and set(dict(head.named_parameters())) == {
         "logit_scale", "dense.weight", "dense.bias"
     }  # fmt: skip

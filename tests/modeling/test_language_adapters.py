@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from xlt.config.regimes import MadX
-from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
+from xlt.config.run_config import LanguageAdapterSettings
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.files import sha256_file, to_json, write_atomic
-from xlt.modeling.collate import Rows
+from xlt.layout import ADAPTER
+from xlt.modeling.collate import TokenBatch
 from xlt.modeling.language_adapters import (
     ADAPTER_WEIGHTS,
     adapter_state,
@@ -61,20 +63,20 @@ def folders(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> dic
 
 
 @pytest.fixture(scope="module")
-def rows(tokenizer: Any) -> Rows:
+def rows(tokenizer: Any) -> TokenBatch:
     given = tokenizer(["the cat sat", "a blue dog"], return_tensors="pt", padding=True)
-    return Rows(given["input_ids"], given["attention_mask"], torch.zeros_like(given["input_ids"]))
+    return TokenBatch(given["input_ids"], given["attention_mask"], torch.zeros_like(given["input_ids"]))
 
 
 def madx(encoder: Path, folders: Mapping[str, Path], **more: Any) -> TransferModel:
     tuning = MadX(kind="madx", reduction_factor=4, **more)
     return build_model(
-        encoder, family="tagging", labels=3, tuning=tuning, pooling="mean", seed=1, language_adapters=folders
+        encoder, family=FAMILIES["tagging"], labels=3, tuning=tuning, pooling="mean", seed=1, language_adapters=folders
     )
 
 
 @torch.no_grad()
-def states(model: TransferModel, rows: Rows, language: str) -> Tensor:
+def states(model: TransferModel, rows: TokenBatch, language: str) -> Tensor:
     model.eval()
     model.use_language(language)
     return model.hidden(rows)
@@ -90,7 +92,7 @@ def test_only_the_adapter_is_trained_and_the_invertible_one_is_part_of_it(mini_e
     assert sum(parameter.numel() for parameter in trained.values()) == 2 * 280 + 2 * 76
 
 
-def test_the_invertible_adapter_is_undone(mini_encoder: Path, folders: dict[str, Path], rows: Rows) -> None:
+def test_the_invertible_adapter_is_undone(mini_encoder: Path, folders: dict[str, Path], rows: TokenBatch) -> None:
     model = madx(mini_encoder, folders)
     model.use_language("qag")
     words = torch.randn(2, 5, 16)
@@ -104,7 +106,7 @@ def test_the_invertible_adapter_is_undone(mini_encoder: Path, folders: dict[str,
     hook.remove()
     bare = load_encoder(mini_encoder).eval()
     with torch.no_grad():
-        plain = bare.embeddings(input_ids=rows.ids, token_type_ids=rows.types)
+        plain = bare.embeddings(input_ids=rows.input_ids, token_type_ids=rows.token_type_ids)
         assert torch.allclose(seen[0], model.encoder.invertible_adapters_forward(plain), atol=1e-6)
 
 
@@ -123,7 +125,7 @@ def test_the_head_undoes_it_just_before_the_output_matrix(mini_encoder: Path, fo
 
 
 def test_a_swap_changes_the_states_and_swapping_back_restores_them(
-    mini_encoder: Path, folders: dict[str, Path], rows: Rows
+    mini_encoder: Path, folders: dict[str, Path], rows: TokenBatch
 ) -> None:
     model = madx(mini_encoder, folders)
     english = states(model, rows, "en")
@@ -135,14 +137,16 @@ def test_a_swap_changes_the_states_and_swapping_back_restores_them(
 
 
 @pytest.mark.parametrize("missing", ["source", "none"])
-def test_a_language_without_an_adapter(mini_encoder: Path, folders: dict[str, Path], rows: Rows, missing: str) -> None:
+def test_a_language_without_an_adapter(
+    mini_encoder: Path, folders: dict[str, Path], rows: TokenBatch, missing: str
+) -> None:
     model = madx(mini_encoder, folders, missing=missing)
     english, other = states(model, rows, "en"), states(model, rows, "qaa")
     assert torch.equal(other, english) == (missing == "source")
     if missing == "none":  # the task adapter alone: the invertible adapter is off as well
         alone = build_model(
             mini_encoder,
-            family="tagging",
+            family=FAMILIES["tagging"],
             labels=3,
             tuning=MadX(kind="madx", reduction_factor=4, missing="none"),
             pooling="mean",
@@ -155,7 +159,7 @@ def test_a_language_without_an_adapter(mini_encoder: Path, folders: dict[str, Pa
 
 
 def test_the_task_adapter_learns_on_top_of_the_frozen_source_adapter(
-    mini_encoder: Path, folders: dict[str, Path], rows: Rows
+    mini_encoder: Path, folders: dict[str, Path], rows: TokenBatch
 ) -> None:
     model = madx(mini_encoder, folders)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -172,7 +176,7 @@ def test_the_task_adapter_learns_on_top_of_the_frozen_source_adapter(
     assert all(parameter.grad is None for parameter in without.values())
 
 
-def test_a_saved_and_loaded_adapter_is_the_same(tmp_path: Path, mini_encoder: Path, rows: Rows) -> None:
+def test_a_saved_and_loaded_adapter_is_the_same(tmp_path: Path, mini_encoder: Path, rows: TokenBatch) -> None:
     saved = write_adapter(mini_encoder, tmp_path / "qag", "qag", 0.3)
     encoder = load_encoder(mini_encoder)
     load_language_adapter(encoder, "qag", tmp_path / "qag")

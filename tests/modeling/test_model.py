@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from xlt.config.regimes import Bottleneck, Full, LoRA, Tuning
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.modeling.collate import pad_rows, rows_of
 from xlt.modeling.heads import PoolerHead
 from xlt.modeling.model import TransferModel, build_model
@@ -20,20 +21,20 @@ LORA = LoRA(kind="lora", rank=2, alpha=4)
 
 
 def build(path: Path, tuning: Tuning, family: str = "classification", labels: int = 3, seed: int = 1) -> TransferModel:
-    return build_model(path, family=family, labels=labels, tuning=tuning, pooling="mean", seed=seed).eval()
+    return build_model(path, family=FAMILIES[family], labels=labels, tuning=tuning, pooling="mean", seed=seed).eval()
 
 
 def test_padding_by_hand() -> None:
     rows = pad_rows([[5, 6, 7], [8]], [[0, 1, 1], [0]], 1)
-    assert rows.ids.tolist() == [[5, 6, 7], [8, 1, 1]]
-    assert rows.mask.tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert rows.types.tolist() == [[0, 1, 1], [0, 0, 0]]
+    assert rows.input_ids.tolist() == [[5, 6, 7], [8, 1, 1]]
+    assert rows.attention_mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert rows.token_type_ids.tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
 def test_rows_of_features_come_in_order() -> None:
     features = [Feature(0, [[1, 2], [3]], [[0, 0], [1]]), Feature(1, [[4, 5, 6]], [[0, 0, 0]])]
-    assert rows_of(features, 9).ids.tolist() == [[1, 2, 9], [3, 9, 9], [4, 5, 6]]
-    assert rows_of(features, 9).types.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert rows_of(features, 9).input_ids.tolist() == [[1, 2, 9], [3, 9, 9], [4, 5, 6]]
+    assert rows_of(features, 9).token_type_ids.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
 
 
 def test_padding_does_not_change_the_scores(mini_encoder: Path) -> None:
@@ -113,7 +114,7 @@ def test_states_of_another_way_of_tuning_or_another_shape_are_refused(mini_encod
 def test_a_pooler_starts_from_the_checkpoint_s_where_it_has_one(tiny_checkpoint: Path, mini_encoder: Path) -> None:
     def head(path: Path, family: str, dual_encoder: Any = None) -> torch.nn.Module:
         made = build_model(
-            path, family=family, labels=3, tuning=FULL, pooling="mean", seed=1, dual_encoder=dual_encoder
+            path, family=FAMILIES[family], labels=3, tuning=FULL, pooling="mean", seed=1, dual_encoder=dual_encoder
         )
         return made.head
 

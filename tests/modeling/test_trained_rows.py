@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from xlt.config.regimes import Adversarial, Bottleneck, Full
 from xlt.data import batching
 from xlt.data.features import Feature
-from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.modeling import trained_rows
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.pretrained import load_word_embeddings
 from xlt.modeling.trained_rows import ReadRows, only_moved, read_rows_only, whole_table, with_all_rows
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import train_step
 from xlt.pipeline.train_run import TRAINED, WEIGHTS, load_trained, train
 from xlt.training import checkpointer
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 TABLE = "encoder.embeddings.word_embeddings.weight"
 WORDS = [[7, 8, 7], [9], [8, 20, 21, 22], [7, 19], [12, 7], [13, 14, 15]]
@@ -40,9 +40,9 @@ def _every_table_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trained_rows, "WORTH_VALUES", 0)
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> TrainingArguments:
     given: dict[str, Any] = {"epochs": 3, "batch_size": 4, "learning_rate": 0.01, "warmup_steps": 2}
-    return Settings(**{**given, "weight_decay": 0.1, "max_grad_norm": 0.5, "seed": 1, **changes})
+    return TrainingArguments(**{**given, "weight_decay": 0.1, "max_grad_norm": 0.5, "seed": 1, **changes})
 
 
 def make(encoder: Path, tuning: Any = None) -> TransferModel:
@@ -72,7 +72,7 @@ def test_the_same_training_with_decay_and_clipping(
     monkeypatch.setattr(batching, "FAST", True)
     dense = trained(mini_encoder, rows=False, monkeypatch=monkeypatch)
     if not fast:  # a micro-batch of all examples: words are not gathered
-        monkeypatch.setattr("xlt.training.optimizer_step.batch_words", None)
+        monkeypatch.setattr("xlt.training.optimizer_step.gathered_embeddings", None)
     close(trained(mini_encoder, rows=True, monkeypatch=monkeypatch), dense)
     before = load_word_embeddings(mini_encoder)
     unread = [number for number in range(len(before)) if number not in READ]

@@ -10,6 +10,7 @@ import torch
 
 from xlt.config.regimes import Bottleneck, Frozen, Full, Head, LoRA, Tuning
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.modeling.collate import pad_rows
 from xlt.modeling.model import TransferModel, build_model
 from xlt.modeling.tuning import merged
@@ -25,7 +26,7 @@ WIDTH, INNER, LAYERS = 16, 32, 2  # of the miniature encoder
 
 
 def build(path: Path, tuning: Tuning, *, family: str = "classification", seed: int = 1) -> TransferModel:
-    return build_model(path, family=family, labels=3, tuning=tuning, pooling="mean", seed=seed)
+    return build_model(path, family=FAMILIES[family], labels=3, tuning=tuning, pooling="mean", seed=seed)
 
 
 def trainable(model: TransferModel) -> dict[str, torch.nn.Parameter]:

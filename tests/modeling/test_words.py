@@ -11,9 +11,9 @@ from torch import Tensor
 
 from xlt.config.regimes import Bottleneck, Full
 from xlt.data.features import Feature
+from xlt.families import FAMILIES
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.sparse_embeddings import batch_words
-from xlt.training.objectives import loss_parts
+from xlt.modeling.sparse_embeddings import gathered_embeddings
 
 FEATURES = [
     Feature(number, [[0, *words, 2]], [[0] * (len(words) + 2)], number % 3)
@@ -22,7 +22,9 @@ FEATURES = [
 
 
 def make(encoder: Path, tuning: Any) -> TransferModel:
-    return build_model(encoder, family="classification", labels=3, tuning=tuning, pooling="mean", seed=1).eval()
+    return build_model(
+        encoder, family=FAMILIES["classification"], labels=3, tuning=tuning, pooling="mean", seed=1
+    ).eval()
 
 
 def gradients(model: TransferModel, *, apart: bool) -> tuple[float, dict[str, Tensor]]:
@@ -32,7 +34,7 @@ def gradients(model: TransferModel, *, apart: bool) -> tuple[float, dict[str, Te
 
     def run() -> None:
         nonlocal total
-        parts = list(loss_parts("classification")(model, FEATURES, 10))
+        parts = list(model.family.losses(model, FEATURES, 10))
         assert len(parts) > 1
         for part in parts:
             loss = part()
@@ -40,7 +42,7 @@ def gradients(model: TransferModel, *, apart: bool) -> tuple[float, dict[str, Te
             total += float(loss.detach())
 
     if apart:
-        with batch_words(model, FEATURES):
+        with gathered_embeddings(model, FEATURES):
             run()
             assert model.encoder.get_input_embeddings().weight.grad is None
     else:
@@ -67,8 +69,8 @@ def test_gradients_of_before_are_added_to(mini_encoder: Path) -> None:
     model = make(mini_encoder, Full(kind="full"))
     table = model.encoder.get_input_embeddings().weight
     gradient = gradients(model, apart=True)[1]["encoder.embeddings.word_embeddings.weight"]
-    with batch_words(model, FEATURES):
-        for part in loss_parts("classification")(model, FEATURES, 10):
+    with gathered_embeddings(model, FEATURES):
+        for part in model.family.losses(model, FEATURES, 10):
             part().backward()
     torch.testing.assert_close(table.grad, 2 * gradient)
 
@@ -83,8 +85,8 @@ def test_a_frozen_table_stays_without_gradient(mini_encoder: Path) -> None:
 def test_an_error_leaves_no_hook_and_no_gradient(mini_encoder: Path) -> None:
     model = make(mini_encoder, Full(kind="full"))
     table = model.encoder.get_input_embeddings()
-    with pytest.raises(RuntimeError, match="stop"), batch_words(model, FEATURES):
-        next(loss_parts("classification")(model, FEATURES, 10))().backward()
+    with pytest.raises(RuntimeError, match="stop"), gathered_embeddings(model, FEATURES):
+        next(model.family.losses(model, FEATURES, 10))().backward()
         raise RuntimeError("stop")
     assert table.weight.grad is None
     assert not table._forward_hooks

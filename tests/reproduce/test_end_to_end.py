@@ -16,9 +16,9 @@ from tests.conftest import ROOT, make_plan
 
 from xlt.config.run_config import read_run
 from xlt.errors import exit_status
-from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.pipeline import steps
+from xlt.pipeline.context import Context
 from xlt.pipeline.train_run import is_trained
 
 
@@ -250,14 +250,18 @@ def test_predict_without_weights_is_an_input_error(
     )
 
 
-def test_train_predict_and_score_may_be_done_one_by_one(root: Path, mini_data: Path, mini_encoder: Path) -> None:
+def test_train_predict_and_score_may_be_done_one_by_one(
+    root: Path, mini_data: Path, mini_encoder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = "lora/udpos/seed-1"
     assert run_here(root, name, mini_data, mini_encoder, "--only", "train") == 0
     assert {path.name for path in (root / "runs" / name).iterdir()} == {
         ".lock", "config.json", "weights.safetensors", "trained.json", "cost.json"
     }  # fmt: skip
+    assert run_here(root, name, mini_data, mini_encoder, "--only", "score") == 2
+    assert capsys.readouterr().err.endswith("expected current predictions in this run; use --only predict first\n")
     assert run_here(root, name, mini_data, mini_encoder, "--only", "predict") == 0
     assert not (root / "runs" / name / "scores.json").exists()
     before = times(root / "runs" / name)
-    assert run_here(root, name, mini_data, mini_encoder) == 0
+    assert run_here(root, name, mini_data, mini_encoder, "--only", "score") == 0
     assert rewritten(root / "runs" / name, before) == {"scores.json", "provenance.json", "examples.npz"}

@@ -15,9 +15,12 @@ from xlt.config.benchmark import Model, Recipe, load
 from xlt.config.lexical_injection import read_job
 from xlt.config.run_config import Augmentation, LanguageAdapterConfig, RunConfig, read_config, read_run
 from xlt.data.dataset import load_split, sample
-from xlt.data.features import choice_features, pair_features, span_features, tagging_features
 from xlt.data.records import Choice, Passage, Question
 from xlt.errors import InputError
+from xlt.families.choice import choice_features
+from xlt.families.classification import pair_features
+from xlt.families.qa import span_features
+from xlt.families.tagging import tagging_features
 from xlt.planning.flops import (
     EncoderShape,
     Work,
@@ -55,7 +58,7 @@ def test_the_shape_of_an_encoder(mini_encoder: Path, tmp_path: Path) -> None:
 
 
 def test_a_forward_pass_by_hand() -> None:
-    # Rows of 3 and 5 sub-words: 8 in all, squares 9 + 25. 2 * 4096 * 8 + 4 * 2 layers * 16 * 34.
+    # TokenBatch of 3 and 5 sub-words: 8 in all, squares 9 + 25. 2 * 4096 * 8 + 4 * 2 layers * 16 * 34.
     assert MINI.forward(Extent(2, 8, 34)) == 65536 + 4352
 
 

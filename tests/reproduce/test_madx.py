@@ -13,9 +13,10 @@ from tests.conftest import make_plan
 
 from xlt.config.run_config import RunConfig, read_run
 from xlt.errors import InputError
-from xlt.evaluation.context import embedder
+from xlt.families import RETRIEVAL
 from xlt.files import read_json
 from xlt.modeling.pretrained import load_tokenizer
+from xlt.pipeline.context import embedder
 from xlt.pipeline.steps import predict_step, score_step, train_step
 from xlt.pipeline.train_run import load_trained, training_key
 from xlt.training.language_adapter import is_made, make_job, make_language_adapter
@@ -131,7 +132,7 @@ def test_each_text_of_a_pool_is_read_with_its_own_language_s_adapter(open_run: C
         make_language_adapter(make_job(folder, context.data, context.encoder))
     train_step(context)
     model = load_trained(context)
-    embed = embedder(model, load_tokenizer(context.encoder), context, "lareqa")
+    embed = embedder(model, load_tokenizer(context.encoder), context, RETRIEVAL["lareqa"])
     texts = ["the cat sat", "a blue dog", "the old house", "the cat sat"]
     mixed = embed(texts, 40, "test", ["en", "qag", "qaa", "qag"])
     for number, language in enumerate(["en", "qag", "qaa", "qag"]):

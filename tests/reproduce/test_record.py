@@ -17,7 +17,7 @@ from tests.results.conftest import Folders, keep_examples
 
 from xlt.config.benchmark import load
 from xlt.errors import InputError
-from xlt.planning import record
+from xlt.planning import recorded as record
 from xlt.planning import reproduce_page as guide
 
 
@@ -88,8 +88,8 @@ def test_claims_have_their_effect_and_those_not_run_no_entry(
     given = ["--root", str(made.root), "--data", "data", "--configs", str(mini_configs)]
     monkeypatch.setattr(sys, "argv", ["docs.py", "record", *given])
     docs.main()
-    written = load(guide.Recorded, mini_configs / "recorded.yaml")
-    assert written.claims == {"helps": guide.Found.model_validate(found["helps"])}
+    written = load(record.Recorded, mini_configs / "recorded.yaml")
+    assert written.claims == {"helps": record.Found.model_validate(found["helps"])}
 
 
 def test_what_was_measured_by_hand_stays(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_what_was_measured_by_hand_stays(tmp_path: Path) -> None:
     assert new.partition(record.MARK)[0] == text.partition(record.MARK)[0]
     assert "  table2: {runs: 40, minutes: 12}\n" in new
     (tmp_path / "recorded.yaml").write_text(new, encoding="utf-8")
-    read = load(guide.Recorded, tmp_path / "recorded.yaml")
-    assert read.claims["a"] == guide.Found(status="not shown", seeds=3, effect=guide.RecordedEffect(**effect))
+    read = load(record.Recorded, tmp_path / "recorded.yaml")
+    assert read.claims["a"] == record.Found(status="not shown", seeds=3, effect=record.RecordedEffect(**effect))
     assert record.written(new, made, path) == new
     assert record.written(new, {"tiny": {}, "claims": {}}, path).endswith("tiny: {}\nclaims: {}\n")
     with pytest.raises(InputError, match="expected the line # From here on written by"):
@@ -116,11 +116,11 @@ def test_what_was_measured_by_hand_stays(tmp_path: Path) -> None:
 
 
 def test_the_guide_says_what_was_found_and_what_was_not_run() -> None:
-    effect = guide.RecordedEffect(found=0.8, low=-1.0, high=2.7)
-    assert guide.found_said(guide.Found(status="not shown", seeds=3, effect=effect), "") == (
+    effect = record.RecordedEffect(found=0.8, low=-1.0, high=2.7)
+    assert guide.found_said(record.Found(status="not shown", seeds=3, effect=effect), "") == (
         "not shown: +0.8 (−1.0 to +2.7), 3 seeds"
     )
-    assert guide.found_said(guide.Found(status="too few seeds", seeds=1), " %") == "too few seeds: one seed"
+    assert guide.found_said(record.Found(status="too few seeds", seeds=1), " %") == "too few seeds: one seed"
     assert guide.found_said(None, "") == "not run"
 
 

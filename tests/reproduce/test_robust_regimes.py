@@ -14,10 +14,12 @@ from tests.conftest import make_plan
 
 from xlt.config.run_config import read_run
 from xlt.data.dataset import load_split, sample
-from xlt.evaluation.context import Context
+from xlt.data.records import CandidateEntity
 from xlt.files import read_json
+from xlt.layout import WEIGHTS
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
-from xlt.pipeline.train_run import WEIGHTS, training_key, training_records
+from xlt.pipeline.train_run import training_key, training_records
 
 FILE = "robust/counterfitted_neighbors.json"
 METHODS = [f"{tuning}-{method}" for tuning in ("full", "adapter") for method in ("adv", "rs-rp", "rs-da", "longer")]
@@ -120,7 +122,7 @@ def test_training_records_are_noisy_copies_and_development_stays_clean(
     assert noisy.augmentation is not None and clean.augmentation is None
     assert noisy.augmentation.copies == (10 if recipe == "pawsx" else 3) and noisy.augmentation.seed == 1
     copies, originals = training_records(noisy, data), training_records(clean, data)
-    entities = [record for record in originals if type(record).__name__ == "Entity"]
+    entities = [record for record in originals if isinstance(record, CandidateEntity)]
     assert len(copies) - len(entities) == noisy.augmentation.copies * (len(originals) - len(entities))
     assert copies != originals and training_records(noisy, data) == copies
     assert noisy.dev == clean.dev and noisy.caps == clean.caps

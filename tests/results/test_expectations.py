@@ -15,8 +15,9 @@ from tests.scripts import call
 from xlt.config.benchmark import Task, load
 from xlt.errors import InputError
 from xlt.files import to_json
+from xlt.layout import WORLD_STAMP
 from xlt.results.comparability import ANOTHER_WORLD
-from xlt.results.expectations import STAMP, as_yaml, collect, world_digest
+from xlt.results.expectations import as_yaml, collect, world_digest
 from xlt.results.page_tests import page_tests
 from xlt.results.recording import load_recording
 from xlt.results.reported import load_reported
@@ -226,7 +227,9 @@ def write_world(folder: Path, text: str = "one", config: str = "c1") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.tsv").write_text(text, encoding="utf-8")
     (folder / "languages.yaml").write_text("{}\n", encoding="utf-8")
-    (folder / STAMP).write_text(to_json({"config": config, "files": ["a.tsv", "languages.yaml"]}), encoding="utf-8")
+    (folder / WORLD_STAMP).write_text(
+        to_json({"config": config, "files": ["a.tsv", "languages.yaml"]}), encoding="utf-8"
+    )
     return folder
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from xlt.config.benchmark import Grid, Table, Task, load
+from xlt.config.benchmark import RegimeGrid, Table, Task, load
 from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.results.export import AVERAGE
@@ -28,7 +28,7 @@ TABLE = Table(
     title="Grid",
     kind="grid",
     tasks=list(RECIPES),
-    grid=Grid(regimes=["full", "adapter"], intermediates=["mnli", "siqa"]),
+    grid=RegimeGrid(regimes=["full", "adapter"], intermediates=["mnli", "siqa"]),
     regimes=["adapter-both", "adapter-stack"],
     notes=["a note"],
 )
@@ -171,7 +171,10 @@ def test_a_plain_row_is_a_base_though_the_grid_does_not_cross_it(folders: Callab
     folder = folders()
     fill(folder)
     table = TABLE.model_copy(
-        update={"grid": Grid(regimes=["adapter"], intermediates=["mnli", "siqa"]), "regimes": ["full", *TABLE.regimes]}
+        update={
+            "grid": RegimeGrid(regimes=["adapter"], intermediates=["mnli", "siqa"]),
+            "regimes": ["full", *TABLE.regimes],
+        }
     )
     sections = {section.title: section.grid for section in made(folder, table).document.sections}
     assert sections == {section.title: section.grid for section in made(folder).document.sections}

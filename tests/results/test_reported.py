@@ -14,7 +14,11 @@ from xlt.errors import InputError
 from xlt.results.reported import Reported, load_reported, matches
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-
+WITHOUT_CONFIG = {
+    *("distilmbert", "infoxlm", "mdeberta-v3-base", "mmbert-base", "mmbert-small", "rembert", "xlmr-xl", "xlmv-base"),
+    *("eurobert-210m", "eurobert-610m", "eurobert-2.1b", "mgte-mlm-base", "mgte-mlm-2048", "mgte-mlm-8192"),
+}
+"""Encoders with published numbers that may be without a config: their numbers wait for one. No other name is known."""
 
 PROTOCOL = {"trained_on": ["mnli"], "epochs": {"mnli": 5}, "checkpoint": "best"}
 
@@ -133,7 +137,7 @@ def committed() -> list[Reported]:
 def test_committed_files_name_known_things(committed: list[Reported]) -> None:
     tasks = load_all(Task, CONFIGS / "tasks")
     models = {path.stem for path in (CONFIGS / "models").glob("*.yaml")}
-    assert {entry.model for entry in committed} <= models
+    assert {entry.model for entry in committed} <= models | WITHOUT_CONFIG
     assert {entry.task for entry in committed} <= {*tasks, None}  # word pairs belong to no task
     published = [entry for entry in committed if entry.world is None]  # the generated world has languages of its own
     codes = {entry.language for entry in published} | {
@@ -173,6 +177,12 @@ def test_gaps_are_named(committed: list[Reported]) -> None:
         (("xlmr-base", "full", "udpos", "wo", "accuracy"), 26.12),  # xpos
         (("xlmr-base", "full", "mewslix", "avg", "map@20"), 42.09),  # mGTE's table
         (("minilm", "full", "tydiqa", "avg", "f1"), 63.0),  # mmBERT's table
+        (("mmbert-base", "full", "xcopa", "avg", "accuracy"), 67.5),
+        (("mdeberta-v3-base", "full", "xnli", "sw", "accuracy"), 73.9),  # its owner's page
+        (("mdeberta-v3-base", "full", "pawsx", "de", "accuracy"), 90.2),  # EuroBERT's table
+        (("xlmv-base", "full", "panx", "qu", "f1"), 70.0),
+        (("rembert", "full", "mlqa", "avg", "exact_match"), 55.0),
+        (("mbert", "full", "udpos", "avg", "accuracy"), 53.03),  # before realignment
         (("e5-small-plain", "untuned", "tatoeba", "zh", "accuracy_into_english"), 92.4),
         (("e5-small-plain", "untuned", "tatoeba", "sw", "accuracy_into_english"), 75.8974),
     ],

@@ -17,68 +17,70 @@ import torch
 from safetensors.torch import load_file
 
 from xlt.config.regimes import Full
-from xlt.data.features import Feature, pair_features
+from xlt.data.features import Feature
 from xlt.data.records import Pair
 from xlt.errors import InputError, Interrupted, NotFinite, exit_status
+from xlt.families import FAMILIES
+from xlt.families.classification import pair_features
 from xlt.files import read_json, to_json, write_atomic
 from xlt.modeling.model import TransferModel, build_model
-from xlt.training import checkpointer
-from xlt.training.checkpoint_state import State
-from xlt.training.checkpointer import FILES, STATE, Keeper
-from xlt.training.trainer import Settings, fit
+from xlt.training import checkpointer as checkpointing
+from xlt.training.checkpoint_state import TrainingState
+from xlt.training.checkpointer import FILES, STATE, Checkpointer
+from xlt.training.trainer import TrainingArguments, fit
 
-SETTINGS = Settings(3, 4, 0.01, 0, 0.0, 1.0, 1)
+SETTINGS = TrainingArguments(3, 4, 0.01, 0, 0.0, 1.0, 1)
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> Keeper:
-    return Keeper(tmp_path / "checkpoint", "key", 0)
+def checkpointer(tmp_path: Path) -> Checkpointer:
+    return Checkpointer(tmp_path / "checkpoint", "key", 0)
 
 
-def state(number: float) -> State:
-    return State({"number": number}, {"tensor": torch.tensor([number])})
+def state(number: float) -> TrainingState:
+    return TrainingState({"number": number}, {"tensor": torch.tensor([number])})
 
 
-def save(keeper: Keeper, number: float) -> None:
-    with keeper.guarding(lambda: state(number)):
-        keeper.save()
+def save(checkpointer: Checkpointer, number: float) -> None:
+    with checkpointer.checkpoint_on_signal(lambda: state(number)):
+        checkpointer.save()
 
 
 def found(folder: Path, key: str = "key") -> float | None:
-    taken = Keeper(folder / "checkpoint", key).take()
+    taken = Checkpointer(folder / "checkpoint", key).pop_resume_state()
     assert taken is None or taken.tensors["tensor"].item() == taken.values["number"]
     return None if taken is None else taken.values["number"]
 
 
-def test_the_last_state_is_found_once(keeper: Keeper, tmp_path: Path) -> None:
-    assert keeper.take() is None
-    keeper.enter(1, {"before": [0.1]})
+def test_the_last_state_is_found_once(checkpointer: Checkpointer, tmp_path: Path) -> None:
+    assert checkpointer.pop_resume_state() is None
+    checkpointer.enter(1, {"before": [0.1]})
     for number in range(3):
-        save(keeper, number)
-    again = Keeper(tmp_path / "checkpoint", "key")
+        save(checkpointer, number)
+    again = Checkpointer(tmp_path / "checkpoint", "key")
     assert (again.part, again.notes, again.resumed) == (1, {"before": [0.1]}, 1)
-    taken = again.take()
+    taken = again.pop_resume_state()
     assert taken is not None and taken.values["number"] == 2
-    assert again.take() is None
+    assert again.pop_resume_state() is None
 
 
-def test_disk_use_is_bounded_and_nothing_stays(keeper: Keeper, tmp_path: Path) -> None:
+def test_disk_use_is_bounded_and_nothing_stays(checkpointer: Checkpointer, tmp_path: Path) -> None:
     for number in range(4):
-        save(keeper, number)
+        save(checkpointer, number)
         assert len(list((tmp_path / "checkpoint").iterdir())) == 2  # one file of tensors, and the one that names it
-    keeper.clear()
+    checkpointer.clear()
     assert not (tmp_path / "checkpoint").exists()
 
 
-def test_a_state_of_another_part_is_not_taken(keeper: Keeper, tmp_path: Path) -> None:
-    save(keeper, 1)
-    again = Keeper(tmp_path / "checkpoint", "key")
+def test_a_state_of_another_part_is_not_taken(checkpointer: Checkpointer, tmp_path: Path) -> None:
+    save(checkpointer, 1)
+    again = Checkpointer(tmp_path / "checkpoint", "key")
     again.enter(1, {})
-    assert again.take() is None
+    assert again.pop_resume_state() is None
 
 
-def test_a_state_of_anything_else_is_never_used(keeper: Keeper, tmp_path: Path, caplog: Any) -> None:
-    save(keeper, 1)
+def test_a_state_of_anything_else_is_never_used(checkpointer: Checkpointer, tmp_path: Path, caplog: Any) -> None:
+    save(checkpointer, 1)
     assert found(tmp_path, "another key") is None
     assert "made from another config, data, code or device; not used" in caplog.text
     assert found(tmp_path) == 1
@@ -86,14 +88,14 @@ def test_a_state_of_anything_else_is_never_used(keeper: Keeper, tmp_path: Path, 
 
 def test_the_key_depends_on_code_versions_and_device(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {
-        checkpointer.checkpoint_key("a", "cpu"),
-        checkpointer.checkpoint_key("b", "cpu"),
-        checkpointer.checkpoint_key("a", "cuda"),
+        checkpointing.checkpoint_key("a", "cpu"),
+        checkpointing.checkpoint_key("b", "cpu"),
+        checkpointing.checkpoint_key("a", "cuda"),
     }
-    monkeypatch.setattr(checkpointer, "code_hash", lambda: "other code")
-    keys.add(checkpointer.checkpoint_key("a", "cpu"))
-    monkeypatch.setattr(checkpointer, "package_versions", lambda: {"torch": "0"})
-    keys.add(checkpointer.checkpoint_key("a", "cpu"))
+    monkeypatch.setattr("xlt.training.checkpointer.code_hash", lambda: "other code")
+    keys.add(checkpointing.checkpoint_key("a", "cpu"))
+    monkeypatch.setattr("xlt.training.checkpointer.package_versions", lambda: {"torch": "0"})
+    keys.add(checkpointing.checkpoint_key("a", "cpu"))
     assert len(keys) == 5
 
 
@@ -113,12 +115,14 @@ def damages(folder: Path) -> Iterator[Callable[[], object]]:
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_a_damaged_state_is_told_and_not_used(keeper: Keeper, tmp_path: Path, caplog: Any, number: int) -> None:
-    save(keeper, 1)
+def test_a_damaged_state_is_told_and_not_used(
+    checkpointer: Checkpointer, tmp_path: Path, caplog: Any, number: int
+) -> None:
+    save(checkpointer, 1)
     list(damages(tmp_path / "checkpoint"))[number]()
     assert found(tmp_path) is None
     assert "training starts again" in caplog.text
-    again = Keeper(tmp_path / "checkpoint", "key")
+    again = Checkpointer(tmp_path / "checkpoint", "key")
     save(again, 2)
     assert found(tmp_path) == 2
 
@@ -135,11 +139,11 @@ def at_most(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_leaves_the_last_good_state_and_training_goes_on(
-    keeper: Keeper, tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch
+    checkpointer: Checkpointer, tmp_path: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(keeper, 1)
+    save(checkpointer, 1)
     with at_most(50):
-        save(keeper, 2)
+        save(checkpointer, 2)
     assert "no checkpoint could be written" in caplog.text
     assert found(tmp_path) == 1
     assert len(list((tmp_path / "checkpoint").iterdir())) == 2
@@ -148,21 +152,21 @@ def test_a_full_disk_leaves_the_last_good_state_and_training_goes_on(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:  # the disk is full between the two files
-        patched.setattr(checkpointer, "write_atomic", full)
-        save(keeper, 3)
+        patched.setattr("xlt.training.checkpointer.write_atomic", full)
+        save(checkpointer, 3)
     assert found(tmp_path) == 1
-    save(keeper, 4)
+    save(checkpointer, 4)
     assert found(tmp_path) == 4
 
 
 def test_a_process_killed_between_the_two_files_leaves_the_last_good_state(
-    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpointer: Checkpointer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(keeper, 1)
+    save(checkpointer, 1)
     child = os.fork()
     if child == 0:
-        checkpointer.write_atomic = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
-        save(keeper, 2)
+        checkpointing.write_atomic = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+        save(checkpointer, 2)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == [*FILES, STATE]
@@ -173,33 +177,33 @@ def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path, monkeypatch: py
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(time, "time", lambda: -1e9)  # the wall clock jumps: no interval is measured by it
-    keeper = Keeper(tmp_path / "checkpoint", "key", 10)
+    checkpointer = Checkpointer(tmp_path / "checkpoint", "key", 10)
 
-    def slow() -> State:
+    def slow() -> TrainingState:
         clock[0] += 2  # what writing takes
         return state(clock[0])
 
     written = []
-    with keeper.guarding(slow):
+    with checkpointer.checkpoint_on_signal(slow):
         for _ in range(60):
             clock[0] += 1
             before = clock[0]
-            keeper.after_step()
+            checkpointer.after_step()
             if clock[0] != before:
                 written.append(before)
     # the first after 10 s; each takes 2 s, a twentieth of 40 s, which is how long the next one waits
     assert written == [110.0, 152.0]
-    assert keeper.elapsed() == clock[0] - 100
+    assert checkpointer.elapsed() == clock[0] - 100
 
 
 def test_seconds_of_the_processes_before_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    keeper = Keeper(tmp_path / "checkpoint", "key", 0)
+    checkpointer = Checkpointer(tmp_path / "checkpoint", "key", 0)
     clock[0] = 7.0
-    save(keeper, 1)
+    save(checkpointer, 1)
     clock[0] = 1000.0  # killed; the next process starts later
-    again = Keeper(tmp_path / "checkpoint", "key", 0)
+    again = Checkpointer(tmp_path / "checkpoint", "key", 0)
     clock[0] = 1003.0
     assert again.elapsed() == 10.0
 
@@ -215,7 +219,9 @@ def features(tokenizer: Any) -> list[Feature]:
 
 
 def model(path: Path) -> TransferModel:
-    return build_model(path, family="classification", labels=2, tuning=Full(kind="full"), pooling="mean", seed=1)
+    return build_model(
+        path, family=FAMILIES["classification"], labels=2, tuning=Full(kind="full"), pooling="mean", seed=1
+    )
 
 
 def trained(path: Path, features: list[Feature], **more: Any) -> dict[str, torch.Tensor]:
@@ -253,11 +259,11 @@ def test_a_signal_in_a_step_is_heard_after_it(
 
     with monkeypatch.context() as patched, pytest.raises(Interrupted) as caught:
         patched.setattr(TransferModel, "scores", interrupted)
-        trained(mini_encoder, features, keeper=Keeper(tmp_path / "checkpoint", "key"))
+        trained(mini_encoder, features, checkpointer=Checkpointer(tmp_path / "checkpoint", "key"))
     assert caught.value.number == number
-    kept = Keeper(tmp_path / "checkpoint", "key")
+    kept = Checkpointer(tmp_path / "checkpoint", "key")
     assert read_json(tmp_path / "checkpoint" / STATE)["values"]["history"]["steps"] == 6
-    assert same(trained(mini_encoder, features, keeper=kept), expected)
+    assert same(trained(mini_encoder, features, checkpointer=kept), expected)
 
 
 def test_a_signal_in_an_evaluation_ends_it_at_once(mini_encoder: Path, features: list[Feature], tmp_path: Path) -> None:
@@ -272,15 +278,15 @@ def test_a_signal_in_an_evaluation_ends_it_at_once(mini_encoder: Path, features:
         return 50.0
 
     with pytest.raises(Interrupted):
-        trained(mini_encoder, features, evaluate=evaluate, keeper=Keeper(tmp_path / "checkpoint", "key"))
+        trained(mini_encoder, features, evaluate=evaluate, checkpointer=Checkpointer(tmp_path / "checkpoint", "key"))
     assert not finished
-    kept = Keeper(tmp_path / "checkpoint", "key")
-    assert same(trained(mini_encoder, features, evaluate=lambda: 50.0, keeper=kept), expected)
+    kept = Checkpointer(tmp_path / "checkpoint", "key")
+    assert same(trained(mini_encoder, features, evaluate=lambda: 50.0, checkpointer=kept), expected)
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path / "checkpoint", "key")
-    with pytest.raises(Interrupted), keeper.guarding(lambda: state(1)):
+    checkpointer = Checkpointer(tmp_path / "checkpoint", "key")
+    with pytest.raises(Interrupted), checkpointer.checkpoint_on_signal(lambda: state(1)):
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         pytest.fail("the second one was not heard")
@@ -290,7 +296,7 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
     try:
-        with Keeper(tmp_path / "checkpoint", "key").guarding(lambda: state(1)):
+        with Checkpointer(tmp_path / "checkpoint", "key").checkpoint_on_signal(lambda: state(1)):
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -319,12 +325,12 @@ def test_a_bad_loss_names_its_batch_and_keeps_the_state_before_it(
 
     with monkeypatch.context() as patched, pytest.raises(NotFinite) as caught:
         patched.setattr(TransferModel, "scores", broken)
-        trained(mini_encoder, features, keeper=Keeper(tmp_path / "checkpoint", "key"))
+        trained(mini_encoder, features, checkpointer=Checkpointer(tmp_path / "checkpoint", "key"))
     assert isinstance(caught.value, InputError)
     assert "t: loss nan at step 6 (gradient norm nan; training examples " in str(caught.value)
     kept = load_file(next((tmp_path / "checkpoint").glob("*.safetensors")))
     assert all(bool(tensor.isfinite().all()) for name, tensor in kept.items() if name.startswith("parameter/"))
-    assert same(trained(mini_encoder, features, keeper=Keeper(tmp_path / "checkpoint", "key")), expected)
+    assert same(trained(mini_encoder, features, checkpointer=Checkpointer(tmp_path / "checkpoint", "key")), expected)
 
 
 def test_a_file_is_whole_or_as_it_was_when_the_disk_is_full(tmp_path: Path, capsys: Any) -> None:

@@ -21,23 +21,24 @@ from xlt import locks
 from xlt.config.regimes import Adversarial, Bottleneck
 from xlt.data.features import Feature
 from xlt.errors import InputError, exit_status
-from xlt.evaluation.context import Context
+from xlt.families import SUPERVISED
 from xlt.files import read_json
+from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel, build_model
 from xlt.pipeline import folder_lock as script
 from xlt.pipeline import train_run as training
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import predict_step, score_step, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, save_atomic, train
-from xlt.training.objectives import SUMS
+from xlt.pipeline.train_run import is_trained, save_atomic, train
 from xlt.training.optimizer_step import is_out_of_memory
 from xlt.training.robustness.adversarial import AdversarialTraining
-from xlt.training.trainer import History, Settings, fit
+from xlt.training.trainer import History, TrainingArguments, fit
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
 
 
-def settings(budget: int) -> Settings:
-    return Settings(2, 6, 0.01, 0, 0.0, 1.0, 1, token_budget=budget)
+def settings(budget: int) -> TrainingArguments:
+    return TrainingArguments(2, 6, 0.01, 0, 0.0, 1.0, 1, token_budget=budget)
 
 
 def features(count: int = 12) -> list[Feature]:
@@ -48,7 +49,7 @@ def features(count: int = 12) -> list[Feature]:
 
 
 def model(path: Path, dropout: bool) -> TransferModel:
-    made = build_model(path, family="classification", labels=2, tuning=ADAPTER, pooling="mean", seed=1)
+    made = build_model(path, family=SUPERVISED["classification"], labels=2, tuning=ADAPTER, pooling="mean", seed=1)
     for module in made.modules():
         if isinstance(module, torch.nn.Dropout) and not dropout:
             module.p = 0.0
@@ -61,7 +62,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 
     def function(examples: int) -> list[int]:
         asked: list[int] = []
-        own = SUMS["classification"]
+        family = SUPERVISED["classification"]
+        own = family.loss_sum
 
         def limited(made: TransferModel, batch: Sequence[Feature]) -> torch.Tensor:
             asked.append(len(batch))
@@ -70,7 +72,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
             return own(made, batch)
 
-        monkeypatch.setitem(SUMS, "classification", limited)
+        monkeypatch.setattr(family, "loss_sum", limited)
         return asked
 
     return function
@@ -107,21 +109,26 @@ def test_a_resumed_training_keeps_its_small_micro_batches(
     made = model(mini_encoder, dropout=True)
     expected = fit(made, features(), settings(1000), None, title="t")
     asked = small(3)
-    keeper = training.Keeper(tmp_path / "checkpoint", "key")
+    checkpointer = training.Checkpointer(tmp_path / "checkpoint", "key")
     steps = iter(range(3))
 
     def stop() -> None:
         if next(steps) == 1:
-            keeper.save()
+            checkpointer.save()
             raise ConnectionError
 
-    keeper.after_step = stop  # type: ignore[method-assign]
+    checkpointer.after_step = stop  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        fit(model(mini_encoder, dropout=True), features(), settings(1000), None, title="t", keeper=keeper)
+        fit(model(mini_encoder, dropout=True), features(), settings(1000), None, title="t", checkpointer=checkpointer)
     asked.clear()
     again = model(mini_encoder, dropout=True)
     history = fit(
-        again, features(), settings(1000), None, title="t", keeper=training.Keeper(tmp_path / "checkpoint", "key")
+        again,
+        features(),
+        settings(1000),
+        None,
+        title="t",
+        checkpointer=training.Checkpointer(tmp_path / "checkpoint", "key"),
     )
     assert max(asked) <= 3
     assert (history.halved, history.losses) == (expected.halved, expected.losses)

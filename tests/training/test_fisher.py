@@ -10,6 +10,7 @@ from tests.training.test_unfreezing import build
 from torch import Tensor
 
 from xlt.data.features import Feature
+from xlt.families import FAMILIES
 from xlt.training.fisher import Labels, drawing, fisher_traces, relabelled
 from xlt.training.unfreezing import trained_layers
 
@@ -19,12 +20,12 @@ class One(torch.nn.Module):
 
     def __init__(self, weight: float = 0.0) -> None:
         super().__init__()
-        self.family = "classification"
+        self.family = FAMILIES["classification"]
         self.weight = torch.nn.Parameter(torch.tensor([weight]))
         self.pad_id, self.device = 1, torch.device("cpu")
 
     def scores(self, rows: Any) -> Tensor:
-        x = rows.ids[:, :1].float()
+        x = rows.input_ids[:, :1].float()
         return torch.cat([torch.zeros_like(x), self.weight * x], 1)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
+from xlt.config.run_config import LanguageAdapterSettings
 from xlt.files import read_json
+from xlt.layout import ADAPTER
 from xlt.modeling.language_adapters import adapter_state
 from xlt.modeling.pretrained import load_encoder
 from xlt.training.language_adapter import adapter_key, is_made, make_job, make_language_adapter, train_language_adapter

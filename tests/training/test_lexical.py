@@ -26,7 +26,7 @@ from xlt.files import read_json
 from xlt.modeling.pretrained import load_encoder, load_tokenizer
 from xlt.modeling.word_embeddings import embed_words
 from xlt.training.lexical_injection import (
-    Job,
+    LexicalJob,
     choose_layer,
     forbidden_negatives,
     inject,
@@ -52,12 +52,12 @@ def tli() -> LexicalConfig:
 
 
 @pytest.fixture
-def job(tmp_path: Path, mini_encoder: Path) -> Callable[..., Job]:
+def job(tmp_path: Path, mini_encoder: Path) -> Callable[..., LexicalJob]:
     """A function that makes a job on hand-made word lists; its arguments change the method."""
 
     def function(
         encoder: Path = mini_encoder, decoder: Decoder | None = None, rate: float = 0.01, **method: Any
-    ) -> Job:
+    ) -> LexicalJob:
         data, folder = tmp_path / "data", tmp_path / "root" / "lexical" / "tli" / "all" / "seed-1"
         (data / "lexicon").mkdir(parents=True, exist_ok=True)
         files = {}
@@ -126,7 +126,7 @@ def test_synonyms_and_repeated_words_are_forbidden_negatives() -> None:
 
 
 @pytest.mark.parametrize("layer", [1, 2])
-def test_only_lora_below_the_layer_is_trained(job: Callable[..., Job], layer: int) -> None:
+def test_only_lora_below_the_layer_is_trained(job: Callable[..., LexicalJob], layer: int) -> None:
     made = job(layer=layer)
     model, tokenizer, pad_id = load_model(made)
     released = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -148,7 +148,7 @@ def test_only_lora_below_the_layer_is_trained(job: Callable[..., Job], layer: in
     assert len(history["losses"]) == 2
 
 
-def test_merging_does_not_change_a_state(job: Callable[..., Job]) -> None:
+def test_merging_does_not_change_a_state(job: Callable[..., LexicalJob]) -> None:
     made = job(layer=2)
     model, tokenizer, pad_id = load_model(made)
     pairs = read_pairs(made)
@@ -172,7 +172,7 @@ def rows(cosines: list[float], precisions: list[float]) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_pilot_chooses_by_the_mean_over_languages(job: Callable[..., Job]) -> None:
+def test_the_pilot_chooses_by_the_mean_over_languages(job: Callable[..., LexicalJob]) -> None:
     # layer 0 would win by cosine, but has nothing below it; means by cosine: 0.5, 0.6, 0.6, 0.7, by P@1: 10, 30, 20, 20
     before = {
         "qaa": rows([0.9, 0.3, 0.8, 0.5, 0.7], [9, 10, 50, 0, 20]),
@@ -189,7 +189,7 @@ def test_the_pilot_chooses_by_the_mean_over_languages(job: Callable[..., Job]) -
         choose_layer(job(layer=5), before)
 
 
-def run_script(made: Job) -> int:
+def run_script(made: LexicalJob) -> int:
     """The command line of reproduce/job.py in this process; its exit status."""
     main = importlib.import_module("job").main
     before = sys.argv, sys.path[0]
@@ -209,8 +209,17 @@ def run_script(made: Job) -> int:
         sys.argv, sys.path[0] = before
 
 
+def test_a_run_is_no_job(job: Callable[..., LexicalJob], capsys: pytest.CaptureFixture[str]) -> None:
+    made = job()
+    (made.folder / "config.json").write_text('{"regime": {}}', encoding="utf-8")
+    assert run_script(made) == 2
+    assert capsys.readouterr().err == (
+        f"error: {made.folder}: expected the folder of a job; runs are carried out by reproduce/run.py\n"
+    )
+
+
 def test_a_job_says_what_it_did_and_is_not_repeated(
-    job: Callable[..., Job], capsys: pytest.CaptureFixture[str]
+    job: Callable[..., LexicalJob], capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = job(layer="retrieval", epochs=1)
     assert run_script(made) == 0
@@ -246,7 +255,7 @@ def test_a_job_says_what_it_did_and_is_not_repeated(
     assert again["training"]["losses"] == result["training"]["losses"]
 
 
-def test_what_a_result_depends_on_is_in_its_key(job: Callable[..., Job]) -> None:
+def test_what_a_result_depends_on_is_in_its_key(job: Callable[..., LexicalJob]) -> None:
     keys = {job_key(job(**changed)) for changed in ({}, {"layer": 2}, {"margin": 0.5}, {"epochs": 3})}
     assert len(keys) == 4
     assert job_key(job(title="another", seeds=7)) == job_key(job())
@@ -260,14 +269,14 @@ def moved(result: dict[str, Any], kind: str) -> float:
     return float(np.mean(cosines[1]) - np.mean(cosines[0]))
 
 
-def test_an_encoder_draws_trained_pairs_from_random_ones(job: Callable[..., Job]) -> None:
+def test_an_encoder_draws_trained_pairs_from_random_ones(job: Callable[..., LexicalJob]) -> None:
     result = inject(job(layer=2, epochs=20, rate=0.003))
     assert result["training"]["losses"][-1] < result["training"]["losses"][0]
     assert moved(result, "trained") > moved(result, "random trained") + 0.02
 
 
 def test_a_decoder_is_injected_from_end_to_end_and_random_pairs_show_its_collapse(
-    job: Callable[..., Job], mini_decoder: Path
+    job: Callable[..., LexicalJob], mini_decoder: Path
 ) -> None:
     made = job(encoder=mini_decoder, decoder=Decoder(), layer=2, epochs=10, rate=0.003)
     result = inject(made)
@@ -283,14 +292,14 @@ def test_a_decoder_is_injected_from_end_to_end_and_random_pairs_show_its_collaps
     assert result["weights"]["path"].startswith("adapter/")
 
 
-def test_a_word_list_that_cannot_be_split_in_every_language_is_refused(job: Callable[..., Job]) -> None:
+def test_a_word_list_that_cannot_be_split_in_every_language_is_refused(job: Callable[..., LexicalJob]) -> None:
     made = job(held_out=0.01)  # room for one pair of 62, but every English word has two languages
     with pytest.raises(InputError, match="expected pairs of which 1% can be held out"):
         inject(made)
     assert not (made.folder / "lexical.json").exists()
 
 
-def test_a_job_without_a_prepared_encoder_is_refused(job: Callable[..., Job], tmp_path: Path) -> None:
+def test_a_job_without_a_prepared_encoder_is_refused(job: Callable[..., LexicalJob], tmp_path: Path) -> None:
     made = job()
     with pytest.raises(InputError, match="expected a prepared encoder"):
         make_job(made.folder, made.data, tmp_path)

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from xlt.config.regimes import Bottleneck, Full, LoRA, Tuning
-from xlt.data.features import Feature, pair_features
+from xlt.data.features import Feature
 from xlt.data.records import Pair
 from xlt.errors import InputError
+from xlt.families import FAMILIES
+from xlt.families.classification import pair_features
 from xlt.modeling.model import TransferModel, build_model
-from xlt.training.trainer import Settings, constant_schedule, fit, linear_schedule, make_optimizer
+from xlt.training.trainer import TrainingArguments, constant_schedule, fit, linear_schedule, make_optimizer
 
 FULL = Full(kind="full")
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
@@ -20,7 +22,7 @@ LORA = LoRA(kind="lora", rank=2, alpha=4)
 TUNINGS = pytest.mark.parametrize("tuning", [FULL, ADAPTER, LORA], ids=["full", "adapter", "lora"])
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> TrainingArguments:
     given: dict[str, Any] = {
         "epochs": 2,
         "batch_size": 4,
@@ -30,11 +32,11 @@ def settings(**changes: Any) -> Settings:
         "max_grad_norm": 1.0,
         "seed": 1,
     }
-    return Settings(**{**given, **changes})
+    return TrainingArguments(**{**given, **changes})
 
 
 def model(path: Path, tuning: Tuning = ADAPTER, seed: int = 1) -> TransferModel:
-    return build_model(path, family="classification", labels=2, tuning=tuning, pooling="mean", seed=seed)
+    return build_model(path, family=FAMILIES["classification"], labels=2, tuning=tuning, pooling="mean", seed=seed)
 
 
 @pytest.fixture(scope="module")

@@ -17,31 +17,32 @@ from xlt.config.regimes import Bottleneck, Full, Tuning
 from xlt.config.schedules import GradualUnfreezing
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.families import FAMILIES
 from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
 from xlt.training import multitask
-from xlt.training.mlm_data import MaskedText
+from xlt.training.mlm_data import MaskedCorpus
 from xlt.training.multitask import (
     MASKED,
     MASKED_NAME,
-    Masked,
-    Part,
-    Together,
-    fit_together,
+    MaskedTask,
+    MixtureTask,
+    MultiTaskModel,
+    fit_multitask,
     masked_settings,
     order_of_steps,
     proportions,
     set_rates,
 )
-from xlt.training.trainer import Settings, make_optimizer
+from xlt.training.trainer import TrainingArguments, make_optimizer
 from xlt.training.unfreezing import Gradual
 
 ADAPTER = Bottleneck(kind="bottleneck", reduction_factor=4)
 
 
-def settings(**values: Any) -> Settings:
+def settings(**values: Any) -> TrainingArguments:
     given = {"epochs": 2, "batch_size": 2, "learning_rate": 0.01, "warmup_steps": 0, "weight_decay": 0.0}
-    return Settings(**{**given, "max_grad_norm": 1.0, "seed": 3, **values})
+    return TrainingArguments(**{**given, "max_grad_norm": 1.0, "seed": 3, **values})
 
 
 def pairs(count: int, length: int = 4) -> list[Feature]:
@@ -51,20 +52,20 @@ def pairs(count: int, length: int = 4) -> list[Feature]:
     ]
 
 
-def parts(path: Path, tuning: Tuning = ADAPTER, counts: tuple[int, ...] = (6, 2), **values: Any) -> list[Part]:
+def parts(path: Path, tuning: Tuning = ADAPTER, counts: tuple[int, ...] = (6, 2), **values: Any) -> list[MixtureTask]:
     """Two tasks on one encoder, with constant development scores."""
-    first = build_model(path, family="classification", labels=2, tuning=tuning, pooling="mean", seed=1)
-    models = [first, *(another_head(first, path, "classification", 2, 1) for _ in counts[1:])]
+    first = build_model(path, family=FAMILIES["classification"], labels=2, tuning=tuning, pooling="mean", seed=1)
+    models = [first, *(another_head(first, path, FAMILIES["classification"], 2, 1) for _ in counts[1:])]
     return [
-        Part(name, model, pairs(count), count, settings(**values), lambda: 50.0)
+        MixtureTask(name, model, pairs(count), count, settings(**values), lambda: 50.0)
         for name, model, count in zip("abc", models, counts, strict=False)
     ]
 
 
-def masked(path: Path, tokenizer: Any, tmp_path: Path, share: float = 0.5) -> Masked:
+def masked(path: Path, tokenizer: Any, tmp_path: Path, share: float = 0.5) -> MaskedTask:
     (tmp_path / "en.txt").write_text("the cat sat on the mat\nthe dog ran\n\nAnna saw a bird\n" * 9, encoding="utf-8")
-    text = MaskedText({"en": tmp_path / "en.txt"}, tokenizer, 16, 0.3, 1)
-    return Masked(text, load_masked_lm_head(path, 1), share)
+    text = MaskedCorpus({"en": tmp_path / "en.txt"}, tokenizer, 16, 0.3, 1)
+    return MaskedTask(text, load_masked_lm_head(path, 1), share)
 
 
 def test_proportions_by_hand() -> None:
@@ -82,10 +83,10 @@ def test_a_higher_temperature_evens_out(sizes: list[int], temperature: float, mo
     assert warm.min() >= cool.min() - 1e-9
 
 
-def plan(counts: tuple[int, ...], temperature: float, share: float) -> tuple[list[Part], Any]:
+def plan(counts: tuple[int, ...], temperature: float, share: float) -> tuple[list[MixtureTask], Any]:
     """Parts of which only sizes and settings matter, and the order of their steps."""
     model: Any = None
-    made = [Part(str(count), model, pairs(1) * count, count, settings(), None) for count in counts]
+    made = [MixtureTask(str(count), model, pairs(1) * count, count, settings(), None) for count in counts]
     return made, order_of_steps(made, temperature, share, 7)
 
 
@@ -124,12 +125,14 @@ def test_batches_show_every_example_before_any_comes_again(mini_encoder: Path) -
 
 def test_a_step_has_the_values_of_its_recipe(mini_encoder: Path) -> None:
     a, b = parts(mini_encoder, weight_decay=0.1)
-    optimizer = make_optimizer(Together([a, b], None), a.settings)
+    optimizer = make_optimizer(MultiTaskModel([a, b], None), a.settings)
     set_rates(optimizer, settings(learning_rate=0.4, weight_decay=0.3), 0.25)
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1]
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
     # 6 and 2 examples: 3/4 and 1/4
-    other = Part(b.name, b.model, b.features, 2, settings(learning_rate=0.05, batch_size=8, max_grad_norm=0.5), None)
+    other = MixtureTask(
+        b.name, b.model, b.features, 2, settings(learning_rate=0.05, batch_size=8, max_grad_norm=0.5), None
+    )
     mean = masked_settings([a, other], 1.0)
     assert (mean.learning_rate, mean.batch_size, mean.max_grad_norm) == (pytest.approx(0.02), 8, 0.5)
     assert mean.weight_decay == pytest.approx(0.075)
@@ -143,10 +146,10 @@ def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> se
 def test_a_batch_moves_what_is_shared_and_its_own_head(
     mini_encoder: Path, tuning: Tuning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = Together(parts(mini_encoder, tuning), None)
+    both = MultiTaskModel(parts(mini_encoder, tuning), None)
     before = {name: tensor.clone() for name, tensor in both.named_parameters()}
     monkeypatch.setattr(multitask, "order_of_steps", lambda *given: np.array([1, 1]))
-    histories = fit_together(both, None, 1.0, title="t")
+    histories = fit_multitask(both, None, 1.0, title="t")
     changed = moved(before, dict(both.named_parameters()))
     assert any(".head." in name for name in changed)
     assert not any(name.startswith("models.a.head") for name in changed)  # never drawn
@@ -160,10 +163,10 @@ def test_masked_text_trains_the_encoder_and_its_embeddings(
     mini_encoder: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = masked(mini_encoder, tokenizer, tmp_path)
-    both = Together(parts(mini_encoder, Full(kind="full")), text)
+    both = MultiTaskModel(parts(mini_encoder, Full(kind="full")), text)
     before = {name: tensor.clone() for name, tensor in both.named_parameters()}
     monkeypatch.setattr(multitask, "order_of_steps", lambda *given: np.full(4, MASKED))
-    histories = fit_together(both, text, 1.0, title="t")
+    histories = fit_multitask(both, text, 1.0, title="t")
     changed = moved(before, dict(both.named_parameters()))
     assert not any(".a.head." in name or ".b.head." in name for name in changed)
     assert "models.a.encoder.embeddings.word_embeddings.weight" in changed
@@ -180,10 +183,10 @@ def test_masked_text_moves_the_adapter_and_not_the_encoder(
     mini_encoder: Path, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = masked(mini_encoder, tokenizer, tmp_path)
-    both = Together(parts(mini_encoder), text)
+    both = MultiTaskModel(parts(mini_encoder), text)
     before = {name: tensor.clone() for name, tensor in both.named_parameters()}
     monkeypatch.setattr(multitask, "order_of_steps", lambda *given: np.full(4, MASKED))
-    fit_together(both, text, 1.0, title="t")
+    fit_multitask(both, text, 1.0, title="t")
     changed = moved(before, dict(both.named_parameters()))
     encoder = {name for name in changed if not name.startswith("masked_head.")}
     assert encoder and all(".adapters.task." in name for name in encoder)
@@ -193,22 +196,22 @@ def test_the_best_epoch_has_the_highest_mean_score(mini_encoder: Path) -> None:
     # epoch means: (10 + 40) / 2 = 25, (60 + 20) / 2 = 40, (50 + 25) / 2 = 37.5
     given = {"a": [10.0, 60.0, 50.0], "b": [40.0, 20.0, 25.0]}
     seen: list[dict[str, torch.Tensor]] = []
-    made: list[Part] = []
+    made: list[MixtureTask] = []
 
     def scorer(name: str) -> Callable[[], float]:
         left = iter(given[name])
 
         def score() -> float:
             if name == "b":
-                seen.append(Together(made, None).shared())
+                seen.append(MultiTaskModel(made, None).shared())
             return next(left)
 
         return score
 
     for part in parts(mini_encoder, epochs=3):
-        made.append(Part(part.name, part.model, part.features, part.examples, part.settings, scorer(part.name)))
-    both = Together(made, None)
-    histories = fit_together(both, None, 1.0, title="t")
+        made.append(MixtureTask(part.name, part.model, part.features, part.examples, part.settings, scorer(part.name)))
+    both = MultiTaskModel(made, None)
+    histories = fit_multitask(both, None, 1.0, title="t")
     assert histories["a"].dev_scores == given["a"] and histories["b"].dev_scores == given["b"]
     assert {history.best_epoch for history in histories.values()} == {1}
     kept = both.shared()
@@ -217,16 +220,16 @@ def test_the_best_epoch_has_the_highest_mean_score(mini_encoder: Path) -> None:
 
 
 def test_without_development_data_the_last_epoch_is_kept(mini_encoder: Path) -> None:
-    made = [Part(p.name, p.model, p.features, p.examples, p.settings, None) for p in parts(mini_encoder)]
-    histories = fit_together(Together(made, None), None, 1.0, title="t")
+    made = [MixtureTask(p.name, p.model, p.features, p.examples, p.settings, None) for p in parts(mini_encoder)]
+    histories = fit_multitask(MultiTaskModel(made, None), None, 1.0, title="t")
     assert {history.best_epoch for history in histories.values()} == {1}
     assert sum(history.steps for history in histories.values()) == 2 * (3 + 1)
 
 
 def test_the_same_seed_gives_the_same_weights(mini_encoder: Path) -> None:
     def trained() -> dict[str, torch.Tensor]:
-        both = Together(parts(mini_encoder), None)
-        fit_together(both, None, 1.0, title="t")
+        both = MultiTaskModel(parts(mini_encoder), None)
+        fit_multitask(both, None, 1.0, title="t")
         return both.shared()
 
     first, second = trained(), trained()
@@ -234,15 +237,15 @@ def test_the_same_seed_gives_the_same_weights(mini_encoder: Path) -> None:
 
 
 def test_layers_are_unfrozen_in_a_mixture_too(mini_encoder: Path) -> None:
-    both = Together(parts(mini_encoder, counts=(12, 6)), None)
+    both = MultiTaskModel(parts(mini_encoder, counts=(12, 6)), None)
     schedule = Gradual(GradualUnfreezing(kind="gradual"), 4, 1)
-    histories = fit_together(both, None, 1.0, title="t", schedule=schedule)
+    histories = fit_multitask(both, None, 1.0, title="t", schedule=schedule)
     assert [entry.layer for entry in histories["a"].unfrozen] == [1, 0]
 
 
 def test_heads_are_counted_and_the_encoder_once(mini_encoder: Path) -> None:
     made = parts(mini_encoder)
-    trained, total = Together(made, None).parameter_counts()
+    trained, total = MultiTaskModel(made, None).parameter_counts()
     one: TransferModel = made[0].model
     head = sum(parameter.numel() for parameter in one.head.parameters())
     assert (trained, total) == tuple(number + head for number in one.parameter_counts())
@@ -250,10 +253,10 @@ def test_heads_are_counted_and_the_encoder_once(mini_encoder: Path) -> None:
 
 def test_an_empty_part_and_a_loss_that_is_not_finite_are_input_errors(mini_encoder: Path) -> None:
     a, b = parts(mini_encoder)
-    empty = Part("b", b.model, [], 0, b.settings, None)
+    empty = MixtureTask("b", b.model, [], 0, b.settings, None)
     with pytest.raises(InputError, match="t: expected training examples of b, got none"):
-        fit_together(Together([a, empty], None), None, 1.0, title="t")
+        fit_multitask(MultiTaskModel([a, empty], None), None, 1.0, title="t")
     with torch.no_grad():
         a.model.head.out.bias.fill_(math.nan)  # type: ignore[union-attr, operator]
     with pytest.raises(InputError, match="t: loss nan at step 0"):
-        fit_together(Together([a], None), None, 1.0, title="t")
+        fit_multitask(MultiTaskModel([a], None), None, 1.0, title="t")

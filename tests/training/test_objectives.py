@@ -9,17 +9,14 @@ import pytest
 import torch
 
 from xlt.config.regimes import Full
-from xlt.data.features import (
-    IGNORED,
-    Feature,
-    choice_features,
-    pair_features,
-    span_features,
-    tagging_features,
-)
+from xlt.data.features import IGNORED, Feature
 from xlt.data.records import AnswerSpan, Choice, Pair, Question, Tagged
-from xlt.modeling.model import Rows, TransferModel, build_model
-from xlt.training.objectives import contrastive_losses, loss_parts, option_scores, span_scores, supervised_losses
+from xlt.families import FAMILIES, SUPERVISED
+from xlt.families.choice import choice_features
+from xlt.families.classification import pair_features
+from xlt.families.qa import span_features
+from xlt.families.tagging import tagging_features
+from xlt.modeling.model import TokenBatch, TransferModel, build_model
 
 LABELS = ("A", "B", "C")
 
@@ -52,7 +49,7 @@ def spans(tokenizer: Any) -> list[Feature]:
     return span_features(records, tokenizer, 30, 5, training=True)
 
 
-FAMILIES: dict[str, Callable[[Any], list[Feature]]] = {
+FEATURES: dict[str, Callable[[Any], list[Feature]]] = {
     "classification": pairs,
     "choice": choices,
     "tagging": tags,
@@ -60,17 +57,17 @@ FAMILIES: dict[str, Callable[[Any], list[Feature]]] = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FEATURES)
 def test_loss_and_gradient_do_not_depend_on_the_token_budget(mini_encoder: Path, tokenizer: Any, family: str) -> None:
-    features = FAMILIES[family](tokenizer)
+    features = FEATURES[family](tokenizer)
     model = build_model(
-        mini_encoder, family=family, labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
+        mini_encoder, family=FAMILIES[family], labels=3, tuning=Full(kind="full"), pooling="mean", seed=1
     ).eval()  # no dropout, which draws other numbers for other shapes
     found = []
     parts = set()
     for budget in (1, 60, 10**6):
         model.zero_grad()
-        losses = [part() for part in supervised_losses(model, features, budget)]
+        losses = [part() for part in model.family.losses(model, features, budget)]
         parts.add(len(losses))
         for loss in losses:
             loss.backward()
@@ -90,17 +87,18 @@ class Scores:
     pad_id = 1
     device = torch.device("cpu")
     micro_batch_size: int | None = None
+    batch = TransferModel.batch
 
     def __init__(self, family: str, table: torch.Tensor) -> None:
-        self.family = family
+        self.family = FAMILIES[family]
         self.table = table
 
-    def scores(self, rows: Rows) -> torch.Tensor:
+    def scores(self, rows: TokenBatch) -> torch.Tensor:
         return self.table
 
 
 def mean_loss(model: Any, features: Sequence[Feature]) -> float:
-    return sum(float(part()) for part in loss_parts(model.family)(model, features, 10**6))
+    return sum(float(part()) for part in model.family.losses(model, features, 10**6))
 
 
 def feature(rows: int = 1, target: Any = None, width: int = 2) -> Feature:
@@ -119,7 +117,7 @@ def test_choice_by_hand_with_different_numbers_of_options() -> None:
     table = torch.tensor([[0.0], [0.0], [math.log(2)], [0.0], [math.log(3)]])
     features = [feature(3, 2), feature(2, 0)]
     assert mean_loss(Scores("choice", table), features) == pytest.approx((math.log(2) + math.log(4)) / 2)
-    options = option_scores(Scores("choice", table), features)  # type: ignore[arg-type]
+    options = SUPERVISED["choice"].label_scores(Scores("choice", table), features)  # type: ignore[arg-type]
     assert options.shape == (2, 3)
     assert options[1, 2] == -math.inf
 
@@ -152,7 +150,7 @@ def test_span_by_hand_leaves_padding_out() -> None:
     features = [feature(target=(0, 2), width=3), feature(target=(1, 1), width=2)]  # longest first, as they are run
     first, second = math.log(3), (math.log(4 / 3) + math.log(4)) / 2
     assert mean_loss(Scores("span", table), features) == pytest.approx((first + second) / 2)
-    assert span_scores(Scores("span", table), features)[1, 2, 0] == -math.inf  # type: ignore[arg-type]
+    assert SUPERVISED["span"].label_scores(Scores("span", table), features)[1, 0, 2] == -math.inf  # type: ignore[arg-type]
 
 
 class Vectors:
@@ -162,13 +160,14 @@ class Vectors:
     device = torch.device("cpu")
     family = "lareqa"
     micro_batch_size: int | None = None
+    batch = TransferModel.batch
 
     def __init__(self, table: dict[int, list[float]], scale: float) -> None:
         self.table = table
         self.scale = scale
 
-    def embeddings(self, rows: Rows) -> torch.Tensor:
-        return torch.tensor([self.table[int(row[0])] for row in rows.ids])
+    def embeddings(self, rows: TokenBatch) -> torch.Tensor:
+        return torch.tensor([self.table[int(row[0])] for row in rows.input_ids])
 
     def logit_scale(self) -> torch.Tensor:
         return torch.tensor(self.scale)
@@ -181,7 +180,7 @@ def test_contrastive_loss_by_hand() -> None:
     # cosines: query 10: (1, 0.6); query 11: (0, 0.8)
     first = -math.log(2 / (2 + 2**0.6))
     second = -math.log(2**0.8 / (1 + 2**0.8))
-    (part,) = contrastive_losses(model, features, 1)
+    (part,) = FAMILIES["lareqa"].losses(model, features, 1)
     loss = part()
     assert float(loss) == pytest.approx((first + second) / 2)
 
@@ -197,7 +196,7 @@ def test_equal_answers_are_no_negatives_of_each_other() -> None:
     first = -math.log(2 / (2 + 2**0.6))
     second = -math.log(2**0.8 / (1 + 2**0.8 + 1))  # both copies of answer 20 count here, cosine 0 each
     third = -math.log(2**0.8 / (2**0.8 + 2 ** (0.8 * 0.6 + 0.6 * 0.8)))
-    (part,) = contrastive_losses(model, features, 1)
+    (part,) = FAMILIES["lareqa"].losses(model, features, 1)
     loss = part()
     assert float(loss) == pytest.approx((first + second + third) / 3)
 
@@ -208,18 +207,17 @@ def test_the_reference_s_negatives_are_those_of_its_micro_batch() -> None:
     model.micro_batch_size = 2
     rows = [[[10], [20, 5]], [[11], [20, 5]], [[12], [21]]]
     features = [Feature(i, row, [[0], [0, 0][: len(row[1])]]) for i, row in enumerate(rows)]
-    (part,) = contrastive_losses(model, features, 1)
+    (part,) = FAMILIES["lareqa"].losses(model, features, 1)
     # equal answers: each of the two questions has probability 1/2; the third has no negatives and loses nothing
     assert float(part()) == pytest.approx(2 * math.log(2) / 3)
 
 
 def test_retrieval_families_use_the_contrastive_loss(mini_encoder: Path) -> None:
-    assert loss_parts("lareqa") is loss_parts("mewslix") is contrastive_losses
     model: TransferModel = build_model(
-        mini_encoder, family="lareqa", labels=1, tuning=Full(kind="full"), pooling="mean", seed=1
+        mini_encoder, family=FAMILIES["lareqa"], labels=1, tuning=Full(kind="full"), pooling="mean", seed=1
     )
     features = [Feature(i, [[0, 50 + i, 2], [0, 80 + i, 9, 2]], [[0] * 3, [0] * 4]) for i in range(3)]
-    (part,) = loss_parts("lareqa")(model, features, 1)
+    (part,) = model.family.losses(model, features, 1)
     loss = part()
     loss.backward()
     assert model.head.logit_scale.grad is not None  # type: ignore[union-attr]

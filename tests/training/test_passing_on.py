@@ -16,13 +16,14 @@ from tests.conftest import make_plan, write_mini_configs
 
 from xlt.data.dataset import load_split
 from xlt.errors import InputError
-from xlt.evaluation.context import Context
-from xlt.evaluation.predict import PREDICT
+from xlt.families import SUPERVISED
 from xlt.files import read_json
+from xlt.layout import TRAINED, WEIGHTS
 from xlt.modeling.model import TransferModel
 from xlt.modeling.pretrained import load_tokenizer
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, load_trained, make_model, train, upstream_state
+from xlt.pipeline.train_run import is_trained, load_trained, make_model, train, upstream_state
 
 TUNINGS: dict[str, dict[str, Any]] = {
     "full": {"kind": "full"},
@@ -38,7 +39,7 @@ REGIMES: dict[str, tuple[str, dict[str, Any]]] = {
     "adapter-stacked": ("adapter", {"recipes": ["mnli"], "transfer": "stack"}),
     "adapter-fused": ("adapter", {"recipes": ["mnli", "siqa"], "transfer": "fuse", "learning_rate": 0.01}),
 }
-State = dict[str, torch.Tensor]
+TrainingState = dict[str, torch.Tensor]
 Open = Callable[[str], Context]
 
 
@@ -70,7 +71,7 @@ def open_here(here: Path, mini_data: Path, mini_encoder: Path) -> Open:
     return lambda name: make_context(here / "root" / "runs" / name / "seed-1", mini_data, mini_encoder, 1)
 
 
-def trained(context: Context, open_here: Open) -> State:
+def trained(context: Context, open_here: Open) -> TrainingState:
     """Train a run and what it is made from; its weights."""
     for upstream in context.config.upstream:
         trained(open_here(upstream.folder.removeprefix("runs/").removesuffix("/seed-1")), open_here)
@@ -78,11 +79,11 @@ def trained(context: Context, open_here: Open) -> State:
     return load_file(context.folder / WEIGHTS)
 
 
-def part(state: State, text: str) -> State:
+def part(state: TrainingState, text: str) -> TrainingState:
     return {name: tensor for name, tensor in state.items() if text in name}
 
 
-def same(first: State, second: State) -> bool:
+def same(first: TrainingState, second: TrainingState) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -152,7 +153,7 @@ def test_a_changed_intermediate_recipe_changes_the_runs_that_train_on_it(
         assert f"{target}/scores.json: {target}/config.json $(ENCODER) {mixture}\n" in rules
 
 
-def frozen_tensors(model: TransferModel) -> State:
+def frozen_tensors(model: TransferModel) -> TrainingState:
     return {name: p.detach().clone() for name, p in model.named_parameters() if name not in model.trainable}
 
 
@@ -184,7 +185,7 @@ def predictions(context: Context, model: TransferModel) -> list[str]:
     assert stage.dev is not None
     records = load_split(context.data, stage.dev, "en", stage.recipe.labels)
     tokenizer = load_tokenizer(context.encoder)
-    return PREDICT[stage.recipe.family](model, tokenizer, records, stage.recipe, budget=512, title="t")
+    return SUPERVISED[stage.recipe.family].predict(model, tokenizer, records, stage.recipe, budget=512, title="t")
 
 
 def test_fusion_takes_the_target_s_own_adapter_last_and_its_own_rate(open_here: Open) -> None:

@@ -14,10 +14,11 @@ from torch import nn
 from xlt.config.regimes import Bottleneck, Full
 from xlt.data import batching
 from xlt.data.features import Feature
-from xlt.evaluation.predict import outputs_of
+from xlt.families import FAMILIES, SUPERVISED
 from xlt.modeling.model import TransferModel, build_model
+from xlt.modeling.outputs import outputs_of
 from xlt.modeling.sentence_embeddings import embed
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 BUDGET = 40
 
@@ -40,7 +41,7 @@ def features(family: str) -> list[Feature]:
 
 def make(encoder: Path, family: str, tuning: Any) -> TransferModel:
     """A model without dropout, whose draws would depend on the order of rows."""
-    model = build_model(encoder, family=family, labels=3, tuning=tuning, pooling="mean", seed=1)
+    model = build_model(encoder, family=FAMILIES[family], labels=3, tuning=tuning, pooling="mean", seed=1)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -49,10 +50,7 @@ def make(encoder: Path, family: str, tuning: Any) -> TransferModel:
     return model
 
 
-FAMILIES = ("classification", "choice", "tagging", "span")
-
-
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SUPERVISED)
 def test_predictions_agree(family: str, mini_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make(mini_encoder, family, Full(kind="full"))
     fast = outputs_of(model, features(family), budget=BUDGET, title="t")
@@ -65,11 +63,11 @@ def test_predictions_agree(family: str, mini_encoder: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("tuning", [Full(kind="full"), Bottleneck(kind="bottleneck")], ids=["full", "adapter"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SUPERVISED)
 def test_losses_agree_over_twenty_steps(
     family: str, tuning: Any, mini_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(
+    settings = TrainingArguments(
         epochs=4,
         batch_size=8,
         learning_rate=1e-3,

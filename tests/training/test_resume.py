@@ -21,14 +21,13 @@ from tests.conftest import mini_world
 
 from xlt import babel
 from xlt.babel.config import EncoderConfig
-from xlt.config.lexical_injection import RESULT
 from xlt.config.run_config import Augmentation, FileSet
-from xlt.evaluation.context import Context
 from xlt.files import read_json
+from xlt.layout import LEXICAL, TRAINED, WEIGHTS
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context, train_step
-from xlt.pipeline.train_run import TRAINED, WEIGHTS, is_trained, train
-from xlt.training import checkpointer
-from xlt.training.checkpointer import Keeper
+from xlt.pipeline.train_run import is_trained, train
+from xlt.training.checkpointer import Checkpointer
 from xlt.training.language_adapter import make_job, make_language_adapter
 from xlt.training.lexical_injection import inject
 from xlt.training.lexical_injection import make_job as make_lexical_job
@@ -62,7 +61,7 @@ RUNS = [
 @pytest.fixture(autouse=True)
 def _at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """No matter what checkpoints cost."""
-    monkeypatch.setattr(checkpointer, "LARGEST_SHARE", 1e9)
+    monkeypatch.setattr("xlt.training.checkpointer.LARGEST_SHARE", 1e9)
 
 
 def killed_and_resumed(work: Callable[[], object], steps: list[int]) -> int:
@@ -106,14 +105,14 @@ def as_a_new_process(work: Callable[[], object], limit: int | None) -> NoReturn:
         random.seed(os.getpid())
         np.random.seed(os.getpid() % 2**31)
         torch.manual_seed(os.getpid())
-        own, done = Keeper.after_step, iter(range(1, 1000))
+        own, done = Checkpointer.after_step, iter(range(1, 1000))
 
-        def after_step(keeper: Keeper) -> None:
-            own(keeper)
+        def after_step(checkpointer: Checkpointer) -> None:
+            own(checkpointer)
             if next(done) == limit:  # a step takes about 20 ms
                 threading.Timer(0.02 * random.random(), os.kill, (os.getpid(), signal.SIGKILL)).start()
 
-        Keeper.after_step = after_step  # type: ignore[method-assign]
+        Checkpointer.after_step = after_step  # type: ignore[method-assign]
         work()
         status = 0
     finally:
@@ -217,13 +216,13 @@ def test_a_killed_lexical_injection_ends_as_one_that_was_not(
     inject(job)
 
     def made() -> dict[str, Any]:
-        noted = read_json(folder / RESULT)
+        noted = read_json(folder / LEXICAL)
         noted["training"].pop("seconds")
         left_out = ("provenance", "wall_seconds", "peak_memory_bytes")
         return {key: value for key, value in noted.items() if key not in left_out}
 
     expected = made()
-    (folder / RESULT).unlink()
+    (folder / LEXICAL).unlink()
     assert killed_and_resumed(lambda: inject(job, 0), [2, 2]) >= 1
     assert made() == expected
 
@@ -244,8 +243,8 @@ def test_killed_pre_training_ends_as_one_that_was_not(tmp_path: Path) -> None:
     pretrain(tmp_path, tmp_path / "plain", settings, 1, 1, progress=False)
 
     def work() -> None:
-        keeper = Keeper(tmp_path / "checkpoint", "k", 0)
-        pretrain(tmp_path, tmp_path / "killed", settings, 1, 1, progress=False, keeper=keeper)
+        checkpointer = Checkpointer(tmp_path / "checkpoint", "k", 0)
+        pretrain(tmp_path, tmp_path / "killed", settings, 1, 1, progress=False, checkpointer=checkpointer)
 
     assert killed_and_resumed(work, [3, 2]) >= 1
     names = sorted(path.name for path in (tmp_path / "plain").iterdir())

@@ -15,11 +15,11 @@ from xlt.config.run_config import read_run, write_config
 from xlt.data.features import Feature
 from xlt.data.records import CandidateEntity
 from xlt.errors import InputError
-from xlt.evaluation.context import Context
 from xlt.files import read_json
 from xlt.modeling.model import TransferModel
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.pipeline import train_run as training
+from xlt.pipeline.context import Context
 from xlt.pipeline.steps import make_context
 from xlt.pipeline.train_run import (
     TRAINED,
@@ -33,18 +33,18 @@ from xlt.pipeline.train_run import (
     training_key,
     training_records,
 )
-from xlt.training.trainer import History, Settings
+from xlt.training.trainer import History, TrainingArguments
 
-State = dict[str, torch.Tensor]
+TrainingState = dict[str, torch.Tensor]
 
 
 @pytest.fixture
-def starts(monkeypatch: pytest.MonkeyPatch) -> list[State]:
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[TrainingState]:
     """Stand-in for the training loop: notes the trainable tensors a stage starts from, and adds 1 to each."""
-    seen: list[State] = []
+    seen: list[TrainingState] = []
 
     def fit(
-        model: TransferModel, features: Sequence[Feature], settings: Settings, evaluate: Any, **plugins: Any
+        model: TransferModel, features: Sequence[Feature], settings: TrainingArguments, evaluate: Any, **plugins: Any
     ) -> History:
         assert features
         seen.append(model.trained_state())
@@ -57,22 +57,22 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[State]:
     return seen
 
 
-def fresh(context: Context, stage: int) -> State:
+def fresh(context: Context, stage: int) -> TrainingState:
     """The tensors of a new model for a stage."""
     return make_model(context, context.config.stages[stage]).trained_state()
 
 
-def part(state: State, prefix: str) -> State:
+def part(state: TrainingState, prefix: str) -> TrainingState:
     return {name: tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
-def same(first: State, second: State, plus: float = 0) -> bool:
+def same(first: TrainingState, second: TrainingState, plus: float = 0) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[n] + plus, second[n]) for n in first)
 
 
 @pytest.mark.parametrize("regime", ["full", "adapter", "lora"])
 def test_social_iqa_hands_encoder_and_head_to_copa(
-    open_run: Callable[[str], Context], starts: list[State], regime: str
+    open_run: Callable[[str], Context], starts: list[TrainingState], regime: str
 ) -> None:
     context = open_run(f"{regime}/copa/seed-1")
     assert [stage.recipe.name for stage in context.config.stages] == ["siqa", "copa"]
@@ -88,7 +88,7 @@ def test_social_iqa_hands_encoder_and_head_to_copa(
 @pytest.mark.parametrize("regime", ["full-itt", "adapter-itt"])
 @pytest.mark.parametrize("recipe", ["mnli", "udpos"])
 def test_continue_hands_on_the_encoder_s_tensors_and_no_head(
-    open_run: Callable[[str], Context], starts: list[State], regime: str, recipe: str
+    open_run: Callable[[str], Context], starts: list[TrainingState], regime: str, recipe: str
 ) -> None:
     context = open_run(f"{regime}/{recipe}/seed-1")
     upstream = f"runs/{regime.removesuffix('-itt')}/mnli/seed-1"
@@ -106,7 +106,7 @@ def test_continue_hands_on_the_encoder_s_tensors_and_no_head(
 
 
 def test_a_run_needs_the_intact_weights_of_its_upstream(
-    open_run: Callable[[str], Context], starts: list[State]
+    open_run: Callable[[str], Context], starts: list[TrainingState]
 ) -> None:
     context, upstream = open_run("full-itt/udpos/seed-1"), open_run("full/mnli/seed-1")
     with pytest.raises(InputError, match="expected the weights another run needs") as caught:
@@ -120,7 +120,7 @@ def test_a_run_needs_the_intact_weights_of_its_upstream(
 
 
 def test_trained_means_weights_intact_and_made_from_this_config(
-    open_run: Callable[[str], Context], starts: list[State]
+    open_run: Callable[[str], Context], starts: list[TrainingState]
 ) -> None:
     context = open_run("adapter/udpos/seed-1")
     assert not is_trained(context)
@@ -168,7 +168,7 @@ def test_the_training_key_depends_on_what_training_depends_on(open_run: Callable
 
 
 def test_the_training_key_of_a_later_run_depends_on_its_upstream_s_weights(
-    open_run: Callable[[str], Context], starts: list[State]
+    open_run: Callable[[str], Context], starts: list[TrainingState]
 ) -> None:
     context, upstream = open_run("adapter-itt/udpos/seed-1"), open_run("adapter/mnli/seed-1")
     train(upstream)
@@ -222,7 +222,7 @@ def test_every_recipe_has_features(open_run: Callable[[str], Context], recipe: s
 
 
 def test_a_training_set_says_how_much_of_it_was_left_out(
-    open_run: Callable[[str], Context], starts: list[State]
+    open_run: Callable[[str], Context], starts: list[TrainingState]
 ) -> None:
     context = open_run("adapter/mnli/seed-1")
     (stage,) = context.config.stages
@@ -240,7 +240,7 @@ def test_a_training_set_says_how_much_of_it_was_left_out(
 
 
 def test_too_few_development_examples_are_an_input_error(
-    open_run: Callable[[str], Context], starts: list[State]
+    open_run: Callable[[str], Context], starts: list[TrainingState]
 ) -> None:
     context = open_run("full/udpos/seed-1")
     dev = context.config.stages[0].dev

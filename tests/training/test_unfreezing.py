@@ -14,16 +14,16 @@ from xlt.config.regimes import Bottleneck, Frozen, Full, LoRA, Regime, Tuning
 from xlt.config.schedules import FisherUnfreezing, GradualUnfreezing
 from xlt.data.features import Feature
 from xlt.errors import InputError
-from xlt.evaluation.context import Context
+from xlt.families import FAMILIES
 from xlt.files import read_json
-from xlt.modeling.heads import make_head
+from xlt.layout import TRAINED
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
-from xlt.pipeline.train_run import TRAINED, train
+from xlt.pipeline.context import Context
+from xlt.pipeline.train_run import train
 from xlt.training.fisher import Labels, fisher_traces
-from xlt.training.objectives import SUMS, loss_parts
 from xlt.training.registry import make_schedule
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 from xlt.training.unfreezing import Fisher, Gradual, outside_layers, trained_layers
 
 LAYERS = 4
@@ -54,10 +54,10 @@ def build(tuning: Tuning = ADAPTER, family: str = "classification") -> TransferM
     )
     encoder = XLMRobertaModel(config, add_pooling_layer=False)
     attach(encoder, tuning)
-    return TransferModel(encoder, make_head(family, 16, 2, 0.1), family, "mean")
+    return TransferModel(encoder, FAMILIES[family].head(16, 2, 0.1), FAMILIES[family], "mean")
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> TrainingArguments:
     given: dict[str, Any] = {
         "epochs": 4,
         "batch_size": 4,
@@ -67,7 +67,7 @@ def settings(**changes: Any) -> Settings:
         "max_grad_norm": 1.0,
         "seed": 1,
     }
-    return Settings(**{**given, **changes})
+    return TrainingArguments(**{**given, **changes})
 
 
 def gradual(interval: int, share: float = 0.9) -> Gradual:
@@ -196,7 +196,7 @@ def graph_layers(model: TransferModel) -> set[int]:
                 found.add(number)
 
         hooks.append(layer.register_forward_hook(note))
-    for part in loss_parts(model.family)(model, FEATURES, 1024):
+    for part in model.family.losses(model, FEATURES, 1024):
         part()
     for hook in hooks:
         hook.remove()
@@ -219,7 +219,7 @@ def by_hand(model: TransferModel, features: list[Feature]) -> dict[int, float]:
     traces = dict.fromkeys(range(LAYERS), 0.0)
     for feature in features:
         model.zero_grad(set_to_none=True)
-        SUMS[model.family](model, [feature]).backward()
+        model.family.loss_sum(model, [feature]).backward()
         for number, parameters in trained_layers(model).items():
             traces[number] += sum(float((p.grad**2).sum()) for p in parameters if p.grad is not None) / len(features)
     model.zero_grad(set_to_none=True)
@@ -332,7 +332,7 @@ def test_a_dual_encoder_s_batch_counts_as_one_example() -> None:
         Feature(0, rows=[[0, 10 + i, 2], [0, 20 + i, 30, 2]], types=[[0] * 3, [0] * 4], target=0) for i in range(3)
     ]
     model.eval()
-    (part,) = loss_parts("lareqa")(model, features, 1024)
+    (part,) = model.family.losses(model, features, 1024)
     part().backward()
     layers = trained_layers(model)
     expected = {n: sum(float((p.grad**2).sum()) for p in ps if p.grad is not None) for n, ps in layers.items()}

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -19,22 +20,23 @@ from torch import Tensor
 from xlt.config.regimes import Adversarial, Bottleneck, Full, RandomPerturbation
 from xlt.data.features import IGNORED, Feature
 from xlt.errors import Interrupted, NotFinite
-from xlt.evaluation.predict import outputs_of
+from xlt.families import FAMILIES, SUPERVISED
 from xlt.files import read_json, to_json
+from xlt.layout import TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel, build_model
+from xlt.modeling.outputs import outputs_of
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.modeling.sentence_embeddings import embed
 from xlt.pipeline.steps import make_context, train_step
-from xlt.pipeline.train_run import TRAINED
-from xlt.training import multitask, objectives, trainer
-from xlt.training.checkpointer import Keeper
+from xlt.training import multitask, trainer
+from xlt.training.checkpointer import Checkpointer
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 FULL, ADAPTER = Full(kind="full"), Bottleneck(kind="bottleneck", reduction_factor=4)
-SETTINGS = Settings(2, 7, 0.01, 0, 0.01, 1.0, 1, token_budget=40)
+SETTINGS = TrainingArguments(2, 7, 0.01, 0, 0.01, 1.0, 1, token_budget=40)
 Result = dict[str, Any]
 
 
@@ -69,7 +71,7 @@ def features(family: str, examples: int = 15) -> list[Feature]:
 
 
 def model(encoder: Path, family: str, tuning: Any) -> TransferModel:
-    return build_model(encoder, family=family, labels=3, tuning=tuning, pooling="mean", seed=1)
+    return build_model(encoder, family=FAMILIES[family], labels=3, tuning=tuning, pooling="mean", seed=1)
 
 
 @contextmanager
@@ -97,8 +99,8 @@ def trained(
     *,
     penalty: bool = False,
     perturbation: Any = None,
-    keeper: Keeper | None = None,
-    settings: Settings = SETTINGS,
+    checkpointer: Checkpointer | None = None,
+    settings: TrainingArguments = SETTINGS,
     examples: int = 15,
 ) -> Result:
     """Losses of all steps, history and weights of a training."""
@@ -106,19 +108,19 @@ def trained(
     if penalty:
         made.penalty = lambda: sum(p.square().sum() for p in made.trained_parameters().values())  # type: ignore[assignment, return-value]
     losses: list[float] = []
-    own = trainer.take_step
+    own = trainer.optimizer_step
 
     def noted(*given: Any) -> float:
         losses.append(own(*given))
         return losses[-1]
 
-    trainer.take_step = noted
+    trainer.optimizer_step = noted
     data = features(family, examples)
     score = None if family == "lareqa" else lambda: evaluated(made, data)
     try:
-        history = fit(made, data, settings, score, title="t", perturbation=perturbation, keeper=keeper)
+        history = fit(made, data, settings, score, title="t", perturbation=perturbation, checkpointer=checkpointer)
     finally:
-        trainer.take_step = own
+        trainer.optimizer_step = own
     told = {name: value for name, value in history.as_json().items() if name != "seconds"}
     return {"losses": losses, "history": told, "weights": made.trained_state()}
 
@@ -133,7 +135,7 @@ def predicted(encoder: Path) -> Result:
     """What a model gives for the data of each family, and the vectors of texts."""
     outputs = {}
     for family in ("classification", "choice", "tagging", "span"):
-        made = build_model(encoder, family=family, labels=3, tuning=FULL, pooling="mean", seed=1)
+        made = build_model(encoder, family=FAMILIES[family], labels=3, tuning=FULL, pooling="mean", seed=1)
         outputs[family] = outputs_of(made, features(family), budget=40, title="t")
         outputs[f"{family}, fewer batches than processes"] = outputs_of(made, features(family, 1), budget=40, title="t")
     texts = ["the cat sat", "a dog", "the cat sat", "Anna saw the red house", "Bob ran"]
@@ -141,7 +143,7 @@ def predicted(encoder: Path) -> Result:
     return {"outputs": outputs, "vectors": vectors}
 
 
-def perturbed(encoder: Path, kind: str, keeper: Keeper | None = None, examples: int = 15) -> Result:
+def perturbed(encoder: Path, kind: str, checkpointer: Checkpointer | None = None, examples: int = 15) -> Result:
     """A training under a perturbation, and the size that it measured at first."""
     tokenizer = load_tokenizer(encoder)
     made: Any
@@ -150,19 +152,17 @@ def perturbed(encoder: Path, kind: str, keeper: Keeper | None = None, examples: 
         made = AdversarialTraining(values, tokenizer, 1)
     else:
         made = RandomNoise(RandomPerturbation(kind="random", norm="l2", radius=0.01), tokenizer, 1)
-    result = trained(encoder, perturbation=made, keeper=keeper, examples=examples)
+    result = trained(encoder, perturbation=made, checkpointer=checkpointer, examples=examples)
     return {**result, "measured": made.state()[1]}
 
 
 @contextmanager
 def losses_as(change: Callable[[Tensor, int], Tensor]) -> Iterator[None]:
     """Let a process change each part of the classification loss; it is given how many examples it has."""
-    own = objectives.SUMS["classification"]
-    objectives.SUMS["classification"] = lambda made, batch: change(own(made, batch), len(batch))
-    try:
+    family = SUPERVISED["classification"]
+    own = family.loss_sum
+    with mock.patch.object(family, "loss_sum", lambda made, batch: change(own(made, batch), len(batch))):
         yield
-    finally:
-        objectives.SUMS["classification"] = own
 
 
 def short_of_memory(encoder: Path) -> Result:
@@ -186,9 +186,9 @@ def not_a_number(encoder: Path, folder: Path) -> Result:
 
     try:
         with losses_as(change):
-            trained(encoder, keeper=Keeper(folder, "key"))
+            trained(encoder, checkpointer=Checkpointer(folder, "key"))
     except NotFinite as error:
-        return {"error": str(error), "steps": Keeper(folder, "key").take().values["history"]["steps"]}  # type: ignore[union-attr]
+        return {"error": str(error), "steps": Checkpointer(folder, "key").pop_resume_state().values["history"]["steps"]}  # type: ignore[union-attr]
     raise AssertionError("the training did not end")
 
 
@@ -206,12 +206,12 @@ def stopped(encoder: Path, folder: Path, kind: str | None = None) -> Result:
     number = None
     try:
         with losses_as(change):
-            work(*given, keeper=Keeper(folder, "key"))
+            work(*given, checkpointer=Checkpointer(folder, "key"))
     except Interrupted as error:
         number = error.number
     distributed.wait()
-    steps = Keeper(folder, "key").take().values["history"]["steps"]  # type: ignore[union-attr]
-    return {**work(*given, keeper=Keeper(folder, "key")), "signal": number, "steps": steps}
+    steps = Checkpointer(folder, "key").pop_resume_state().values["history"]["steps"]  # type: ignore[union-attr]
+    return {**work(*given, checkpointer=Checkpointer(folder, "key")), "signal": number, "steps": steps}
 
 
 def run(root: Path, name: str, data: Path, encoder: Path) -> Result:

@@ -32,7 +32,7 @@ class LanguageConfig(Strict):
     synonyms: float = Field(default=1.0, ge=0, le=1)
     rarer_synonyms: float = Field(default=0.0, ge=0, le=1)
     shared_names: float = Field(ge=0, le=1)
-    changes: dict[str, str] = {}
+    changes: dict[str, str] = Field(default={})
     order: Literal["SVO", "SOV", "VSO"] = "SVO"
     adjective: Literal["before", "after"] = "before"
     adposition: Literal["before", "after"] = "before"

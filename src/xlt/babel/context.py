@@ -64,19 +64,18 @@ class Babel:
 
         Raises InputError when the world is too small to give that many.
         """
-        used = self._used.setdefault(task, set())
+        used, english = self._used.setdefault(task, set()), Speaker(self.languages[SOURCE])
         found: list[Made] = []
-        refused = 0
         while len(found) < count:
-            if refused > MOST_REFUSED:
+            for _ in range(MOST_REFUSED):
+                made = make()
+                said = {text_of(english.sentence(clause)) for clause in key(made)}
+                if used.isdisjoint(said):
+                    break
+            else:
                 raise InputError(f"{task}: expected enough different sentences for its sizes; ask for fewer examples")
-            made = make()
-            refused += 1
-            said = {text_of(Speaker(self.languages[SOURCE]).sentence(clause)) for clause in key(made)}
-            if used.isdisjoint(said):
-                used |= said
-                found.append(made)
-                refused = 0
+            used |= said
+            found.append(made)
         return found
 
     def size(self, task: str, split: str) -> int:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from xlt.babel.config import BabelConfig, CorpusConfig
 from xlt.babel.context import Babel
-from xlt.babel.grammar import NAME, RARE, Choose, Clause, Phrase, Speaker, Token, join, text_of, with_phrase
+from xlt.babel.grammar import NAME, RARE, Choose, Clause, Phrase, Speaker, Token, text_of, with_phrase
 from xlt.babel.language import SOURCE, BabelLanguage
 from xlt.babel.lexicon import CONCEPTS, members
 from xlt.babel.pairs import PHRASES, drop, swap
@@ -60,6 +61,13 @@ def translators(babel: Babel, first: str, second: str, rng: random.Random) -> tu
     return Speaker(babel.languages[first], choose), Speaker(babel.languages[second], choose)
 
 
+def language_drawer(babel: Babel, rng: random.Random, kind: Literal["mixed", "parallel"]) -> Callable[[], str]:
+    """Draws languages by their weight in a kind of text."""
+    codes = list(babel.languages)
+    weights = [getattr(babel.languages[code].settings, kind) for code in codes]
+    return lambda: rng.choices(codes, weights)[0]
+
+
 def documents(babel: Babel, language: str) -> str:
     """Stories, a sentence per line, a blank line after each."""
     count = round(babel.config.corpus.documents * babel.languages[language].settings.text)
@@ -92,44 +100,38 @@ def mixed_documents(babel: Babel, count: int) -> str:
     """Code-switched stories: each sentence has the grammar of one language and words of all."""
     teller = babel.teller("mixed", "train")
     rng = teller.rng
-    codes = list(babel.languages)
-    weights = [babel.languages[code].settings.mixed for code in codes]
-    speakers = {code: Speaker(babel.languages[code], any_synonym(rng)) for code in codes}
+    draw = language_drawer(babel, rng, "mixed")
+    speakers = {code: Speaker(language, any_synonym(rng)) for code, language in babel.languages.items()}
     blocks = []
     for _ in range(count):
         lines = []
         for clause in with_questions(teller):
-            matrix = rng.choices(codes, weights)[0]
-            tokens = speakers[matrix].sentence(clause)
-            lines.append(text_of([_switched(token, speakers, codes, weights, babel, rng) for token in tokens]))
+            tokens = speakers[draw()].sentence(clause)
+            for place, token in enumerate(tokens):
+                if token.concept and rng.random() < babel.config.corpus.switch:
+                    tokens[place] = _translated(token, speakers[draw()])
+            lines.append(text_of(tokens))
         blocks.append("\n".join(lines) + "\n\n")
     return "".join(blocks)
 
 
-def _switched(
-    token: Token, speakers: dict[str, Speaker], codes: list[str], weights: list[float], babel: Babel, rng: random.Random
-) -> Token:
-    """The token, or by the configured chance its translation into a language drawn by weight."""
-    if not token.concept or rng.random() >= babel.config.corpus.switch:
-        return token
-    code = rng.choices(codes, weights)[0]
+def _translated(token: Token, speaker: Speaker) -> Token:
+    language = speaker.language
     if token.concept.startswith(NAME):
-        return token._replace(text=babel.languages[code].name(token.concept[1:]))
-    past = token.tag == "VERB"
-    word = speakers[code].word(token.concept, token.tag, token.slot, past=past, synonym=token.synonym)
-    return token._replace(text=babel.languages[code].capital(word.text) if token.tag == "PROPN" else word.text)
+        return token._replace(text=language.name(token.concept[1:]))
+    word = speaker.word(token.concept, token.tag, token.slot, past=token.tag == "VERB", synonym=token.synonym)
+    return token._replace(text=language.capital(word.text) if token.tag == "PROPN" else word.text)
 
 
 def parallel(babel: Babel, count: int) -> str:
     """Translations: two language codes and two sentences a line, tab-separated. One side in three is the source."""
     teller = babel.teller("parallel", "train")
     rng = teller.rng
-    codes = list(babel.languages)
-    weights = [babel.languages[code].settings.parallel for code in codes]
+    draw = language_drawer(babel, rng, "parallel")
     rows = []
     for _ in range(count):
-        first = SOURCE if rng.random() < 1 / 3 else rng.choices(codes, weights)[0]
-        second = rng.choices(codes, weights)[0]
+        first = SOURCE if rng.random() < 1 / 3 else draw()
+        second = draw()
         clause = teller.clause(optional=0.5) if rng.random() < 0.85 else teller.state(teller.person())
         if clause.verb != "be" and rng.random() < 0.2:
             clause = asked(clause, teller)
@@ -148,14 +150,13 @@ def pairs(babel: Babel, count: int) -> list[CorpusPair]:
     """
     teller = babel.teller("pairs", "train")
     rng = teller.rng
-    codes = list(babel.languages)
-    weights = [babel.languages[code].settings.parallel for code in codes]
+    draw = language_drawer(babel, rng, "parallel")
     settings = babel.config.corpus
     found = []
     for _ in range(count):
         causal = rng.random() < settings.causes
-        first = SOURCE if causal or rng.random() < 0.3 else rng.choices(codes, weights)[0]
-        second = first if causal or rng.random() < 0.25 else rng.choices(codes, weights)[0]
+        first = SOURCE if causal or rng.random() < 0.3 else draw()
+        second = first if causal or rng.random() < 0.25 else draw()
         speakers = translators(babel, first, second, rng)
         text, told, marks = causal_pair(teller, speakers) if causal else _told_pair(teller, speakers, settings)
         found.append(CorpusPair((first, second), text, told, marks))
@@ -211,19 +212,17 @@ def corrupt(known: Clause, other: Clause, teller: Storyteller) -> tuple[Clause, 
     if kind in (1, 8) and exchanged is not None:
         return known, exchanged
     if kind == 2 and other.verb in CONCEPTS:
-        choices = [verb for verb in members(CONCEPTS[other.verb].category, "VERB") if verb != other.verb]
-        antonym = CONCEPTS[other.verb].antonym
-        return known, replace(other, verb=antonym if antonym and rng.random() < 0.4 else rng.choice(choices))
+        verb = CONCEPTS[other.verb]
+        choices = [each for each in members(verb.category, "VERB") if each != other.verb]
+        return known, replace(other, verb=verb.antonym if verb.antonym and rng.random() < 0.4 else rng.choice(choices))
     if kind == 3:
         return known, drop(other, rng, 0.4)
     if kind == 4:
         return drop(known, rng, 0.4), other
     if kind == 5:
-        time = rng.choice(members("time"))
-        return known, replace(other, time=time, place=other.place or teller.place())
+        return known, replace(other, time=rng.choice(members("time")), place=other.place or teller.place())
     name = rng.choice([name for name in PHRASES if getattr(other, name) is not None])
-    phrase: Phrase = getattr(other, name)
-    return known, with_phrase(other, name, _changed(phrase, name, teller))
+    return known, with_phrase(other, name, _changed(getattr(other, name), name, teller))
 
 
 def _changed(phrase: Phrase, name: str, teller: Storyteller) -> Phrase:
@@ -247,12 +246,7 @@ def _changed(phrase: Phrase, name: str, teller: Storyteller) -> Phrase:
 def mark(tokens: Sequence[Token], known: Clause, other: Clause) -> str:
     """One mark per space-separated word of the second side (final marks belong to the word before them)."""
     changed = _changes(known, other)
-    marks = ""
-    for token in tokens:
-        if token.tag != "PUNCT":
-            marks += changed.get(token.slot, SUPPORTED)
-    assert len(marks) == len(join(tokens)[0].split())
-    return marks
+    return "".join(changed.get(token.slot, SUPPORTED) for token in tokens if token.tag != "PUNCT")
 
 
 def _changes(known: Clause, other: Clause) -> dict[str, str]:
@@ -263,8 +257,7 @@ def _changes(known: Clause, other: Clause) -> dict[str, str]:
         if after is None:
             continue
         if before is None or slot == known.ask:
-            marked = NEW if before is None else ASKED
-            found.update({slot: marked, slot + ".a": marked, slot + ".n": marked, slot + ".p": marked})
+            found |= dict.fromkeys((slot, slot + ".a", slot + ".n", slot + ".p"), NEW if before is None else ASKED)
             continue
         if (before.head, before.name) != (after.head, after.name):
             found[slot] = SUPPORTED if _covers(after, before) else NEW if _covers(before, after) else CONFLICTING

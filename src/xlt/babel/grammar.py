@@ -84,20 +84,14 @@ class Speaker:
         self, concept: str, tag: str, slot: str, ending: str = "", past: bool = False, synonym: int | None = None
     ) -> Token:
         """One common word with an ending (already in Latin letters); ``synonym`` overrides the speaker's choice."""
-        if concept.startswith(RARE):
-            return Token(self._rare(concept[1:], tag, ending, past), tag, "O", slot, concept)
-        forms = self.language.forms[concept]
-        index = synonym if synonym is not None else self.choose(self.language, concept)
-        if past and self.language.code == SOURCE:
-            text = CONCEPTS[concept].past[index]
+        rare, english = concept.startswith(RARE), self.language.code == SOURCE
+        index = 0 if rare else self.choose(self.language, concept) if synonym is None else synonym
+        stem = self.language.rare(concept[1:]) if rare else self.language.forms[concept][index]
+        if past and english:
+            text = stem + "ed" if rare else CONCEPTS[concept].past[index]
         else:
-            text = forms[index] + self.language.write(self.settings.past if past else ending)
+            text = stem + self.language.write(self.settings.past if past else ending)
         return Token(text, tag, "O", slot, concept, index)
-
-    def _rare(self, word: str, tag: str, ending: str, past: bool) -> str:
-        if self.language.code == SOURCE:
-            return word + "ed" if past else word + ending
-        return self.language.rare(word) + self.language.write(self.settings.past if past else ending)
 
     def phrase(self, phrase: Phrase, slot: str, *, accusative: bool = False) -> list[Token]:
         """A noun phrase in the language's order, with its article and endings."""
@@ -182,40 +176,33 @@ class Speaker:
 
     def _order(self, clause: Clause, parts: dict[str, list[Token]]) -> list[Token]:
         auxiliary, verb = self._verb(clause)
-        subject, rest = parts["S"], parts.get("R", []) + parts.get("P", [])
-        time = parts.get("T", [])
+        subject, time, front = parts["S"], parts.get("T", []), parts.get("Q", [])
+        rest = parts.get("R", []) + parts.get("P", [])
         target = parts.get("O", []) + self._complement(clause)
-        front = parts.get("Q", [])
         if clause.time_first and not clause.ask:
             front, time = front + time, []
-        if self.settings.order == "SVO":
-            core = [*auxiliary, *subject, *verb, *target, *rest, *time] if front and clause.ask else []
-            core = core or [*subject, *auxiliary, *verb, *target, *rest, *time]
-        elif self.settings.order == "SOV":
-            core = [*subject, *time, *rest, *target, *auxiliary, *verb]
-        else:
-            core = [*auxiliary, *verb, *subject, *target, *rest, *time]
-        return front + core
+        if self.settings.order == "SOV":
+            return [*front, *subject, *time, *rest, *target, *auxiliary, *verb]
+        if self.settings.order == "VSO":
+            return [*front, *auxiliary, *verb, *subject, *target, *rest, *time]
+        inverted = front and clause.ask  # "where did she go"
+        first = auxiliary + subject if inverted else subject + auxiliary
+        return [*front, *first, *verb, *target, *rest, *time]
 
     def _verb(self, clause: Clause) -> tuple[list[Token], list[Token]]:
         """(auxiliary and negation, verb with its adverb)."""
-        before, after = self._negation(clause)
+        negation = [self.word("not", "PART", "N")] if clause.negated else []
+        before, after = (negation, []) if self.settings.negation == "before" else ([], negation)
         adverb = [self.word(clause.adverb, "ADV", "A")] if clause.adverb else []
         if clause.verb == "be":
             return [], [self.word("was", "AUX", "V"), *before, *after, *adverb]
-        if self.language.code == SOURCE:
-            support = clause.negated or (clause.ask is not None and clause.ask != "S")
-            verb = [self.word(clause.verb, "VERB", "V", past=not support)]
-            auxiliary = [self.word("did", "AUX", "")] if support else []
-            asked = clause.ask is not None and clause.ask != "S"
-            return (auxiliary, [*before, *adverb, *verb]) if asked else (auxiliary + before, adverb + verb)
-        return [], [*before, *adverb, self.word(clause.verb, "VERB", "V", past=True), *after]
-
-    def _negation(self, clause: Clause) -> tuple[list[Token], list[Token]]:
-        if not clause.negated:
-            return [], []
-        word = [self.word("not", "PART", "N")]
-        return (word, []) if self.settings.negation == "before" else ([], word)
+        if self.language.code != SOURCE:
+            return [], [*before, *adverb, self.word(clause.verb, "VERB", "V", past=True), *after]
+        asked = clause.ask is not None and clause.ask != "S"
+        support = clause.negated or asked
+        verb = [self.word(clause.verb, "VERB", "V", past=not support)]
+        auxiliary = [self.word("did", "AUX", "")] if support else []
+        return (auxiliary, [*before, *adverb, *verb]) if asked else (auxiliary + before, adverb + verb)
 
     def _complement(self, clause: Clause) -> list[Token]:
         if clause.state is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import cache
 
 from xlt.babel.config import SOURCE, LanguageConfig
 from xlt.babel.lexicon import CONCEPTS
@@ -30,6 +31,12 @@ def stream(seed: int, *names: object) -> random.Random:
     return random.Random("/".join(str(name) for name in (seed, *names)))
 
 
+@cache
+def name_rank(seed: int, name: str) -> float:
+    """A draw for a proper name: languages keep it verbatim where their share of shared names is higher."""
+    return stream(seed, "name", name).random()
+
+
 def _invent(rng: random.Random) -> str:
     """A pronounceable root of two or three open syllables."""
     parts = [rng.choice(ONSETS.split()) + rng.choice(VOWELS) for _ in range(rng.choice((2, 2, 3)))]
@@ -49,7 +56,6 @@ class BabelLanguage:
     seed: int
     forms: dict[str, tuple[str, ...]] = field(init=False)
     everyday: dict[str, int] = field(init=False)
-    _verbatim: dict[str, bool] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         taken: set[str] = set()
@@ -99,23 +105,16 @@ class BabelLanguage:
 
     def write(self, word: str) -> str:
         """Write Latin letters in the language's script; other characters stay."""
-        if self.settings.script == "latin":
-            return word
-        table = dict(zip(LATIN, SCRIPTS[self.settings.script], strict=True))
-        return "".join(table.get(letter, letter) for letter in word.lower())
+        script = self.settings.script
+        return word if script == "latin" else word.lower().translate(str.maketrans(LATIN, SCRIPTS[script]))
 
     def capital(self, word: str) -> str:
         """Capitalise where the script has capitals (Georgian and Devanagari have none in running text)."""
-        if self.settings.script in ("georgian", "devanagari"):
-            return word
-        return word[:1].upper() + word[1:]
+        return word if self.settings.script in ("georgian", "devanagari") else word[:1].upper() + word[1:]
 
     def name(self, name: str) -> str:
         """A proper name: verbatim or written and shifted like any other word, by the language's share."""
-        if name not in self._verbatim:
-            rank = stream(self.seed, "name", name).random()
-            self._verbatim[name] = rank < self.settings.shared_names
-        if self.code == SOURCE or self._verbatim[name]:
+        if self.code == SOURCE or name_rank(self.seed, name) < self.settings.shared_names:
             return name
         return self.capital(self.write(self.shift(name.lower())))
 

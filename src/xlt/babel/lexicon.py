@@ -94,54 +94,38 @@ class Concept:
 
 def _entries(text: str) -> list[tuple[str, tuple[str, ...]]]:
     """Split ``"a|b c"`` into [("a", ("a", "b")), ("c", ("c",))]; a suffix after a dot is part of the id only."""
-    found = []
-    for item in text.replace(",", " ").split():
-        words = item.split("|")
-        found.append((words[0], tuple(word.split(".")[0] for word in words)))
-    return found
+    items = [item.split("|") for item in text.replace(",", " ").split()]
+    return [(words[0], tuple(word.split(".")[0] for word in words)) for words in items]
 
 
 def _antonyms(text: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for chunk in text.split(","):
-        heads = [item.split("|")[0] for item in chunk.split()]
-        if len(heads) == 2:
-            pairs[heads[0]], pairs[heads[1]] = heads[1], heads[0]
-    return pairs
+    heads = [[item.split("|")[0] for item in chunk.split()] for chunk in text.split(",")]
+    return {word: other for pair in heads if len(pair) == 2 for word, other in (pair, pair[::-1])}
 
 
 def _build() -> dict[str, Concept]:
-    concepts: list[Concept] = []
-    for category, text in HYPERNYMS.items():
-        for _, words in _entries(text):
-            concepts.append(Concept(category, "NOUN", "hypernym", words))
-    for category, text in NOUNS.items():
-        concepts += [Concept(name, "NOUN", category, words) for name, words in _entries(text)]
+    nouns = [*(("hypernym", text) for text in HYPERNYMS.values()), *NOUNS.items()]
+    concepts = [Concept(name, "NOUN", kind, words) for kind, text in nouns for name, words in _entries(text)]
     opposite = _antonyms(VERB_ANTONYMS)
     for frame, text in VERBS.items():
         for item in text.split():
-            forms = [pair.split("/") for pair in item.split("|")]
-            base, past = tuple(form[0] for form in forms), tuple(form[1] for form in forms)
-            concepts.append(Concept(base[0] + ".v", "VERB", frame, base, past, _verb(opposite.get(base[0]))))
+            base, past = zip(*(pair.split("/") for pair in item.split("|")), strict=True)
+            antonym = opposite[base[0]] + ".v" if base[0] in opposite else None
+            concepts.append(Concept(base[0] + ".v", "VERB", frame, base, past, antonym))
     opposite = _antonyms(ADJECTIVES)
     for name, words in _entries(ADJECTIVES):
         kind = "state" if name in STATES.split() else "quality"
         concepts.append(Concept(name, "ADJ", kind, words, (), opposite[name]))
-    for text, pos, category in (
+    others = [
         (TIMES, "NOUN", "time"),
         (NUMBERS, "NUM", "number"),
         (ADVERBS, "ADV", "manner"),
         (ADPOSITIONS, "ADP", "adposition"),
         (ORG_HEADS, "PROPN", "organisation"),
-    ):
-        concepts += [Concept(name, pos, category, words) for name, words in _entries(text)]
-    for pos, text in FUNCTION.items():
-        concepts += [Concept(name, pos, "function", words) for name, words in _entries(text)]
+        *((text, pos, "function") for pos, text in FUNCTION.items()),
+    ]
+    concepts += [Concept(name, pos, kind, words) for text, pos, kind in others for name, words in _entries(text)]
     return {concept.id: concept for concept in concepts}
-
-
-def _verb(name: str | None) -> str | None:
-    return None if name is None else name + ".v"
 
 
 CONCEPTS: dict[str, Concept] = _build()

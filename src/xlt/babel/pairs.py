@@ -29,12 +29,24 @@ class PairMeaning:
     label: str
 
 
-def _hypernym(phrase: Phrase) -> str | None:
-    """The category word of a phrase: "dog" is an "animal"."""
-    if phrase.kind or phrase.head not in CONCEPTS:
+def _wider(phrase: Phrase) -> Phrase | None:
+    """The phrase with its category word as the noun: a "dog" is an "animal"."""
+    concept = None if phrase.kind else CONCEPTS.get(phrase.head)
+    return replace(phrase, head=concept.category) if concept is not None and concept.category in CONCEPTS else None
+
+
+def _opposite(phrase: Phrase) -> Phrase | None:
+    """The phrase with the antonym of its adjective."""
+    return replace(phrase, adjective=CONCEPTS[phrase.adjective].antonym) if phrase.adjective else None
+
+
+def _one_changed(clause: Clause, rng: random.Random, change: Callable[[Phrase], Phrase | None]) -> Clause | None:
+    """The clause with ``change`` of one phrase that it can be made of, if there is any."""
+    changed = {name: new for name in PHRASES if (old := getattr(clause, name)) is not None and (new := change(old))}
+    if not changed:
         return None
-    category = CONCEPTS[phrase.head].category
-    return category if category in CONCEPTS else None
+    name = rng.choice(list(changed))
+    return with_phrase(clause, name, changed[name])
 
 
 def drop(clause: Clause, rng: random.Random, keep: float) -> Clause:
@@ -52,28 +64,12 @@ def drop(clause: Clause, rng: random.Random, keep: float) -> Clause:
 
 def _generalise(clause: Clause, rng: random.Random) -> Clause | None:
     """Replace one noun by its hypernym: what follows when the clause is not negated."""
-    choices = [name for name in PHRASES if (p := getattr(clause, name)) is not None and _hypernym(p)]
-    if not choices:
-        return None
-    name = rng.choice(choices)
-    phrase: Phrase = getattr(clause, name)
-    return with_phrase(clause, name, replace(phrase, head=str(_hypernym(phrase))))
+    return _one_changed(clause, rng, _wider)
 
 
 def _antonym(clause: Clause) -> Clause | None:
     concept = CONCEPTS.get(clause.verb)
     return None if concept is None or concept.antonym is None else replace(clause, verb=concept.antonym)
-
-
-def _opposite_detail(clause: Clause, rng: random.Random) -> Clause | None:
-    """Replace an adjective by its antonym."""
-    choices = [name for name in PHRASES if (p := getattr(clause, name)) is not None and p.adjective]
-    if not choices:
-        return None
-    name = rng.choice(choices)
-    phrase: Phrase = getattr(clause, name)
-    opposite = CONCEPTS[str(phrase.adjective)].antonym
-    return with_phrase(clause, name, replace(phrase, adjective=opposite))
 
 
 def _other_place(clause: Clause, teller: Storyteller) -> Clause | None:
@@ -84,9 +80,8 @@ def _other_place(clause: Clause, teller: Storyteller) -> Clause | None:
 
 
 def _other_time(clause: Clause, rng: random.Random) -> Clause | None:
-    if clause.time is None:
-        return None
-    return replace(clause, time=rng.choice([time for time in members("time") if time != clause.time]))
+    times = [time for time in members("time") if time != clause.time]
+    return None if clause.time is None else replace(clause, time=rng.choice(times))
 
 
 def swap(clause: Clause, rng: random.Random) -> Clause | None:
@@ -118,7 +113,7 @@ def _contradict(premise: Clause, teller: Storyteller) -> Clause | None:
         return replace(short, negated=not premise.negated)
     changes: list[Callable[[], Clause | None]] = [
         lambda: _antonym(short),
-        lambda: _opposite_detail(drop(premise, rng, 0.8), rng),
+        lambda: _one_changed(drop(premise, rng, 0.8), rng, _opposite),
         lambda: _other_place(drop(premise, rng, 0.8), teller),
         lambda: _other_time(drop(premise, rng, 0.8), rng),
     ]
@@ -158,21 +153,20 @@ def inference(teller: Storyteller, label: str) -> PairMeaning:
         wide = None
         if label != "contradiction" and not premise.negated and rng.random() < 0.35:
             wide = _generalise(premise, rng)
+        second: Clause | None
         if label == "entailment":
-            second: Clause | None = premise if premise.negated else drop(wide or premise, rng, 0.6)
-        elif label == "neutral":
+            second = premise if premise.negated else drop(wide or premise, rng, 0.6)
+        elif label == "neutral" and wide is not None:
             # the narrower word is in the hypothesis: "an animal slept" leaves open whether "a dog slept"
-            if wide is not None:
-                premise, second = wide, drop(premise, rng, 0.6)
-            else:
-                second = _open(premise, teller)
+            premise, second = wide, drop(premise, rng, 0.6)
+        elif label == "neutral":
+            second = _open(premise, teller)
         else:
             second = _contradict(premise, teller)
-            if second is not None and not premise.negated and rng.random() < 0.2:
-                second = _generalise(second, rng) if second.negated is False else second
-        if second is None or (second == premise and rng.random() < 0.8):
-            continue
-        return PairMeaning(premise, replace(second, time_first=rng.random() < 0.2), label)
+            if second is not None and not premise.negated and rng.random() < 0.2 and not second.negated:
+                second = _generalise(second, rng)
+        if second is not None and (second != premise or rng.random() >= 0.8):
+            return PairMeaning(premise, replace(second, time_first=rng.random() < 0.2), label)
 
 
 def paraphrase(teller: Storyteller, label: str) -> PairMeaning:
@@ -199,16 +193,14 @@ def duplicate(teller: Storyteller, label: str) -> PairMeaning:
         first = replace(clause, ask=asked)
         if label == "1":
             return PairMeaning(first, first, label)
-        other = rng.choice(
-            (swap(clause, rng), _antonym(clause), _other_time(clause, rng), _other_place(clause, teller))
-        )
+        changes = (swap(clause, rng), _antonym(clause), _other_time(clause, rng), _other_place(clause, teller))
+        other = rng.choice(changes)
         if len(slots) > 1 and rng.random() < 0.4:
             return PairMeaning(first, replace(clause, ask=rng.choice([slot for slot in slots if slot != asked])), label)
-        if (
-            other is not None
-            and (asked != "T" or other.time == clause.time)
-            and (asked != "P" or other.place == clause.place)
-        ):
+        hidden = {"T": "time", "P": "place"}.get(
+            asked
+        )  # what is asked for is not said, so a change of it would not show
+        if other is not None and (hidden is None or getattr(other, hidden) == getattr(clause, hidden)):
             return PairMeaning(first, replace(other, ask=asked), label)
 
 

@@ -39,9 +39,7 @@ def passage(teller: Storyteller, sentences: int = 3, questions: int = 3) -> Pass
             if acts_on_thing and rng.random() < 0.35:
                 clause = replace(clause, verb=rng.choice(verbs))
             told.append(replace(clause, adverb=None))
-        asked = [
-            (i, slot) for i, clause in enumerate(told) for slot in SLOTS if getattr(clause, SLOTS[slot]) is not None
-        ]
+        asked = [(i, slot) for i, clause in enumerate(told) for slot, name in SLOTS.items() if getattr(clause, name)]
         rng.shuffle(asked)
         found: list[tuple[int, Clause]] = []
         for position, slot in asked:

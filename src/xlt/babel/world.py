@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xlt.babel.config import WorldConfig
 from xlt.babel.grammar import RARE, Clause, Phrase, is_person
@@ -59,11 +59,9 @@ class World:
 
     def part(self, hidden: bool) -> World:
         """The world as test data shows it (all of it) or as training data does (the first two thirds of each list)."""
-        if hidden:
-            return self
-        lists = (self.people, self.places, self.organisations, self.rare)
-        people, places, organisations, rare = (known[: 2 * len(known) // 3] for known in lists)
-        return World(people, places, organisations, rare, self.rare_share)  # type: ignore[arg-type]
+        lists = ("people", "places", "organisations", "rare")
+        shown: Any = {name: getattr(self, name)[: 2 * len(getattr(self, name)) // 3] for name in lists}
+        return self if hidden else replace(self, **shown)
 
     @property
     def entities(self) -> tuple[NamedEntity, ...]:
@@ -171,13 +169,11 @@ class Storyteller:
 
     def clause(self, subject: Phrase | None = None, *, optional: float = 0.5, frame: str | None = None) -> Clause:
         """One event. ``optional``: probability of each of place and time."""
-        frame = (
-            frame if frame is not None else self.rng.choice(("thing", "thing", "thing", "give", "person", "animal", ""))
-        )
+        if frame is None:
+            frame = self.rng.choice(("thing", "thing", "thing", "give", "person", "animal", ""))
         subject = subject or self.subject()
-        verb = self.rng.choice(members(frame, "VERB"))
+        clause = Clause(self.rng.choice(members(frame, "VERB")), subject)
         target = {"thing": self.thing, "give": self.thing, "animal": self.animal}
-        clause = Clause(verb, subject)
         if frame in target:
             clause = replace(clause, object=target[frame]())
         elif frame == "person":
@@ -267,14 +263,12 @@ class Rule(NamedTuple):
 
 def _parse(text: str) -> Pattern:
     """``"lose.v y"`` -> (subject, verb, object or state)."""
-    parts = text.split()
-    subject = parts.pop(0) if parts[0] in ("x", "y") else "x"
-    verb = parts.pop(0)
-    return subject, verb, parts[0] if parts else ""
+    who, verb, *rest = text.split() if text.split()[0] in ("x", "y") else ["x", *text.split()]
+    return who, verb, rest[0] if rest else ""
 
 
 def _rules(text: str, good: bool) -> list[Rule]:
-    sides = [[_parse(side) for side in rule.split(">")] for rule in text.strip().split(";")]
+    sides = [[_parse(side) for side in rule.split(">")] for rule in text.split(";")]
     return [Rule(cause, effect, good) for cause, effect in sides]
 
 
@@ -307,9 +301,9 @@ def effect_of(rule: int, subject: Phrase, thing: Phrase) -> Clause:
 
 def opposite_rules(rule: int, count: int, rng: random.Random) -> list[int]:
     """Bad turns for a good one and good ones for a bad one, with causes and effects of their own."""
-    found: list[int] = []
     candidates = [number for number, other in enumerate(RULES) if other.good != RULES[rule].good]
     rng.shuffle(candidates)
+    found: list[int] = []
     for other in candidates:
         if all(RULES[other].cause != RULES[one].cause and RULES[other].effect != RULES[one].effect for one in found):
             found.append(other)

@@ -17,8 +17,8 @@ from xlt.babel.context import SPLITS, Babel
 from xlt.babel.language import SOURCE, distance
 from xlt.errors import InputError
 from xlt.files import atomic_folder, digest, to_json, write_atomic
+from xlt.layout import WORLD_STAMP
 
-STAMP = "babel.stamp.json"
 XNLI_COLUMNS = (
     "language gold_label sentence1_binary_parse sentence2_binary_parse sentence1_parse sentence2_parse sentence1 "
     "sentence2 promptID pairID genre label1 label2 label3 label4 label5 sentence1_tokenized sentence2_tokenized match"
@@ -33,7 +33,7 @@ def write_world(out: Path, config: BabelConfig | Mapping[str, Any]) -> None:
     The files are a function of the config alone: two calls write the same bytes. The stamp file names the config's hash
     and all files. Raises InputError when ``out`` holds something other than a world.
     """
-    if out.exists() and not (out / STAMP).exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not (out / WORLD_STAMP).exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError("expected an older world, an empty folder or nothing; choose another --out", out)
     settings = config if isinstance(config, BabelConfig) else BabelConfig.model_validate(config)
     with atomic_folder(out) as new:
@@ -41,7 +41,7 @@ def write_world(out: Path, config: BabelConfig | Mapping[str, Any]) -> None:
         for part in PARTS.split():
             getattr(writer, part)()
         stamp = {"config": digest(settings.model_dump(mode="json")), "files": sorted(writer.written)}
-        write_atomic(new / STAMP, to_json(stamp))
+        write_atomic(new / WORLD_STAMP, to_json(stamp))
 
 
 class Writer:

@@ -13,8 +13,8 @@ from transformers import XLMRobertaModel as Encoder
 from xlt.bench.inputs import CLASSES
 from xlt.bench.settings import Bench, Family
 from xlt.config.regimes import Bottleneck, Full
+from xlt.families import SUPERVISED
 from xlt.modeling.composition import TASK
-from xlt.modeling.heads import make_head
 from xlt.modeling.model import TransferModel
 from xlt.modeling.tuning import attach
 
@@ -47,17 +47,17 @@ def make_ours(bench: Bench, family: Family, *, adapter: bool = False) -> Transfe
     tuning = Bottleneck(kind="bottleneck", reduction_factor=bench.config.adapter_reduction)
     attach(encoder, tuning if adapter else Full(kind="full"))
     torch.manual_seed(1)
-    head = make_head(FAMILY[family], config.hidden_size, CLASSES, config.hidden_dropout_prob)
-    return TransferModel(encoder, head, FAMILY[family], "mean")
+    head = SUPERVISED[FAMILY[family]].head(config.hidden_size, CLASSES, config.hidden_dropout_prob)
+    return TransferModel(encoder, head, SUPERVISED[FAMILY[family]], "mean")
 
 
 def make_theirs(ours: TransferModel) -> nn.Module:
     """The class of transformers for the same task on the encoder and head of ``ours``: no tensor is copied."""
-    kind: Any = XLMRobertaForQuestionAnswering if ours.family == "span" else XLMRobertaForSequenceClassification
+    kind: Any = XLMRobertaForQuestionAnswering if ours.family.name == "span" else XLMRobertaForSequenceClassification
     with torch.device("meta"):
         theirs: Any = kind(ours.encoder.config)
     theirs.roberta = ours.encoder
-    if ours.family == "span":
+    if ours.family.name == "span":
         theirs.qa_outputs = ours.head.get_submodule("out")
     else:
         theirs.classifier.dense = ours.head.get_submodule("dense")

@@ -9,9 +9,11 @@ from typing import Any
 
 from xlt.bench.settings import Bench, LengthCounts, Lengths
 from xlt.data.dataset import Located, read
-from xlt.data.features import Feature, pair_features, span_features
+from xlt.data.features import Feature
 from xlt.data.records import Pair
 from xlt.errors import InputError
+from xlt.families.classification import pair_features
+from xlt.families.qa import span_features
 
 SPECIAL = 4
 """Ids below are special tokens: <s>, <pad>, </s>, <unk>."""

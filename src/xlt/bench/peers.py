@@ -35,7 +35,10 @@ def collator(padding: Padding, max_length: int, *, labels: bool) -> Collate:
         if padding == "pad_to_max":
             rows = [*rows, [PAD] * max_length]
         padded = pad_rows(rows, [[0] * len(row) for row in rows], PAD)
-        batch = {"input_ids": padded.ids[: len(features)], "attention_mask": padded.mask[: len(features)]}
+        batch = {
+            "input_ids": padded.input_ids[: len(features)],
+            "attention_mask": padded.attention_mask[: len(features)],
+        }
         if not labels:
             return batch
         targets = torch.tensor([feature.target for feature in features])

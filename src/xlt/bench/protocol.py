@@ -8,7 +8,7 @@ from xlt.bench.inputs import counts_of, draw_lengths
 from xlt.bench.measure import Measurement, Promise
 from xlt.bench.settings import Bench
 from xlt.data.batching import by_token_budget, epoch_batches
-from xlt.evaluation.context import TOKEN_BUDGET
+from xlt.pipeline.context import TOKEN_BUDGET
 
 BUDGET = TOKEN_BUDGET["cpu"]
 PASSES = {"train": 3, "dev": 1, "test": 1}

@@ -7,8 +7,8 @@ import random
 from xlt.bench.inputs import real_records
 from xlt.bench.measure import Measurement, in_turn, ratio
 from xlt.bench.settings import Bench
-from xlt.data.features import pair_features
 from xlt.data.records import Pair
+from xlt.families.classification import pair_features
 from xlt.files import SOURCE_ROOT
 from xlt.modeling.pretrained import load_tokenizer
 

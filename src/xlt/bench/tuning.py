@@ -16,12 +16,12 @@ from xlt.bench.inputs import draw_inputs
 from xlt.bench.limit import RATE, bare_prediction, bare_step, equal_batches
 from xlt.bench.measure import Elapsed, Measurement, Way, in_turn, peak_resident_bytes, ratio, timed
 from xlt.bench.peers import Collate, Padding, collator, trainer_prediction, trainer_step
-from xlt.bench.settings import Bench, Family, Lengths, Part
+from xlt.bench.settings import Bench, Family, Lengths, Part, PartSize
 from xlt.data.features import Feature
-from xlt.evaluation.context import TOKEN_BUDGET
-from xlt.evaluation.predict import outputs_of
 from xlt.modeling.model import TransferModel
-from xlt.training.trainer import Settings, fit
+from xlt.modeling.outputs import outputs_of
+from xlt.pipeline.context import TOKEN_BUDGET
+from xlt.training.trainer import TrainingArguments, fit
 
 TRAINED: dict[Family, Lengths] = {"nli": "nli_train", "squad": "squad_windows"}
 TESTED: dict[Family, Lengths] = {"nli": "nli_test", "squad": "squad_windows"}
@@ -33,7 +33,7 @@ Step = Callable[[Sequence[Feature]], tuple[Elapsed, float]]
 
 def our_step(model: TransferModel, features: Sequence[Feature]) -> tuple[Elapsed, float]:
     """One step over all ``features``; its time and mean loss."""
-    settings = Settings(
+    settings = TrainingArguments(
         epochs=1,
         batch_size=len(features),
         learning_rate=RATE,
@@ -48,19 +48,42 @@ def our_step(model: TransferModel, features: Sequence[Feature]) -> tuple[Elapsed
     return spent, losses[0]
 
 
-def from_the_same_weights(
-    model: TransferModel, batches: Sequence[Sequence[Feature]], step: Step
-) -> tuple[Way, list[float]]:
-    """A way that takes one step over each round's batch, always from the weights ``model`` has now; and the losses."""
-    start, losses = model.trained_state(), []
+def race(
+    steps: Mapping[str, tuple[TransferModel, Step]],
+    batches: Sequence[Sequence[Feature]],
+    size: PartSize,
+    **others: Way,
+) -> tuple[dict[str, list[Elapsed]], dict[str, list[float]]]:
+    """Times and losses of several ways to take one step over each round's batch; times of ``others`` beside them.
 
-    def way(turn: int) -> Elapsed:
-        model.load_trained_state(start, with_head=True)
+    Each step is given with the model whose weights it changes; all begin with those that the model has now, and has again
+    in the end.
+    """
+    losses: dict[str, list[float]] = {name: [] for name in steps}
+    starts = {model: model.trained_state() for model in {model for model, _ in steps.values()}}
+
+    def way(name: str, turn: int) -> Elapsed:
+        model, step = steps[name]
+        model.load_trained_state(starts[model], with_head=True)
         spent, loss = step(batches[turn])
-        losses.append(loss)
+        losses[name].append(loss)
         return spent
 
-    return way, losses
+    ways: dict[str, Way] = {name: partial(way, name) for name in steps}
+    times = in_turn(ways | others, size)
+    for model, start in starts.items():
+        model.load_trained_state(start, with_head=True)
+    return times, losses
+
+
+def _twice(step: Step) -> Step:
+    """Two steps, one after the other: the loss of the second shows what the first has changed."""
+
+    def both(features: Sequence[Feature]) -> tuple[Elapsed, float]:
+        step(features)
+        return step(features)
+
+    return both
 
 
 def largest_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
@@ -88,18 +111,19 @@ def _fine_tuning(bench: Bench, family: Family, number: int, found: Measurement) 
     batches = [draw_inputs(bench, TRAINED[family], number, f"{family}-{turn}") for turn in range(size.rounds)]
     bare = [equal_batches(batch, BUDGET, bench.shape["vocab_size"]) for batch in batches]
     collate = _collators(bench, family, labels=True)
-    steps: dict[str, Step] = {name: partial(trainer_step, theirs, collate=given) for name, given in collate.items()}
-    steps["ours"] = partial(our_step, model)
-    alone = _losses_of_one(model, theirs, batches[0][0])  # and the libraries load what they need
-    bare_step(model, bare[0][:1])
-    ways, losses = {}, {}
-    for name, step in steps.items():
-        ways[name], losses[name] = from_the_same_weights(model, batches, step)
-    ways["limit"] = lambda turn: bare_step(model, bare[turn])
-    times = in_turn(ways, size)
+    steps: dict[str, tuple[TransferModel, Step]] = {
+        name: (model, partial(trainer_step, theirs, collate=given)) for name, given in collate.items()
+    }
+    steps["ours"] = model, partial(our_step, model)
+    alone = {name: (model, _twice(steps[name][1])) for name in ("dynamic", "ours")}
+    # the libraries load what they need
+    _, unpadded = race(alone, [batches[0][:1]], PartSize(), limit=lambda turn: bare_step(model, bare[0][:1]))
+    times, losses = race(steps, batches, size, limit=lambda turn: bare_step(model, bare[turn]))
     _add_times(bench, "fine_tuning", family, times, found)
     if bench.quick:  # without dropout, all compute the same
-        found.agreement[f"{family}: difference of losses, one example"] = largest_difference(*alone)
+        found.agreement[f"{family}: difference of losses, one example"] = largest_difference(
+            unpadded["ours"], unpadded["dynamic"]
+        )
         if family == "nli":  # of spans the Trainer's softmax takes in padding, ours does not
             found.agreement["nli: largest difference of losses"] = _from_ours(losses)
     done = len(times["ours"])
@@ -113,16 +137,6 @@ def _fine_tuning(bench: Bench, family: Family, number: int, found: Measurement) 
 
 def _from_ours(losses: Mapping[str, list[float]]) -> float:
     return max(largest_difference(losses["ours"], losses[padding]) for padding in PADDINGS)
-
-
-def _losses_of_one(model: TransferModel, theirs: torch.nn.Module, feature: Feature) -> list[list[float]]:
-    """Our loss and the Trainer's on one example, without padding, in two steps from the same weights."""
-    start, losses = model.trained_state(), []
-    collate = collator("dynamic", feature.length, labels=True)
-    for step in (partial(our_step, model), partial(trainer_step, theirs, collate=collate)):
-        losses.append([step([feature])[1] for _ in range(2)])
-        model.load_trained_state(start, with_head=True)
-    return losses
 
 
 def _add_times(bench: Bench, part: Part, family: Family, times: dict[str, list[Elapsed]], found: Measurement) -> None:
@@ -191,14 +205,8 @@ def adapter(bench: Bench) -> Measurement:
     for padding, collate in _collators(bench, "nli", labels=True).items():
         steps[padding] = ours, partial(peer, collate)
     steps["ours"] = ours, partial(our_step, ours)
-    for model, step in steps.values():  # the libraries load what they need and start their threads
-        start = model.trained_state()
-        step(batches[0][:2])
-        model.load_trained_state(start, with_head=True)
-    ways, losses = {}, {}
-    for name, (model, step) in steps.items():
-        ways[name], losses[name] = from_the_same_weights(model, batches, step)
-    times = in_turn(ways, size)
+    race(steps, [batches[0][:2]], PartSize())  # the libraries load what they need and start their threads
+    times, losses = race(steps, batches, size)
     found = Measurement("A step that trains an adapter", times)
     promises = {"full step / adapter step": ("full", "own_full")}
     promises |= {f"AdapterTrainer {padding} / ours": (padding, "library") for padding in PADDINGS}

@@ -23,6 +23,8 @@ Benchmark = Literal["xtreme-r", "xtreme"]
 Rate = Annotated[float, Field(gt=0)]
 LONGEST_QUESTION = 64
 """Sub-words of a question that are read (XTREME's ``run_squad.py``)."""
+QUERY_TOKENS = 96
+"""Longest LAReQA question in sub-words (XTREME's ``train_lareqa.sh``); the rest of ``max_length`` is for the answer."""
 
 
 class Strict(BaseModel):
@@ -249,7 +251,7 @@ class Model(Strict):
     parameters: str
 
 
-class Grid(Strict):
+class RegimeGrid(Strict):
     """Rows made by crossing: each regime as it is, and after intermediate training on each recipe (``continue``)."""
 
     regimes: list[str] = Field(min_length=1)
@@ -263,7 +265,7 @@ class Table(Strict):
     title: str
     kind: Literal["benchmark", "languages", "pairs", "grid", "lexical", "groups", "sizes"] = "benchmark"
     regimes: list[str] = []
-    grid: Grid | None = None
+    grid: RegimeGrid | None = None
     lexical: list[str] = []
     tasks: list[str] = []
     reference: str = "full"

@@ -11,8 +11,6 @@ from xlt.config.benchmark import Model, Rate, Strict
 from xlt.config.regimes import LoRA
 from xlt.config.run_config import FileSet, read_config
 
-RESULT = "lexical.json"
-"""The file a job ends with."""
 ENCODER, ADAPTER = "encoder", "adapter"
 """Folders below a job's: the encoder with LoRA merged into it, or, for a decoder, LoRA's own weights."""
 

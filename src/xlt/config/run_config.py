@@ -170,10 +170,6 @@ class RunConfig(Strict):
         return [*others, *self.language_adapters.values()]
 
 
-ADAPTER = "adapter.json"
-"""Written last into the folder of a language adapter."""
-
-
 class HubAdapter(Strict):
     """A ready-made language adapter on the hub; without a ``revision`` the newest is taken and its commit recorded."""
 

@@ -147,13 +147,13 @@ def verify_splits(
                 training[name] = set(contents)
     for name, task in tasks.items():
         for language in [] if task.pairs else world or languages_of(task, profile):
-            for kind in task.sources:
-                sources = sources_of(profile, name, kind, task.sources)
-                split = Split(name, kind, language)
-                of = _sizes_of(profile, name, kind, sizes)
+            for tested in task.sources:
+                sources = sources_of(profile, name, tested, task.sources)
+                split = Split(name, tested, language)
+                of = _sizes_of(profile, name, tested, sizes)
                 found, contents = _judged_split(split, data, sources, task.labels, of)
                 splits += found
-                if kind == "test" and task.recipe in training and contents is not None:
+                if tested == "test" and task.recipe in training and contents is not None:
                     split.overlap = sum(content in training[task.recipe] for content in contents)
     return [split for split in splits if world is None or split.examples is not None]
 

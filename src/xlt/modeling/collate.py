@@ -12,32 +12,34 @@ from xlt.data.features import Feature
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Padded token ids of some sequences: ``ids``, ``mask`` (1 = real) and ``types``, each [rows, tokens]."""
+class TokenBatch:
+    """Padded sequences: ``input_ids``, ``attention_mask`` (1 = real) and ``token_type_ids``, each [rows, tokens]."""
 
-    ids: Tensor
-    mask: Tensor
-    types: Tensor
+    input_ids: Tensor
+    attention_mask: Tensor
+    token_type_ids: Tensor
 
-    def to(self, device: torch.device | str) -> Rows:
-        """The same rows on another device."""
-        return Rows(self.ids.to(device), self.mask.to(device), self.types.to(device))
+    def to(self, device: torch.device | str) -> TokenBatch:
+        """The same batch on another device."""
+        return TokenBatch(self.input_ids.to(device), self.attention_mask.to(device), self.token_type_ids.to(device))
+
+    def beside_ids(self) -> dict[str, Tensor]:
+        """An encoder's further arguments, with ``input_ids`` or with embeddings in their place."""
+        return {"attention_mask": self.attention_mask, "token_type_ids": self.token_type_ids}
 
 
-def pad_rows(rows: Sequence[Sequence[int]], types: Sequence[Sequence[int]], pad_id: int) -> Rows:
+def pad_rows(rows: Sequence[Sequence[int]], types: Sequence[Sequence[int]], pad_id: int) -> TokenBatch:
     """Pad token ids on the right to the longest row."""
-    width = max(len(row) for row in rows)
-    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
-    kinds = torch.zeros((len(rows), width), dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    input_ids = torch.full((len(rows), max(map(len, rows))), pad_id, dtype=torch.long)
+    token_type_ids, attention_mask = torch.zeros_like(input_ids), torch.zeros_like(input_ids)
     for number, (row, kind) in enumerate(zip(rows, types, strict=True)):
-        ids[number, : len(row)] = torch.tensor(row)
-        kinds[number, : len(row)] = torch.tensor(kind)
-        mask[number, : len(row)] = 1
-    return Rows(ids, mask, kinds)
+        input_ids[number, : len(row)] = torch.tensor(row)
+        token_type_ids[number, : len(row)] = torch.tensor(kind)
+        attention_mask[number, : len(row)] = 1
+    return TokenBatch(input_ids, attention_mask, token_type_ids)
 
 
-def rows_of(features: Sequence[Feature], pad_id: int) -> Rows:
+def rows_of(features: Sequence[Feature], pad_id: int) -> TokenBatch:
     """All rows of some features, in order, padded together."""
     return pad_rows(
         [row for feature in features for row in feature.rows], [row for f in features for row in f.types], pad_id

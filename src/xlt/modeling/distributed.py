@@ -38,7 +38,7 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
-def is_first_launched() -> bool:
+def is_main_launched() -> bool:
     """Whether this process is the only one or the first that torchrun has started."""
     return launched() == 1 or os.environ["RANK"] == "0"
 
@@ -53,7 +53,7 @@ def count() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes."""
     return rank() == 0
 
@@ -173,12 +173,12 @@ def largest(number: int) -> int:
     return int(told)
 
 
-def from_first(make: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+def broadcast_from_main(make: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     """What ``make`` gives in the first process; the others wait for it. If it fails there, it fails in all."""
     if count() == 1:
         return make(*given, **named)
     told: list[Any] = [None, None]
-    if is_first():
+    if is_main_process():
         try:
             told[0] = make(*given, **named)
         except Exception as error:
@@ -190,7 +190,7 @@ def from_first(make: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     return told[0]  # type: ignore[no-any-return]
 
 
-def together(own: Mapping[int, T]) -> dict[int, T]:
+def all_gather(own: Mapping[int, T]) -> dict[int, T]:
     """What all processes have, by number."""
     if count() == 1:
         return dict(own)
@@ -206,11 +206,11 @@ def check_same(what: str, value: object) -> None:
     Raises:
         InputError: ``value`` is not the same in all of them.
     """
-    if any(other != value for other in together({rank(): value}).values()):
+    if any(other != value for other in all_gather({rank(): value}).values()):
         raise InputError(f"expected the same {what} in all processes of the run; delete its checkpoint, run it again")
 
 
-def dealt(groups: Sequence[T]) -> Iterable[T]:
+def shard(groups: Sequence[T]) -> Iterable[T]:
     """Every n-th group, beginning with another one in each process."""
     return islice(groups, rank(), None, count())
 
@@ -218,7 +218,7 @@ def dealt(groups: Sequence[T]) -> Iterable[T]:
 def share(costs: Sequence[int]) -> Sequence[int]:
     """The indices of the examples that are this process's: as many as any other's but one, of about the same cost.
 
-    They are dealt from the dearest on, forth and back; the first process has at least one.
+    They are shard from the dearest on, forth and back; the first process has at least one.
     """
     if count() == 1:
         return range(len(costs))

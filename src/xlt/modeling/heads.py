@@ -82,20 +82,3 @@ def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
         return hidden[:, 0]
     weights = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
-
-
-def make_head(family: str, width: int, labels: int, dropout: float, *, pooler: bool = False) -> nn.Module:
-    """The head of a task family, freshly initialised.
-
-    ``pooler``: the reference reads the encoder's pooler, dense and tanh over the first token: BERT's classifier, and every
-    dual encoder trained its way. Multiple choice does so with every encoder.
-    """
-    if family == "classification":
-        return SequenceHead(width, labels, dropout, input_dropout=not pooler)
-    if family == "choice":
-        return SequenceHead(width, 1, dropout, input_dropout=False)
-    if family == "tagging":
-        return TokenHead(width, labels, dropout)
-    if family == "span":
-        return TokenHead(width, 2, 0.0)
-    return PoolerHead(width) if pooler else ScaleHead()

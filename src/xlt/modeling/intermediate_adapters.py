@@ -24,19 +24,21 @@ MARK = f".adapters.{TASK}."
 
 
 @dataclass(frozen=True)
-class Earlier:
+class IntermediateAdapters:
     """The trained tensors of earlier runs by recipe, and what becomes of them; to be fused, the target's own are last."""
 
     transfer: Literal["stack", "fuse"]
     states: Mapping[str, Mapping[str, Tensor]]
 
 
-def earlier_name(recipe: str) -> str:
+def intermediate_adapter_name(recipe: str) -> str:
     """The name under which the adapter trained on ``recipe`` is in a model."""
     return f"intermediate-{recipe}"
 
 
-def take_over(encoder: Any, earlier: Earlier, composition: Composition | None) -> Composition:
+def add_intermediate_adapters(
+    encoder: Any, earlier: IntermediateAdapters, composition: Composition | None
+) -> Composition:
     """Load earlier adapters into ``encoder``, which has a fresh task adapter, and freeze them.
 
     Trained afterwards: the fresh adapter (``stack``), or the fusion layers alone (``fuse``; the fresh adapter takes the
@@ -51,9 +53,9 @@ def take_over(encoder: Any, earlier: Earlier, composition: Composition | None) -
     *others, last = earlier.states
     stacked = [*others, last] if earlier.transfer == "stack" else others
     for recipe in stacked:
-        encoder.add_adapter(earlier_name(recipe), config=encoder.adapters_config.get(TASK))
-        load_adapter(encoder, earlier_name(recipe), earlier.states[recipe])
-    names = tuple(earlier_name(recipe) for recipe in stacked)
+        encoder.add_adapter(intermediate_adapter_name(recipe), config=encoder.adapters_config.get(TASK))
+        load_adapter(encoder, intermediate_adapter_name(recipe), earlier.states[recipe])
+    names = tuple(intermediate_adapter_name(recipe) for recipe in stacked)
     composed = composition or Composition()
     if earlier.transfer == "stack":
         encoder.train_adapter(TASK)  # freezes all others

@@ -13,9 +13,10 @@ from typing import Any
 import adapters
 from torch import Tensor, nn
 
-from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
+from xlt.config.run_config import LanguageAdapterSettings
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
+from xlt.layout import ADAPTER
 
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from xlt.files import read_json
-from xlt.modeling.collate import Rows
+from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model_sources import MLM_HEAD, WEIGHTS
 from xlt.modeling.precision import arithmetic
 
@@ -35,7 +35,7 @@ NAMES = {  # tensor of the head -> its names in checkpoints of XLM-R and of BERT
 class MaskedBatch:
     """Masked rows and ``labels`` [rows, tokens]: the id of each sub-word to be predicted, ``IGNORE`` elsewhere."""
 
-    rows: Rows
+    rows: TokenBatch
     labels: Tensor
 
     def to(self, device: torch.device | str) -> MaskedBatch:
@@ -99,8 +99,8 @@ def _head_tensors(path: Path) -> Mapping[str, Tensor] | None:
 def masked_lm_loss(encoder: Any, head: MaskedLMHead, batch: MaskedBatch) -> Tensor:
     """Mean cross-entropy, in nats, over the sub-words to be predicted; 0 for a batch without any."""
     rows = batch.rows
-    with arithmetic(rows.ids.device):
-        out = encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+    with arithmetic(rows.input_ids.device):
+        out = encoder(input_ids=rows.input_ids, **rows.beside_ids())
     chosen = batch.labels != IGNORE
     scores = head(out.last_hidden_state[chosen].float(), encoder)
     total = nn.functional.cross_entropy(scores, batch.labels[chosen], reduction="sum")

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from xlt.config.benchmark import DUAL_ENCODERS, DualEncoder
+from xlt.config.benchmark import DualEncoder
 from xlt.config.regimes import Frozen, MadX, Tuning
+from xlt.data.features import Feature
 from xlt.errors import InputError
-from xlt.modeling.collate import Rows
+from xlt.modeling.collate import TokenBatch, rows_of
 from xlt.modeling.composition import Composition
-from xlt.modeling.heads import PoolerHead, make_head, pool
-from xlt.modeling.intermediate_adapters import Earlier, fusion_penalty, take_over
+from xlt.modeling.heads import PoolerHead, pool
+from xlt.modeling.intermediate_adapters import IntermediateAdapters, add_intermediate_adapters, fusion_penalty
 from xlt.modeling.language_adapters import adapter_name, load_language_adapter
 from xlt.modeling.precision import arithmetic
 from xlt.modeling.pretrained import load_encoder, load_pooler
 from xlt.modeling.trained_rows import with_all_rows
 from xlt.modeling.tuning import attach
 
-Shift = Callable[[Tensor, Rows], Tensor]
+EmbeddingPerturbation = Callable[[Tensor, TokenBatch], Tensor]
 """(word embeddings [rows, tokens, width], their rows) -> perturbed word embeddings of the same shape."""
 
 
 class TransferModel(nn.Module):
-    """An encoder and the head of one task family.
+    """An encoder and the head of one task family (an object of ``xlt.families``).
 
     ``trainable`` are the names of the parameters that tuning trains. Unfreezing may switch their gradients off for a
-    while; they are saved and counted all the same. ``shift``, while set, perturbs the word embeddings of every pass.
-    ``composition`` says which adapters are active for text in a language; None when nothing is composed.
+    while; they are saved and counted all the same. ``embedding_perturbation``, while set, sees the word embeddings of
+    every pass. ``composition`` says which adapters are active for text in a language; None when nothing is composed.
     ``micro_batch_size``: as in ``config.Recipe``; None where a loss takes the whole batch together.
     ``unread_factor``: what its last training multiplied the word embeddings by that it did not read (``trained_rows``).
     """
@@ -40,7 +41,7 @@ class TransferModel(nn.Module):
         self,
         encoder: Any,
         head: nn.Module,
-        family: str,
+        family: Any,
         pooling: str,
         composition: Composition | None = None,
         micro_batch_size: int | None = None,
@@ -50,7 +51,7 @@ class TransferModel(nn.Module):
         self.head = head
         self.family = family
         self.pooling = pooling
-        self.shift: Shift | None = None
+        self.embedding_perturbation: EmbeddingPerturbation | None = None
         self.composition = composition
         self.micro_batch_size = micro_batch_size
         self.unread_factor = 1.0
@@ -66,14 +67,14 @@ class TransferModel(nn.Module):
         """Where the parameters are."""
         return next(self.parameters()).device
 
-    def hidden(self, rows: Rows) -> Tensor:
+    def hidden(self, rows: TokenBatch) -> Tensor:
         """States of the last layer: [rows, tokens, width]."""
         with arithmetic(self.device):
-            if self.shift is None:
-                out = self.encoder(input_ids=rows.ids, attention_mask=rows.mask, token_type_ids=rows.types)
+            if self.embedding_perturbation is None:
+                out = self.encoder(input_ids=rows.input_ids, **rows.beside_ids())
             else:
-                words = self.shift(self.encoder.get_input_embeddings()(rows.ids), rows)
-                out = self.encoder(inputs_embeds=words, attention_mask=rows.mask, token_type_ids=rows.types)
+                words = self.embedding_perturbation(self.encoder.get_input_embeddings()(rows.input_ids), rows)
+                out = self.encoder(inputs_embeds=words, **rows.beside_ids())
         return out.last_hidden_state.float()
 
     def use_language(self, language: str) -> None:
@@ -85,7 +86,11 @@ class TransferModel(nn.Module):
         """What tuning trains, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if name in self.trainable}
 
-    def scores(self, rows: Rows) -> Tensor:
+    def batch(self, features: Sequence[Feature]) -> TokenBatch:
+        """The rows of some features, in order, padded together where the model is."""
+        return rows_of(features, self.pad_id).to(self.device)
+
+    def scores(self, rows: TokenBatch) -> Tensor:
         """The head's output on the last layer's states."""
         return self.head(self.hidden(rows))
 
@@ -97,11 +102,11 @@ class TransferModel(nn.Module):
         """The learned factor of a dual encoder's cosine similarities (retrieval families only)."""
         return self.head.get_parameter("logit_scale")
 
-    def embeddings(self, rows: Rows) -> Tensor:
+    def embeddings(self, rows: TokenBatch) -> Tensor:
         """L2-normalised sentence vectors, of the pooler where the head has one: [rows, width]."""
         hidden = self.hidden(rows)
         pooler = self.pooler()
-        pooled = pool(hidden, rows.mask, self.pooling) if pooler is None else pooler(hidden)
+        pooled = pool(hidden, rows.attention_mask, self.pooling) if pooler is None else pooler(hidden)
         return nn.functional.normalize(pooled, dim=-1)
 
     def pooler(self) -> PoolerHead | None:
@@ -156,14 +161,14 @@ class TransferModel(nn.Module):
 def build_model(
     path: Path,
     *,
-    family: str,
+    family: Any,
     labels: int,
     tuning: Tuning,
     pooling: str,
     seed: int,
     language_adapters: Mapping[str, Path] | None = None,
     source: str = "en",
-    earlier: Earlier | None = None,
+    earlier: IntermediateAdapters | None = None,
     dual_encoder: DualEncoder | None = None,
     micro_batch_size: int | None = None,
 ) -> TransferModel:
@@ -178,7 +183,7 @@ def build_model(
     attach(encoder, tuning)
     composition = add_languages(encoder, tuning, language_adapters or {}, source)
     if earlier is not None:
-        composition = take_over(encoder, earlier, composition)
+        composition = add_intermediate_adapters(encoder, earlier, composition)
     head = _seeded_head(path, encoder, family, labels, seed, dual_encoder)  # adapters may have drawn numbers
     head.requires_grad_(not isinstance(tuning, Frozen))
     model = TransferModel(encoder, head, family, pooling, composition, micro_batch_size)
@@ -187,26 +192,29 @@ def build_model(
 
 
 def _seeded_head(
-    path: Path, encoder: Any, family: str, labels: int, seed: int, dual_encoder: DualEncoder | None
+    path: Path, encoder: Any, family: Any, labels: int, seed: int, dual_encoder: DualEncoder | None
 ) -> nn.Module:
     """A head drawn from its seed; where the reference reads the encoder's pooler, with the checkpoint's, if it has one."""
     config = encoder.config
-    if family in DUAL_ENCODERS:
-        pooler = dual_encoder == "reference"
-    else:
-        pooler = family == "choice" or (family == "classification" and config.model_type == "bert")
+    pooler = family.reads_pooler(config.model_type, dual_encoder)
     torch.manual_seed(seed)
-    head = make_head(family, int(config.hidden_size), labels, float(config.hidden_dropout_prob), pooler=pooler)
+    head = fresh_head(family, config, labels, pooler=pooler)
     weights = load_pooler(path) if pooler else None
     if weights is not None:
         head.get_submodule("dense").load_state_dict(weights)
     return head
 
 
+def fresh_head(family: Any, config: Any, labels: int, *, pooler: bool) -> nn.Module:
+    """The head of a family for an encoder of this ``config``, freshly drawn."""
+    head: nn.Module = family.head(int(config.hidden_size), labels, float(config.hidden_dropout_prob), pooler=pooler)
+    return head
+
+
 def another_head(
     model: TransferModel,
     path: Path,
-    family: str,
+    family: Any,
     labels: int,
     seed: int,
     *,

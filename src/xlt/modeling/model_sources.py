@@ -22,9 +22,10 @@ from xlt.config.benchmark import Model, ModelSource
 from xlt.data.download.http import Unavailable
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
+from xlt.layout import PREPARED
 from xlt.modeling.tokenizer import CONFIG, TOKENIZER, fast_tokenizer
 
-WEIGHTS, STAMP = "model.safetensors", "prepared.json"
+WEIGHTS, STAMP = "model.safetensors", PREPARED
 MLM_HEAD = "mlm_head.safetensors"
 """The masked-language-modelling head of an encoder pre-trained here; other checkpoints have theirs in ``WEIGHTS``."""
 TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")

@@ -7,14 +7,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from xlt.modeling.collate import Rows
+from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel
 from xlt.modeling.trained_rows import whole_table
 
 Norm = Literal["l2", "linf"]
 
 
-def unit(model: TransferModel, norm: Norm) -> float:
+def embedding_scale(model: TransferModel, norm: Norm) -> float:
     """The length that radii and step sizes are relative to.
 
     For ``l2`` the mean L2 norm of the encoder's word embeddings over its vocabulary; for ``linf`` that norm divided by
@@ -25,15 +25,15 @@ def unit(model: TransferModel, norm: Norm) -> float:
     return mean if norm == "l2" else mean / weight.shape[1] ** 0.5
 
 
-def marker_ids(tokenizer: Any) -> frozenset[int]:
+def special_token_ids(tokenizer: Any) -> frozenset[int]:
     """Special tokens that stand for no word (begin, end, separator, padding, mask). The unknown token stands for one."""
     return frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
 
 
-def words_of(rows: Rows, markers: frozenset[int]) -> Tensor:
+def words_of(rows: TokenBatch, markers: frozenset[int]) -> Tensor:
     """Which tokens are perturbed: [rows, tokens, 1], 1.0 for real tokens of words, 0.0 for padding and markers."""
-    special = torch.isin(rows.ids, torch.tensor(sorted(markers), device=rows.ids.device))
-    return ((rows.mask == 1) & ~special).unsqueeze(-1).float()
+    special = torch.isin(rows.input_ids, torch.tensor(sorted(markers), device=rows.input_ids.device))
+    return ((rows.attention_mask == 1) & ~special).unsqueeze(-1).float()
 
 
 def uniform_in_ball(shape: torch.Size, norm: Norm, radius: float, generator: torch.Generator) -> Tensor:
@@ -56,6 +56,6 @@ def project(deltas: Tensor, norm: Norm, radius: float) -> Tensor:
     return torch.renorm(deltas.flatten(0, -2), p=2, dim=0, maxnorm=radius).view_as(deltas)
 
 
-def steepest(gradient: Tensor, norm: Norm) -> Tensor:
+def ascent_direction(gradient: Tensor, norm: Norm) -> Tensor:
     """The direction of length 1 in ``norm`` along which a linear function grows fastest: g / |g|, or the signs of g."""
     return gradient.sign() if norm == "linf" else torch.nn.functional.normalize(gradient, dim=-1)

@@ -15,7 +15,7 @@ from xlt.data.batching import by_token_budget
 from xlt.data.features import text_rows
 from xlt.errors import InputError
 from xlt.modeling.collate import pad_rows
-from xlt.modeling.distributed import add, dealt, is_first
+from xlt.modeling.distributed import add, is_main_process, shard
 from xlt.modeling.heads import pool
 from xlt.modeling.precision import arithmetic
 
@@ -73,17 +73,15 @@ def embed(
     widths = [len(row) for row in rows]
     vectors = np.zeros((len(rows), int(model.config.hidden_size)), dtype=np.float32)
     batches = by_token_budget(range(len(rows)), [1] * len(rows), widths, batch_tokens)
-    bar = tqdm(total=len(rows), desc=progress, disable=progress is None or not is_first(), unit="text")
+    bar = tqdm(total=len(rows), desc=progress, disable=progress is None or not is_main_process(), unit="text")
     with bar, _evaluating(model.to(device)), _layers(model, layer), torch.inference_mode():
-        for batch in dealt(batches):
+        for batch in shard(batches):
             padded = pad_rows([rows[i] for i in batch], [types[i] for i in batch], int(tokenizer.pad_token_id)).to(
                 device
             )
-            mask = padded.mask
-            inputs = {"input_ids": padded.ids, "attention_mask": mask, "token_type_ids": padded.types}
-            with arithmetic(padded.ids.device):
-                states = model(**inputs).last_hidden_state
-            pooled = pool(states.float(), mask, pooling) if pooler is None else pooler(states.float())
+            with arithmetic(padded.input_ids.device):
+                states = model(input_ids=padded.input_ids, **padded.beside_ids()).last_hidden_state
+            pooled = pool(states.float(), padded.attention_mask, pooling) if pooler is None else pooler(states.float())
             vectors[batch] = nn.functional.normalize(pooled, dim=-1).cpu().numpy()
             bar.update(len(batch))
     add(torch.from_numpy(vectors))  # rows of other processes' batches are still 0 here

@@ -20,7 +20,7 @@ from xlt.modeling.trained_rows import places_of
 
 
 @contextmanager
-def batch_words(model: TransferModel, features: Sequence[Feature]) -> Iterator[None]:
+def gathered_embeddings(model: TransferModel, features: Sequence[Feature]) -> Iterator[None]:
     """Look words up in a copy of the rows that ``features`` read; at the end their gradients are added to the table's.
 
     Inside, backward passes leave nothing in the table's own ``grad``. What is computed is the same, up to the order in

@@ -9,11 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from xlt.config.lexical_injection import RESULT
-from xlt.config.run_config import ADAPTER
 from xlt.errors import InputError
 from xlt.files import read_json
-from xlt.layout import CONFIG
+from xlt.layout import ADAPTER, CONFIG, LEXICAL, TRAINED
 from xlt.options import count, seconds
 from xlt.pipeline.folder_lock import alone, as_one
 
@@ -46,10 +44,10 @@ def run(options: argparse.Namespace) -> None:
         InputError: the step that is asked for needs another one first, or something in the run's input is wrong.
     """
     _start_faster()
-    from xlt.modeling.distributed import from_first, is_first_launched
+    from xlt.modeling.distributed import broadcast_from_main, is_main_launched
     from xlt.pipeline.predict_run import is_predicted
     from xlt.pipeline.steps import make_context, predict_step, score_step, train_step
-    from xlt.pipeline.train_run import TRAINED, is_trained
+    from xlt.pipeline.train_run import is_trained
 
     folder, steps = options.folder, [options.only] if options.only else STEPS
     started, model = time.perf_counter(), None
@@ -57,15 +55,15 @@ def run(options: argparse.Namespace) -> None:
         context = make_context(folder, options.data, options.encoder, options.threads)
         if "train" in steps:
             model = train_step(context, options.checkpoint_every)
-        elif not from_first(is_trained, context):
+        elif not broadcast_from_main(is_trained, context):
             raise InputError("expected current weights in this run; use --only train first", folder)
         if "predict" in steps:
             predict_step(context, model)
         elif "score" in steps and not is_predicted(context, read_json(folder / TRAINED)["weights_sha256"]):
             raise InputError("expected current predictions in this run; use --only predict first", folder)
         if "score" in steps:
-            from_first(score_step, context)
-    if is_first_launched():
+            broadcast_from_main(score_step, context)
+    if is_main_launched():
         print(f"{folder}: done in {time.perf_counter() - started:.0f} s", flush=True)
 
 
@@ -134,7 +132,7 @@ def _inject(options: argparse.Namespace) -> str:
 
     made = make_job(options.folder, options.data, options.encoder)
     if is_done(made):
-        return _current(options.folder / RESULT)
+        return _current(options.folder / LEXICAL)
     result = inject(made, options.checkpoint_every)
     return f"layer {result['layer']} of {result['layers']}, {result['wall_seconds']:.0f} s"
 

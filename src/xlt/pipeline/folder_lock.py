@@ -41,7 +41,7 @@ def noting_failure(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def as_one(folder: Path) -> Iterator[None]:
     """Work on a run folder as its only process, or with the others that torchrun started for this very run."""
-    from xlt.modeling.distributed import is_first_launched, joined  # torch: slow import
+    from xlt.modeling.distributed import is_main_launched, joined  # torch: slow import
 
-    with alone(folder) if is_first_launched() else contextlib.nullcontext(), noting_failure(folder), joined():
+    with alone(folder) if is_main_launched() else contextlib.nullcontext(), noting_failure(folder), joined():
         yield

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from xlt.errors import InputError
@@ -96,7 +95,7 @@ def lock_folder() -> Path:
     return folder
 
 
-def run_on_gpus(command: Sequence[str], each: int, wanted: int) -> None:
+def run_on_gpus(command: list[str], each: int, wanted: int) -> None:
     """Wait for so many GPUs, each of which ``each`` runs may have, and become the command.
 
     Raises:

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     from xlt import babel
     from xlt.config.benchmark import ModelSource
     from xlt.modeling.pretrained import stamp_folder
-    from xlt.training.checkpointer import Keeper, checkpoint_key
+    from xlt.training.checkpointer import Checkpointer, checkpoint_key
     from xlt.training.pretraining import pretrain
 
     config = babel.load(options.config)
@@ -49,12 +49,12 @@ def main(arguments: Sequence[str]) -> None:
         checkpoints = options.out.with_name(f".{options.out.name}.checkpoint")
         kernels = torch.backends.cpu.get_cpu_capability()
         key = checkpoint_key(f"{made_from} {seed} {kernels} {options.threads}", "cpu")
-        keeper = Keeper(checkpoints, key, options.checkpoint_every)
+        checkpointer = Checkpointer(checkpoints, key, options.checkpoint_every)
         with atomic_folder(options.out) as new:
-            log = pretrain(data, new, config.encoder, seed, options.threads, keeper=keeper)
+            log = pretrain(data, new, config.encoder, seed, options.threads, checkpointer=checkpointer)
             how = f"seed {seed}, {kernels}, threads: {options.threads}"
             origin = f"pre-trained on the Babel world of seed {config.seed} ({how})"
             stamp_folder(new, name="babel", source=ModelSource(packaged=ENCODER), origin=origin, made_from=made_from)
-        keeper.clear()
+        checkpointer.clear()
     last = log["history"][-1]
-    print(f"{options.out}: masked-word loss {last['mlm']}, {keeper.elapsed():.0f} s")
+    print(f"{options.out}: masked-word loss {last['mlm']}, {checkpointer.elapsed():.0f} s")

@@ -14,21 +14,19 @@ import torch
 
 from xlt.config.run_config import config_text, read_run
 from xlt.data import batching
-from xlt.evaluation.context import Context
-from xlt.evaluation.per_example_scores import write_examples
 from xlt.files import peak_memory_bytes, provenance, read_json, to_json, write_atomic
+from xlt.layout import COST, PREDICTED, PREPARED, PROVENANCE, SCORES, TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
 from xlt.modeling.precision import name_of, settle
 from xlt.modeling.pretrained import check_stamp, load_tokenizer
 from xlt.modeling.tokenizer import TOKENIZER, positions_of
 from xlt.modeling.tuning import merged
-from xlt.pipeline.predict_run import PREDICTED, is_predicted, predict, score
-from xlt.pipeline.train_run import TRAINED, is_trained, load_trained, train, training_key
-from xlt.training.checkpointer import CHECKPOINT, EVERY, Keeper, checkpoint_key
-
-SCORES, COST = "scores.json", "cost.json"
-"""Seconds and memory of the steps done so far; becomes part of ``provenance.json``."""
+from xlt.pipeline.context import Context
+from xlt.pipeline.per_example_scores import write_examples
+from xlt.pipeline.predict_run import is_predicted, predict, score
+from xlt.pipeline.train_run import is_trained, load_trained, train, training_key
+from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
 
 
 def set_up(threads: int | None) -> None:
@@ -57,7 +55,7 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
         encoder = root / config.encoder_from / "encoder"
     check_stamp(encoder, config.model)
     device = distributed.device()
-    settle(device, distributed.from_first(_arithmetic_before, folder, device))
+    settle(device, distributed.broadcast_from_main(_arithmetic_before, folder, device))
     return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
 
 
@@ -78,25 +76,27 @@ def train_step(context: Context, every: float = EVERY) -> TransferModel | None:
     ``every``: least seconds between two checkpoints; a training that was stopped goes on from its last one.
     """
     folder = context.folder / CHECKPOINT
-    if distributed.from_first(is_trained, context):
-        if distributed.is_first():
+    if distributed.broadcast_from_main(is_trained, context):
+        if distributed.is_main_process():
             shutil.rmtree(folder, ignore_errors=True)  # the process may have ended between the two
         return None
-    if distributed.is_first():
+    if distributed.is_main_process():
         (context.folder / SCORES).unlink(missing_ok=True)  # of an earlier config; would look finished if this fails
-    keeper = Keeper(folder, checkpoint_key(training_key(context), context.device.type), every)
-    model = train(context, keeper)
-    _record(context, "train", keeper.elapsed(), resumed=keeper.resumed, processes=distributed.count())
-    keeper.clear()
+    checkpointer = Checkpointer(folder, checkpoint_key(training_key(context), context.device.type), every)
+    model = train(context, checkpointer)
+    _record(context, "train", checkpointer.elapsed(), resumed=checkpointer.resumed, processes=distributed.count())
+    checkpointer.clear()
     return model
 
 
 def predict_step(context: Context, model: TransferModel | None) -> None:
     """Predict the test data of every task whose predictions are not there or not current."""
     weights = read_json(context.folder / TRAINED)["weights_sha256"]
-    if distributed.from_first(lambda: (context.folder / PREDICTED).exists() and is_predicted(context, weights)):
+    if distributed.broadcast_from_main(
+        lambda: (context.folder / PREDICTED).exists() and is_predicted(context, weights)
+    ):
         return
-    if distributed.is_first():
+    if distributed.is_main_process():
         (context.folder / SCORES).unlink(missing_ok=True)
     model = model or load_trained(context)
     started = time.perf_counter()
@@ -109,7 +109,8 @@ def score_step(context: Context) -> dict[str, Any]:
     """Score the predictions and write ``examples.npz``, ``provenance.json`` and, last of all, ``scores.json``."""
     tasks = score(context)
     predicted = read_json(context.folder / PREDICTED)
-    write_examples(context.folder, {task: predicted[task]["languages"] for task in tasks})
+    evaluated = [evaluation.task for evaluation in context.config.evaluations]
+    write_examples(context.folder, [(task, predicted[task.name]["languages"]) for task in evaluated])
     trained = read_json(context.folder / TRAINED)
     missing = {name: stage["left_out"] for name, stage in trained["stages"].items() if "left_out" in stage}
     dev = {name: stage["dev_scores"] for name, stage in trained["stages"].items()}
@@ -124,8 +125,8 @@ def score_step(context: Context) -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "seed": context.config.seed,
         "config_sha256": hashlib.sha256(config_text(context.config).encode()).hexdigest(),
-        "encoder": read_json(context.encoder / "prepared.json")["origin"],
-        "tokenizer_sha256": read_json(context.encoder / "prepared.json")["sha256"].get(TOKENIZER),
+        "encoder": read_json(context.encoder / PREPARED)["origin"],
+        "tokenizer_sha256": read_json(context.encoder / PREPARED)["sha256"].get(TOKENIZER),
         "positions": positions,
         "cut": context.config.longer_than(positions),
         **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
@@ -141,14 +142,14 @@ def score_step(context: Context) -> dict[str, Any]:
             default=peak_memory_bytes(),
         ),
     }
-    write_atomic(context.folder / "provenance.json", to_json(record))
+    write_atomic(context.folder / PROVENANCE, to_json(record))
     scores = {"tasks": tasks, "dev": dev}
     write_atomic(context.folder / SCORES, to_json(scores))
     return scores
 
 
 def _record(context: Context, step: str, seconds: float, **more: int) -> None:
-    if not distributed.is_first():
+    if not distributed.is_main_process():
         return
     path = context.folder / COST
     cost = read_json(path) if path.exists() else {}

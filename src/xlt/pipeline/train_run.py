@@ -15,50 +15,34 @@ from safetensors.torch import load_file, save_file
 
 from xlt.config.run_config import Mixture, Stage, Upstream
 from xlt.data.dataset import left_out, load_split, sample, truly_labelled
-from xlt.data.feature_cache import cached
-from xlt.data.features import Feature, choice_features, pair_features, span_features, tagging_features
-from xlt.data.records import Passage
+from xlt.data.features import Feature
 from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
-from xlt.evaluation.context import Context
-from xlt.evaluation.development import development
-from xlt.evaluation.dual_encoder import QUERY_TOKENS, contrastive_features, lareqa_pairs, mewslix_pairs
+from xlt.families import FAMILIES
 from xlt.files import digest, read_json, sha256_file, to_json, write_atomic
-from xlt.modeling.distributed import check_same, from_first
-from xlt.modeling.intermediate_adapters import Earlier
+from xlt.layout import PREPARED, TRAINED, WEIGHTS
+from xlt.modeling.distributed import broadcast_from_main, check_same
+from xlt.modeling.intermediate_adapters import IntermediateAdapters
 from xlt.modeling.language_adapters import adapter_hashes
 from xlt.modeling.mlm import load_masked_lm_head
 from xlt.modeling.model import TransferModel, another_head, build_model
 from xlt.modeling.pretrained import load_tokenizer, load_word_embeddings
 from xlt.modeling.trained_rows import only_moved
-from xlt.training.checkpointer import Keeper, flush
-from xlt.training.mlm_data import MaskedText
-from xlt.training.multitask import Masked, Part, Together, fit_together
+from xlt.pipeline.context import Context
+from xlt.pipeline.development import development
+from xlt.training.checkpointer import Checkpointer, flush
+from xlt.training.mlm_data import MaskedCorpus
+from xlt.training.multitask import MaskedTask, MixtureTask, MultiTaskModel, fit_multitask
 from xlt.training.registry import make_perturbation, make_schedule
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
-WEIGHTS, TRAINED = "weights.safetensors", "trained.json"
 NOT_TRAINED_ON = {"recipe": {"title", "source", "sources"}, "caps": {"test"}}
 """What of a stage its weights do not depend on."""
 
 
 def features_of(stage: Stage, records: Sequence[Any], tokenizer: Any, prefix: str) -> list[Feature]:
     """The training features of a stage, from the cache where a run has made them before."""
-    recipe = stage.recipe
-    if recipe.family == "classification":
-        return cached(pair_features, records, tokenizer, recipe.labels or [], recipe.max_length)
-    if recipe.family == "choice":
-        return cached(choice_features, records, tokenizer, recipe.max_length)
-    if recipe.family == "tagging":
-        return cached(tagging_features, records, tokenizer, recipe.labels or [], recipe.max_length)
-    if recipe.family == "span":
-        return cached(span_features, records, tokenizer, recipe.max_length, recipe.doc_stride or 128, training=True)
-    if recipe.family == "lareqa":
-        pairs: list[Any] = lareqa_pairs([record for record in records if isinstance(record, Passage)])
-        query, answer = QUERY_TOKENS, recipe.max_length - QUERY_TOKENS
-    else:
-        pairs, query, answer = list(mewslix_pairs(records, recipe.language)), recipe.max_length, recipe.max_length
-    return cached(contrastive_features, pairs, tokenizer, query_length=query, answer_length=answer, prefix=prefix)
+    return FAMILIES[stage.recipe.family].training_features(records, tokenizer, stage.recipe, prefix)
 
 
 def training_records(stage: Stage, data: Path) -> list[Any]:
@@ -79,10 +63,7 @@ def size_of(stage: Stage, records: Sequence[Any], features: Sequence[Feature], d
 
 def _clean_records(stage: Stage, data: Path) -> list[Any]:
     records = truly_labelled(load_split(data, stage.train, stage.recipe.language, stage.recipe.labels))
-    if stage.recipe.family == "mewslix":
-        mentions = sample([record for record in records if hasattr(record, "entity")], stage.caps.train)
-        return [*mentions, *(record for record in records if not hasattr(record, "entity"))]
-    return sample(records, stage.caps.train)
+    return FAMILIES[stage.recipe.family].capped(records, partial(sample, cap=stage.caps.train))
 
 
 def outputs_of(stage: Stage) -> int:
@@ -95,21 +76,21 @@ def make_model(context: Context, stage: Stage | None) -> TransferModel:
     config = context.config
     model = build_model(
         context.encoder,
-        family=stage.recipe.family if stage is not None else "tatoeba",
+        family=FAMILIES[stage.recipe.family if stage is not None else "tatoeba"],
         labels=outputs_of(stage) if stage is not None else 1,
         tuning=config.regime.tuning,
         pooling=config.model.pooling,
         seed=config.seed,
         language_adapters=context.language_adapters,
         source=stage.recipe.language if stage is not None else "en",
-        earlier=earlier_adapters(context),
+        earlier=adapters_of_upstream(context),
         dual_encoder=config.profile.dual_encoder,
         micro_batch_size=stage.recipe.micro_batch_size if stage is not None else None,
     )
     return model.to(context.device)
 
 
-def earlier_adapters(context: Context) -> Earlier | None:
+def adapters_of_upstream(context: Context) -> IntermediateAdapters | None:
     """The adapters of upstream runs that are stacked or fused in this run's model; None where none are.
 
     Raises:
@@ -119,12 +100,12 @@ def earlier_adapters(context: Context) -> Earlier | None:
     if before is None or before.transfer == "continue":
         return None
     states = {upstream.recipe: upstream_weights(context, upstream) for upstream in context.config.upstream}
-    return Earlier(before.transfer, states)
+    return IntermediateAdapters(before.transfer, states)
 
 
-def settings_of(stage: Stage, context: Context) -> Settings:
+def settings_of(stage: Stage, context: Context) -> TrainingArguments:
     """The hyper-parameters of a stage."""
-    return Settings(
+    return TrainingArguments(
         epochs=stage.recipe.epochs,
         batch_size=stage.recipe.batch_size,
         learning_rate=stage.learning_rate,
@@ -139,28 +120,31 @@ def settings_of(stage: Stage, context: Context) -> Settings:
     )
 
 
-def train(context: Context, keeper: Keeper | None = None) -> TransferModel:
+def train(context: Context, checkpointer: Checkpointer | None = None) -> TransferModel:
     """Train all stages of a run and write ``weights.safetensors`` and ``trained.json``.
 
-    ``keeper`` writes checkpoints, and has the one to go on from.
+    ``checkpointer`` writes checkpoints, and has the one to go on from.
 
     What moves on from one stage (or from the upstream run) to the next is what was trained of the encoder; the head is
     fresh, except between two stages of one chain with the same family (Social IQa, then COPA: XTREME-R's protocol).
     """
     config = context.config
     if config.weights_of is not None:
-        from_first(adopt, context)
+        broadcast_from_main(adopt, context)
         return load_trained(context)
     if config.mixture is not None:
-        return train_together(context, config.mixture, keeper)
+        return train_multitask(context, config.mixture, checkpointer)
     tokenizer = load_tokenizer(context.encoder)
     state = upstream_state(context)
     same_head = False
     model = make_model(context, config.stages[0] if config.stages else None)
-    keeper = keeper or Keeper(None)
-    first, histories = keeper.part, dict(keeper.notes)  # stages before are over; the checkpoint follows from them
+    checkpointer = checkpointer or Checkpointer(None)
+    first, histories = (
+        checkpointer.part,
+        dict(checkpointer.notes),
+    )  # stages before are over; the checkpoint follows from them
     for number, stage in enumerate(config.stages[first:], start=first):
-        keeper.enter(number, histories)
+        checkpointer.enter(number, histories)
         if number > 0:
             same_head = config.stages[number - 1].recipe.family == stage.recipe.family == "choice"
             state = model.trained_state()
@@ -177,14 +161,14 @@ def train(context: Context, keeper: Keeper | None = None) -> TransferModel:
             title=f"{config.regime.name} {stage.recipe.name} seed {config.seed}",
             perturbation=make_perturbation(config.regime, tokenizer, config.seed),
             schedule=make_schedule(config.regime, stage.recipe.training_set or stage.recipe.name, config.seed),
-            keeper=keeper,
+            checkpointer=checkpointer,
         )
         histories[stage.recipe.name] = {**size_of(stage, records, features, context.data), **history.as_json()}
     finish(context, model, model.trained_state(), model.parameter_counts(), histories)
     return model
 
 
-def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) -> TransferModel:
+def train_multitask(context: Context, mixture: Mixture, checkpointer: Checkpointer | None) -> TransferModel:
     """Train the stages of a run together (xlt.training.multitask) and write only what they share: every head is dropped."""
     config = context.config
     tokenizer = load_tokenizer(context.encoder)
@@ -196,17 +180,17 @@ def train_together(context: Context, mixture: Mixture, keeper: Keeper | None) ->
         features = features_of(stage, records, tokenizer, config.model.retrieval_prefix)
         sizes[stage.recipe.name] = size_of(stage, records, features, context.data)
         score = development(stage, model, tokenizer, context)
-        parts.append(Part(stage.recipe.name, model, features, len(records), settings_of(stage, context), score))
-    masked = masked_part(context, mixture, tokenizer)
-    together = Together(parts, masked)
-    histories = fit_together(
+        parts.append(MixtureTask(stage.recipe.name, model, features, len(records), settings_of(stage, context), score))
+    masked = masked_task(context, mixture, tokenizer)
+    together = MultiTaskModel(parts, masked)
+    histories = fit_multitask(
         together,
         masked,
         mixture.temperature,
         title=f"{config.regime.name} {'+'.join(part.name for part in parts)} seed {config.seed}",
         perturbation=make_perturbation(config.regime, tokenizer, config.seed),
         schedule=make_schedule(config.regime, "default", config.seed),
-        keeper=keeper,
+        checkpointer=checkpointer,
     )
     summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}
     finish(context, base, together.shared(), together.parameter_counts(), summaries)
@@ -218,7 +202,7 @@ def beside(base: TransferModel, stage: Stage, context: Context) -> TransferModel
     return another_head(
         base,
         context.encoder,
-        stage.recipe.family,
+        FAMILIES[stage.recipe.family],
         outputs_of(stage),
         context.config.seed,
         dual_encoder=context.config.profile.dual_encoder,
@@ -226,15 +210,15 @@ def beside(base: TransferModel, stage: Stage, context: Context) -> TransferModel
     )
 
 
-def masked_part(context: Context, mixture: Mixture, tokenizer: Any) -> Masked | None:
+def masked_task(context: Context, mixture: Mixture, tokenizer: Any) -> MaskedTask | None:
     """The masked text of a mixture, with the encoder's own head for it, or None when none is mixed in."""
     wanted = mixture.masked_text
     if wanted is None:
         return None
     files = {code: [context.data / path for path in found.files] for code, found in mixture.text.items()}
     seed = context.config.seed
-    text = MaskedText(files, tokenizer, wanted.max_length, wanted.mask, seed)
-    return Masked(text, load_masked_lm_head(context.encoder, seed).to(context.device), wanted.share)
+    text = MaskedCorpus(files, tokenizer, wanted.max_length, wanted.mask, seed)
+    return MaskedTask(text, load_masked_lm_head(context.encoder, seed).to(context.device), wanted.share)
 
 
 def finish(
@@ -259,7 +243,7 @@ def finish(
         }
         write_atomic(context.folder / TRAINED, to_json(summary))
 
-    from_first(write)
+    broadcast_from_main(write)
 
 
 def adopt(context: Context) -> None:
@@ -331,7 +315,7 @@ def training_key(context: Context) -> str:
             "dual_encoder": config.profile.dual_encoder,
             "mixture": None if config.mixture is None else config.mixture.model_dump(mode="json"),
             "model": config.model.model_dump(include={"name", "pooling", "retrieval_prefix"}),
-            "encoder": read_json(context.encoder / "prepared.json")["sha256"],
+            "encoder": read_json(context.encoder / PREPARED)["sha256"],
             "language_adapters": adapter_hashes(
                 {code: path for code, path in context.language_adapters.items() if code in sources}
             ),
@@ -346,8 +330,7 @@ def is_trained(context: Context) -> bool:
     if not path.exists() or not weights.exists():
         return False
     summary = read_json(path)
-    current = summary.get("key") == training_key(context)
-    return current and summary.get("weights_sha256") == sha256_file(weights)
+    return summary.get("key") == training_key(context) and summary.get("weights_sha256") == sha256_file(weights)
 
 
 def load_trained(context: Context) -> TransferModel:

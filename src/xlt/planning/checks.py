@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xlt.config.benchmark import Profile, Recipe, Table, Task
 from xlt.errors import InputError
-from xlt.evaluation.outputs import check_task
+from xlt.families.outputs import check_task
 
 OWN_FOLDERS = ("none", "intermediate")
 """Where a run's folder has its recipe's name: runs without training, and those that train several recipes together."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xlt.config.lexical_injection import LexicalRun
@@ -37,19 +36,53 @@ class Costed:
     size: float
 
 
-def costed(plan: WorkPlan, target: str, extents: Extents, shape: EncoderShape, speed: Speed) -> list[Costed]:
-    """Every run and job of a table or regime.
+@dataclass(frozen=True)
+class TableCost:
+    """What a table or regime costs: its runs and jobs, the speed they are estimated with, and bytes of memory a run.
+
+    ``memory``: what weights, gradients and moments of the largest run need; activations come on top.
+    """
+
+    runs: list[Costed]
+    speed: Speed
+    memory: float
+
+    @property
+    def done(self) -> float:
+        """Seconds of what is done."""
+        return sum(run.seconds for run in self.runs if run.state == "done")
+
+    @property
+    def left(self) -> float:
+        """Seconds of what is to do."""
+        return sum(run.seconds for run in self.runs if run.state != "done")
+
+    @property
+    def disk(self) -> float:
+        """Bytes of weights that are still to be written."""
+        return sum(run.size for run in self.runs if run.state != "done")
+
+    @property
+    def span(self) -> str:
+        """Between which two durations that lies in nineteen of twenty cases."""
+        return f"{duration(self.left / self.speed.factor)} to {duration(self.left * self.speed.factor)}"
+
+
+def table_cost(plan: WorkPlan, target: str, extents: Extents, shape: EncoderShape, speed: Speed) -> TableCost:
+    """What a table or regime costs.
 
     Raises:
         InputError: there is no such table or regime, or a data file is not in its format.
     """
-    found = []
+    runs = []
     for folder in plan.needed(target):
         seconds = plan.recorded(folder)
         if seconds is None:
             seconds = speed.seconds(work_of(config_of(plan, folder), extents, shape))
-        found.append(Costed(folder, plan.state(folder), START_SECONDS + seconds, size_of(plan, folder, shape)))
-    return found
+        runs.append(Costed(folder, plan.state(folder), START_SECONDS + seconds, size_of(plan, folder, shape)))
+    kinds = {plan.runs[run.folder].regime.tuning.kind for run in runs if run.folder in plan.runs}
+    memory = TRAINING_BYTES * shape.total if "full" in kinds else BYTES * shape.total * (1 + 4 * SMALL)
+    return TableCost(runs, speed, memory)
 
 
 def config_of(plan: WorkPlan, folder: str) -> RunConfig | LanguageAdapterConfig | LexicalRun:
@@ -68,12 +101,6 @@ def size_of(plan: WorkPlan, folder: str, shape: EncoderShape) -> float:
             return 0.0
         case run:
             return BYTES * (shape.total if run.regime.tuning.kind == "full" else SMALL * shape.body)
-
-
-def memory_of(plan: WorkPlan, folders: Sequence[str], shape: EncoderShape) -> float:
-    """Bytes that the weights, gradients and moments of the largest run need; activations come on top."""
-    kinds = {plan.runs[folder].regime.tuning.kind for folder in folders if folder in plan.runs}
-    return TRAINING_BYTES * shape.total if "full" in kinds else BYTES * shape.total * (1 + 4 * SMALL)
 
 
 def machine_speed(plan: WorkPlan, extents: Extents, shape: EncoderShape, threads: int, gpu: Gpu | None) -> Speed:
@@ -103,15 +130,21 @@ def show(options: Namespace, plan: WorkPlan, extents: Extents) -> None:
         InputError: there is no such table, regime or GPU, or a data file is not in its format.
     """
     gpu = None if options.gpu is None else load_gpu(options.gpu, options.configs / "gpus.yaml")
-    target, model, known = options.show, plan.planner.model, shape_of(options.encoder)
-    shape = known or shape_said(model)
+    target, model = options.show, plan.planner.model
     plan.behind(target)  # refused before anything is measured
+    known = shape_of(options.encoder)
+    shape = known or shape_said(model)
     speed = machine_speed(plan, extents, shape, options.threads, gpu)
-    runs = costed(plan, target, extents, shape, speed)
+    cost = table_cost(plan, target, extents, shape, speed)
     extents.save()
     fetched = known is None and not any(source.packaged for source in model.sources)
-    lines = [f"  {c.state:6s} {c.seconds / 60:7.1f} min  {c.folder:38s} {what(plan, c)}" for c in runs]
-    lines += ["", *summary(target, plan, runs, speed, options.jobs), *needs(plan, runs, shape, fetched)]
+    download = f"the encoder, about {amount(BYTES * shape.total)}" if fetched else "nothing"
+    lines = [f"  {run.state:6s} {run.seconds / 60:7.1f} min  {run.folder:38s} {what(plan, run)}" for run in cost.runs]
+    lines += ["", *summary(target, plan, cost, options.jobs)]
+    lines += [
+        f"disk: about {amount(cost.disk)} of weights; download: {download}; "
+        f"memory: {amount(cost.memory)} a run and what a batch needs"
+    ]
     print("\n".join([*lines, *without_data(target, plan)]))
 
 
@@ -121,34 +154,20 @@ def what(plan: WorkPlan, run: Costed) -> str:
     return tasks if run.state != "failed" else f"{tasks}: {read_json(plan.root / run.folder / FAILURE)['message']}"
 
 
-def summary(target: str, plan: WorkPlan, runs: Sequence[Costed], speed: Speed, workers: int) -> list[str]:
+def summary(target: str, plan: WorkPlan, cost: TableCost, workers: int) -> list[str]:
     """How many runs and jobs in which state, and the hours left with their range."""
-    states = Counter(c.state for c in runs)
-    jobs = sum(c.folder in plan.jobs for c in runs)
+    states = Counter(run.state for run in cost.runs)
+    jobs = sum(run.folder in plan.jobs for run in cost.runs)
     counts = ", ".join(f"{states[state]} {state}" for state in ("done", "failed") if states[state])
-    left, done = (sum(c.seconds for c in runs if (c.state == "done") is finished) for finished in (False, True))
-    kinds = f"{len(runs) - jobs} runs" + (f" and {jobs} jobs" if jobs else "")
-    lines = [f"{target}: {kinds}, {len(runs) - states['done']} to do" + (f" ({counts})" if counts else "")]
-    if done:
-        lines.append(f"done: {duration(done)} of computing, as recorded, with start-up")
-    if left:
-        lines.append(
-            f"left: {duration(left)} of computing ({duration(left / speed.factor)} to {duration(left * speed.factor)}), "
-            f"{duration(left / workers)} with {workers} at a time"
-        )
-        lines.append(f"sure: {speed.basis}")
+    kinds = f"{len(cost.runs) - jobs} runs" + (f" and {jobs} jobs" if jobs else "")
+    lines = [f"{target}: {kinds}, {len(cost.runs) - states['done']} to do" + (f" ({counts})" if counts else "")]
+    if cost.done:
+        lines.append(f"done: {duration(cost.done)} of computing, as recorded, with start-up")
+    if cost.left:
+        at_once = f"{duration(cost.left / workers)} with {workers} at a time"
+        lines.append(f"left: {duration(cost.left)} of computing ({cost.span}), {at_once}")
+        lines.append(f"sure: {cost.speed.basis}")
     return lines
-
-
-def needs(plan: WorkPlan, runs: Sequence[Costed], shape: EncoderShape, fetched: bool) -> list[str]:
-    """Disk, memory and downloads."""
-    disk = sum(c.size for c in runs if c.state != "done")
-    memory = memory_of(plan, [c.folder for c in runs], shape)
-    download = f"the encoder, about {amount(BYTES * shape.total)}" if fetched else "nothing"
-    return [
-        f"disk: about {amount(disk)} of weights; download: {download}; "
-        f"memory: {amount(memory)} a run and what a batch needs"
-    ]
 
 
 def without_data(target: str, plan: WorkPlan) -> list[str]:

@@ -8,8 +8,9 @@ from itertools import count
 from pathlib import Path
 
 from xlt.config.benchmark import Model, load_all
-from xlt.config.lexical_injection import RESULT, LexicalConfig, LexicalRun
-from xlt.config.run_config import ADAPTER, LanguageAdapterConfig, LanguageAdapterSettings
+from xlt.config.lexical_injection import LexicalConfig, LexicalRun
+from xlt.config.run_config import LanguageAdapterConfig, LanguageAdapterSettings
+from xlt.layout import ADAPTER, LEXICAL
 from xlt.planning.data_files import DataFiles
 
 
@@ -52,7 +53,7 @@ def lexical_job(config: LexicalConfig, model: Model, seed: int, files: DataFiles
     if not lists:
         return None
     rate = (model.learning_rate or {}).get("lora", config.learning_rate)
-    return PlannedJob(LexicalRun(lexical=config, seed=seed, model=model, learning_rate=rate, files=lists), RESULT)
+    return PlannedJob(LexicalRun(lexical=config, seed=seed, model=model, learning_rate=rate, files=lists), LEXICAL)
 
 
 def job_seeds(given: Sequence[int], least: int) -> list[int]:

@@ -24,14 +24,13 @@ def make_plan(arguments: argparse.Namespace) -> None:
     plan = plan_asked_for(arguments, arguments.root, arguments.data)
     root, planner = plan.root, plan.planner
     make_own(root, PLAN)
-    rules = make_rules(plan)  # plans the language adapters too
     for folder, config in [*plan.runs.items(), *((folder, job.config) for folder, job in plan.jobs.items())]:
         write_config(config, root / folder)
     planner.files.digests.save()
     given: str = arguments.model or planner.profile.model
     checkpoint = None if names_config(given, arguments.configs) else str(Path(given).resolve())
     write_if_changed(root / PLAN, to_json(plan_json(plan, checkpoint)))
-    write_if_changed(root / RULES, rules)
+    write_if_changed(root / RULES, make_rules(plan))
     if arguments.show:
         from xlt.planning.cost import show  # scipy: slow import
         from xlt.planning.token_counts import Extents

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,11 +12,11 @@ from pydantic import Field, model_validator
 from xlt.config.benchmark import Recipe, Source, Strict, Task, load
 from xlt.config.run_config import FileSet, RunConfig
 from xlt.errors import InputError
-from xlt.planning.cost import costed, memory_of, show
+from xlt.planning.cost import TableCost, show, table_cost
 from xlt.planning.data_files import DataFiles
 from xlt.planning.flops import shape_said
 from xlt.planning.make_plan import plan_asked_for
-from xlt.planning.plan import build
+from xlt.planning.plan import WorkPlan, build
 from xlt.planning.throughput import Gpu, gpu_speed
 from xlt.planning.token_counts import Extent, Extents, Spec
 from xlt.results.sizes_table import TRAINING, Sizes
@@ -42,17 +41,6 @@ class Planning(Strict):
         if absent := {"dev", "candidates"} - self.sizes.keys():
             raise ValueError(f"sizes: expected the keys {', '.join(sorted(absent))}")
         return self
-
-
-@dataclass(frozen=True)
-class TableCost:
-    """Runs and jobs of a table, hours with the factor they are known within, bytes of weights, and bytes of memory a run."""
-
-    runs: int
-    hours: float
-    factor: float
-    disk: float
-    memory: float
 
 
 class PublishedFiles(DataFiles):
@@ -127,8 +115,12 @@ def show_published(options: Namespace) -> None:
 def paper_runs(configs: Path, model: str) -> list[RunConfig]:
     """The runs of the paper profile with its first seed, with every official file there."""
     with TemporaryDirectory() as folder:
-        given = {"data": folder, "model": model, "seeds": "1", "kind": PublishedFiles}
-        return list(build(configs, "paper", Path(folder), all_rows=True, **given).runs.values())
+        return list(_paper(configs, folder, model, all_rows=True, seeds="1").runs.values())
+
+
+def _paper(configs: Path, folder: str, model: str, *, all_rows: bool, seeds: str | None = None) -> WorkPlan:
+    given = {"data": folder, "model": model, "seeds": seeds}
+    return build(configs, "paper", Path(folder), **given, all_rows=all_rows, kind=PublishedFiles)
 
 
 def gpu_hours(
@@ -144,14 +136,8 @@ def gpu_hours(
     """
     extents, speed, found = PublishedExtents(configs), gpu_speed(gpu), {}
     with TemporaryDirectory() as folder:
-        given = {"data": folder, "model": model, "kind": PublishedFiles}
-        rows = {every for _, every in tables}
-        plans = {every: build(configs, "paper", Path(folder), all_rows=every, **given) for every in rows}
+        plans = {every: _paper(configs, folder, model, all_rows=every) for every in {each for _, each in tables}}
         for name, every in sorted(tables, key=lambda table: table[1]):
-            plan = plans[every]
-            shape = shape_said(plan.planner.model)
-            runs = costed(plan, name, extents, shape, speed)
-            hours, disk = sum(run.seconds for run in runs) / 3600, sum(run.size for run in runs)
-            memory = memory_of(plan, [run.folder for run in runs], shape)
-            found[name, every] = TableCost(len(runs), hours, speed.factor, disk, memory)
+            shape = shape_said(plans[every].planner.model)
+            found[name, every] = table_cost(plans[every], name, extents, shape, speed)
     return found

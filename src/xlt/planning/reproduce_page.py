@@ -6,18 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import Field
 from tabulate import tabulate
 
-from xlt.config.benchmark import Model, Strict, load, load_all
+from xlt.config.benchmark import Model, load, load_all
 from xlt.config.run_config import RunConfig
 from xlt.errors import InputError
-from xlt.planning.cost import BYTES, amount, duration
+from xlt.planning.cost import BYTES, TableCost, amount, duration
 from xlt.planning.flops import shape_said
-from xlt.planning.paper_plan import TableCost, gpu_hours, paper_runs
+from xlt.planning.paper_plan import gpu_hours, paper_runs
+from xlt.planning.recorded import Found, Recorded, asked, key
 from xlt.planning.throughput import gpu_speed, load_gpu
 from xlt.results import run_folders as run_folders
-from xlt.results.claims import Claim, Status
+from xlt.results.claims import Claim
 from xlt.results.formatting import difference
 from xlt.results.protocol_facts import facts_of_run, reason_against
 from xlt.results.reported import AVERAGE, Reported, load_reported
@@ -28,47 +28,6 @@ SEEDS = 5
 PILOT_FULL_RUNS = 14
 """Runs with full fine-tuning behind the pilot's table 2: they leave a whole encoder each."""
 FIELD = re.compile(r"\{\{(\w+)\}\}")
-
-
-class Wall(Strict):
-    """Minutes on the clock, and what they are made of."""
-
-    wall_minutes: int = Field(ge=1)
-    note: str
-
-
-class RecordedTable(Strict):
-    """A table of the generated world: its runs and jobs, and minutes of one core."""
-
-    runs: int = Field(ge=1)
-    minutes: int = Field(ge=1)
-
-
-class RecordedEffect(Strict):
-    """An effect in points (of word pairs: in per cent) with its 95 % interval."""
-
-    found: float
-    low: float
-    high: float
-
-
-class Found(Strict):
-    """What ``make claims`` found on a claim, with the fewest seeds of a row; one seed of word pairs has no interval."""
-
-    status: Status
-    seeds: int = Field(ge=1)
-    effect: RecordedEffect | None = None
-
-
-class Recorded(Strict):
-    """``configs/recorded.yaml``: what was measured so far. ``tiny``: by command of ``asked``, where it has finished."""
-
-    machine: str
-    smoke: Wall
-    tiny_all: Wall = Field(alias="tiny-all")
-    tiny: dict[str, RecordedTable]
-    human_minutes: int = Field(ge=1)
-    claims: dict[str, Found]
 
 
 def page(root: Path) -> str:
@@ -115,34 +74,14 @@ def fields(configs: Path) -> dict[str, str]:
     }
 
 
-def asked(claims: Mapping[str, Claim]) -> list[tuple[str, bool]]:
-    """The tables that the claims rest on, and whether with every row."""
-    return list(dict.fromkeys(_made_by(claim.command) for claim in claims.values() if claim.command is not None))
-
-
-def key(table: str, every: bool) -> str:
-    """The name of a table in ``Recorded.tiny``."""
-    return f"{table} all" if every else table
-
-
-def _made_by(command: str) -> tuple[str, bool]:
-    """The table that a claim's command makes, and whether with every row."""
-    found = re.fullmatch(r"make (table\w+)( ROWS=all)?", command)
-    if found is None:
-        raise InputError(f"claims: command: expected make <table>, or the same with ROWS=all, got {command}")
-    return found[1], found[2] is not None
-
-
 def experiments(costs: Mapping[tuple[str, bool], TableCost], recorded: Recorded, gpu: str) -> str:
     """What each command costs on the generated world, measured, and with the papers' settings, estimated."""
     rows = []
     for (name, every), cost in costs.items():
         made = recorded.tiny.get(key(name, every))
         tiny = ["not run", ""] if made is None else [str(made.runs), str(made.minutes)]
-        low, high = (duration(3600 * hours) for hours in (cost.hours / cost.factor, cost.hours * cost.factor))
         command = f"`make {name}{' ROWS=all' if every else ''}`"
-        estimate = f"{duration(3600 * cost.hours)} ({low} to {high})"
-        rows.append([command, *tiny, str(cost.runs), estimate, amount(cost.disk)])
+        rows.append([command, *tiny, str(len(cost.runs)), f"{duration(cost.left)} ({cost.span})", amount(cost.disk)])
     headers = ["Command", "Runs, tiny", "Minutes, tiny", "Runs, paper", f"{gpu}, paper", "Disk, paper"]
     return _table(headers, rows)
 

@@ -89,7 +89,7 @@ def script(commands: Sequence[str]) -> str:
 
 
 def grouped(work: Iterable[PendingWork]) -> list[list[PendingWork]]:
-    """PendingWork with the same needs, in an order in which needs come first; no group is larger than an array may be."""
+    """Work with the same needs, in an order in which needs come first; no group is larger than an array may be."""
     groups: dict[tuple[tuple[str, ...], int], list[PendingWork]] = {}
     sizes: dict[tuple[str, ...], int] = {}
     for each in work:

@@ -9,6 +9,7 @@ from typing import Any
 
 from xlt.config.benchmark import Model, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError
+from xlt.layout import PLAN
 from xlt.results.run_folders import Plan, Regime
 
 
@@ -26,7 +27,7 @@ def row_names(root: Path, plan: Plan, config: Table) -> list[str]:
     names = plan.tables[config.name].regimes if config.name in plan.tables else config.regimes
     if names and not set(names) & set(plan.regimes):
         known = ", ".join(plan.regimes) or "none"
-        raise InputError(f"expected a regime of {config.name} in the plan, got {known}", root / "plan.json")
+        raise InputError(f"expected a regime of {config.name} in the plan, got {known}", root / PLAN)
     return names
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from xlt.config.benchmark import Recipe, Task
+from xlt.config.benchmark import QUERY_TOKENS, Recipe, Task
 from xlt.config.lexical_injection import LexicalRun
 from xlt.config.run_config import FileSet
 from xlt.data.dataset import answerable, first, labelled, load_entities, load_split, sample
@@ -38,8 +38,6 @@ CHARACTERS_PER_TOKEN = 4.0
 """Where there is no tokenizer yet: English text in XLM-R's vocabulary."""
 SPECIAL = 3
 """Special tokens of a row, where there is no tokenizer yet."""
-QUERY_TOKENS = 96
-"""Longest LAReQA question (``xlt.evaluation.dual_encoder``); its answers have the rest of ``max_length``."""
 
 Row = tuple[str, str | None]
 Spec = Task | Recipe

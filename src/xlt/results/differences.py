@@ -12,12 +12,11 @@ import numpy as np
 
 from xlt.config.benchmark import Task
 from xlt.errors import InputError
+from xlt.layout import EXAMPLES
 from xlt.results.aggregate import headline_metrics
 from xlt.results.effects import Cell, Effect, Examples, Items, Scored, effect, item_error
 from xlt.results.run_folders import Regime
 from xlt.results.statistics import holm
-
-EXAMPLES = "examples.npz"
 
 
 def examples_of(

@@ -12,11 +12,11 @@ import yaml
 from xlt.config.benchmark import Task, parse
 from xlt.errors import InputError
 from xlt.files import digest, read_json, sha256_file
+from xlt.layout import WORLD_STAMP
 from xlt.results.aggregate import TaskResult, task_result
 from xlt.results.recording import Key, Recording
 from xlt.results.run_folders import Regime, load_plan, load_regime
 
-STAMP = "babel.stamp.json"
 DECIMALS = 2
 UNKNOWN = "unknown"
 HEADER = """\
@@ -45,10 +45,12 @@ def world_digest(folder: Path) -> str:
     Raises:
         InputError: the folder holds no generated world, or a file of it is not there.
     """
-    stamp = read_json(folder / STAMP)
+    stamp = read_json(folder / WORLD_STAMP)
     lost = [name for name in stamp["files"] if not (folder / name).exists()]
     if lost:
-        raise InputError(f"expected {lost[0]} of the generated world; delete {STAMP} and make the world again", folder)
+        raise InputError(
+            f"expected {lost[0]} of the generated world; delete {WORLD_STAMP} and make the world again", folder
+        )
     files = {name: sha256_file(folder / name) for name in stamp["files"]}
     return digest({"config": stamp["config"], "files": files})
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from xlt.config.benchmark import Table, Task, parse
 from xlt.files import read_json, to_json
+from xlt.layout import CERTIFICATES
 from xlt.results import export, formatting
 from xlt.results.aggregate import SCORE, Stat, TaskResult, summarize, task_result
 from xlt.results.differences import Tested, by_language, difference
@@ -25,7 +26,6 @@ from xlt.results.run_folders import Loose, Plan, Regime
 SOURCE = "en"
 """The language of the training data, which averages over the others leave out."""
 OTHERS, ALL = "others", "all"
-CERTIFICATES = "smoothing.json"
 ROBUST_AXES = ("robustness", "smoothing")
 LEVEL = 0.05
 """A gain in a language is marked when its adjusted p-value is below this."""

@@ -15,7 +15,7 @@ from xlt.config.benchmark import DualEncoder, parse
 from xlt.config.run_config import read_config
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
-from xlt.layout import CONFIG
+from xlt.layout import CONFIG, PLAN, PROVENANCE, SCORES
 from xlt.results.run_provenance import LOOSE, Provenance
 
 
@@ -261,14 +261,14 @@ def load_plan(root: Path) -> Plan:
     Raises:
         InputError: it is absent or not of the expected form.
     """
-    path = root / "plan.json"
+    path = root / PLAN
     if not path.exists():
         raise InputError("expected the planner's plan.json; run make plan first", path)
     return parse(Plan, read_json(path), path)
 
 
 def _provenance(folder: Path) -> Provenance | None:
-    path = folder / "provenance.json"
+    path = folder / PROVENANCE
     return parse(Provenance, read_json(path), path) if path.exists() else None
 
 
@@ -281,7 +281,7 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
             neither a score nor a place in ``no_data``.
     """
     folder = root / planned.dir
-    config_path, scores_path = folder / CONFIG, folder / "scores.json"
+    config_path, scores_path = folder / CONFIG, folder / SCORES
     config = read_config(RunConfig, folder) if config_path.exists() else None
     if not scores_path.exists():
         return Run(planned, config, None, None)
@@ -320,11 +320,11 @@ def load_regime(root: Path, plan: Plan, name: str) -> Regime:
     """
     if name not in plan.regimes:
         known = ", ".join(plan.regimes) or "none"
-        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / "plan.json")
+        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / PLAN)
     planned = plan.regimes[name]
     pairs = [(task, run.seed) for run in planned.runs for task in run.tasks]
     if doubled := sorted({pair for pair in pairs if pairs.count(pair) > 1}):
         message = f"{name}: expected one run per task and seed, got two for {doubled[0][0]}, seed {doubled[0][1]}"
-        raise InputError(message, root / "plan.json")
+        raise InputError(message, root / PLAN)
     runs = [load_run(root, run) for run in planned.runs]
     return Regime(name, planned.title, runs, {folder: _provenance(root / folder) for folder in planned.upstream})

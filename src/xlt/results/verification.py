@@ -9,6 +9,7 @@ from typing import Any
 
 from xlt.config.benchmark import Task
 from xlt.files import read_json, to_json
+from xlt.layout import FAILURE, SCORES
 from xlt.results import formatting
 from xlt.results.comparability import ANOTHER_WORLD
 from xlt.results.page_tests import LEVELS, PageTest
@@ -17,7 +18,6 @@ from xlt.results.reported import AVERAGE
 from xlt.results.run_folders import Plan
 from xlt.results.verdicts import Verdict, counts, exit_code
 
-FAILURE = "failed.json"
 MEANING = {
     "reproduced": "within the 95 % prediction interval around the reported number",
     "near": "outside that, but among so many cells chance does it",
@@ -39,7 +39,7 @@ def failures(root: Path, plan: Plan) -> dict[str, str]:
     return {
         folder: str(read_json(root / folder / FAILURE)["message"])
         for folder in folders
-        if (root / folder / FAILURE).exists() and not (root / folder / "scores.json").exists()
+        if (root / folder / FAILURE).exists() and not (root / folder / SCORES).exists()
     }
 
 

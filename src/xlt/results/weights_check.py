@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.files import read_json
-from xlt.layout import CONFIG
+from xlt.layout import CONFIG, PROVENANCE, SCORES, TRAINED
 from xlt.results.run_folders import Plan
 
 Swapped = dict[str, str]
@@ -22,11 +22,11 @@ def swapped(root: Path, plan: Plan) -> Swapped:
     folder. Runs that train nothing, and runs that evaluate another's weights (``weights_of``), have others' by right.
     """
     folders = dict.fromkeys(run.dir for regime in plan.regimes.values() for run in regime.runs)
-    finished = [folder for folder in folders if (root / folder / "scores.json").exists()]
-    scored = {folder: read_json(root / folder / "provenance.json").get("weights_sha256") for folder in finished}
+    finished = [folder for folder in folders if (root / folder / SCORES).exists()]
+    scored = {folder: read_json(root / folder / PROVENANCE).get("weights_sha256") for folder in finished}
     wrong: Swapped = {}
     for folder, weights in scored.items():
-        trained = root / folder / "trained.json"
+        trained = root / folder / TRAINED
         if trained.exists() and read_json(trained).get("weights_sha256") != weights:
             wrong[folder] = "scored with other weights than trained.json names; run it again"
     owners: dict[str | None, list[str]] = {}

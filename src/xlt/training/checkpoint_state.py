@@ -16,7 +16,7 @@ PARAMETER, OPTIMIZER, BEST = "parameter/", "optimizer/", "best/"
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class TrainingState:
     """Where a training is. ``values`` are JSON-like; the names of ``tensors`` are free."""
 
     values: dict[str, Any]
@@ -25,7 +25,7 @@ class State:
 
 def capture(
     parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor] | None = None
-) -> State:
+) -> TrainingState:
     """Everything that training changes, and the random states. Tensors are not copied: write them before the next step.
 
     ``best``: the weights of the best epoch so far, if there is one.
@@ -38,11 +38,11 @@ def capture(
     tensors |= {BEST + name: tensor for name, tensor in (best or {}).items()}
     frozen = [name for name, parameter in parameters.items() if not parameter.requires_grad]
     drawn = random_state()
-    return State({"frozen": frozen, "random": drawn.values}, tensors | drawn.tensors)
+    return TrainingState({"frozen": frozen, "random": drawn.values}, tensors | drawn.tensors)
 
 
 def restore(
-    state: State, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
+    state: TrainingState, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> dict[str, Tensor]:
     """Set parameters, optimizer and random numbers to what ``capture`` saw. Returns the weights of the best epoch."""
     frozen = set(state.values["frozen"])
@@ -53,11 +53,11 @@ def restore(
             parameter.requires_grad_(name not in frozen)
             if f"{OPTIMIZER}step/{name}" in state.tensors:
                 optimizer.state[parameter] = _moments(state, name, parameter, groups[parameter])
-    restore_random_state(State(state.values["random"], state.tensors))
+    restore_random_state(TrainingState(state.values["random"], state.tensors))
     return {name.removeprefix(BEST): tensor for name, tensor in state.tensors.items() if name.startswith(BEST)}
 
 
-def _moments(state: State, name: str, parameter: nn.Parameter, group: Mapping[str, Any]) -> dict[str, Tensor]:
+def _moments(state: TrainingState, name: str, parameter: nn.Parameter, group: Mapping[str, Any]) -> dict[str, Tensor]:
     """Adam's step count and moments of one parameter, where and how the optimizer itself would have put them."""
     moments: dict[str, Tensor] = {}
     for key in ("step", "exp_avg", "exp_avg_sq"):
@@ -70,7 +70,7 @@ def _moments(state: State, name: str, parameter: nn.Parameter, group: Mapping[st
     return moments
 
 
-def random_state() -> State:
+def random_state() -> TrainingState:
     """The global random states of Python, NumPy and torch, on every device."""
     version, words, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
@@ -81,10 +81,10 @@ def random_state() -> State:
     tensors = {"random/torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors |= {f"random/cuda/{i}": each for i, each in enumerate(torch.cuda.get_rng_state_all())}
-    return State(values, tensors)
+    return TrainingState(values, tensors)
 
 
-def restore_random_state(state: State) -> None:
+def restore_random_state(state: TrainingState) -> None:
     """Let all global random numbers go on from ``state``."""
     version, words, gauss = state.values["python"]
     random.setstate((version, tuple(words), gauss))

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from xlt.errors import InputError, Interrupted, NotFinite, handling
 from xlt.files import code_hash, digest, package_versions, read_json, sha256_file, to_json, write_atomic
 from xlt.modeling import distributed
-from xlt.training.checkpoint_state import State, random_state, restore_random_state
+from xlt.training.checkpoint_state import TrainingState, random_state, restore_random_state
 
 CHECKPOINT, STATE = "checkpoint", "state.json"
 """The folder of a run's or a job's checkpoints while it trains, and the file in it that is written last."""
@@ -45,7 +45,7 @@ def checkpoint_key(made_from: str, device: str) -> str:
     return digest([made_from, code_hash(), package_versions(), device])
 
 
-class Keeper:
+class Checkpointer:
     """Writes the state of one training now and then, and finds it again.
 
     A job may have several trainings one after the other (``part``, from 0); ``notes`` is what those before left to
@@ -69,9 +69,9 @@ class Keeper:
         self._cost = 0.0
         self._pending: int | None = None
         self._deferring = False
-        self._state: Callable[[], State] | None = None
+        self._state: Callable[[], TrainingState] | None = None
 
-    def _read(self, folder: Path) -> State | None:
+    def _read(self, folder: Path) -> TrainingState | None:
         """The last state, if it is whole and of this very training."""
         path = folder / STATE
         if not path.exists():
@@ -86,7 +86,7 @@ class Keeper:
                 raise InputError("it is damaged", path)
             if self._current is None or sha256_file(folder / self._current) != kept["sha256"]:
                 raise InputError("the file named in it is damaged", path)
-            state = State(kept["values"], load_file(folder / self._current))
+            state = TrainingState(kept["values"], load_file(folder / self._current))
             self.part, self.notes = int(kept["part"]), dict(kept["notes"])
             self.seconds, self.resumed = float(kept["seconds"]), int(kept["resumed"]) + 1
         except (InputError, OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -100,7 +100,7 @@ class Keeper:
             self._found = None
         self.part, self.notes = part, notes
 
-    def take(self) -> State | None:
+    def pop_resume_state(self) -> TrainingState | None:
         """The state that the training is to go on from, or None when it begins."""
         found, self._found = self._found, None
         if found is not None:
@@ -112,7 +112,7 @@ class Keeper:
         return self.seconds + time.monotonic() - self._started
 
     @contextlib.contextmanager
-    def guarding(self, state: Callable[[], State]) -> Iterator[None]:
+    def checkpoint_on_signal(self, state: Callable[[], TrainingState]) -> Iterator[None]:
         """Around the steps of a training: signals that ask to stop wait for the end of a step; ``state`` says where it is.
 
         Raises:
@@ -188,7 +188,7 @@ class Keeper:
         Of several processes the first writes; what the others would is the same or follows from it.
         """
         assert self.folder is not None and self._state is not None
-        if not distributed.is_first():
+        if not distributed.is_main_process():
             return
         began = time.monotonic()
         name = next(each for each in FILES if each != self._current)
@@ -201,7 +201,7 @@ class Keeper:
         self._saved = time.monotonic()
         self._cost = self._saved - began
 
-    def _write(self, folder: Path, name: str, state: State) -> None:
+    def _write(self, folder: Path, name: str, state: TrainingState) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name
         save_file({key: tensor.cpu().contiguous() for key, tensor in state.tensors.items()}, path)
@@ -224,7 +224,7 @@ class Keeper:
 
     def clear(self) -> None:
         """Remove the checkpoints: the training's result is written."""
-        if self.folder is not None and distributed.is_first():
+        if self.folder is not None and distributed.is_main_process():
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -17,10 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from xlt.data.batching import by_token_budget
-from xlt.data.features import IGNORED, Feature
-from xlt.modeling.collate import rows_of
+from xlt.data.features import Feature
 from xlt.modeling.model import TransferModel
-from xlt.training.objectives import SUMS, loss_parts, option_scores, span_scores
 
 Parts = Mapping[int, Sequence[nn.Parameter]]
 """The parameters of each layer, by its number."""
@@ -40,7 +38,7 @@ def fisher_traces(
     ``seed``, so no random number of the training is drawn. A dual encoder has no labels to draw and its loss couples the
     examples of a batch: there the right answers count, and a batch is one example.
     """
-    coupled = model.family not in SUMS
+    coupled = not model.family.supervised
     units = [[each] for batch in batches for each in batch] if labels == "gold" and not coupled else batches
     examples = len(units) if coupled else sum(len(unit) for unit in units)
     draw = None if labels == "gold" or coupled else drawing(labels, seed)
@@ -79,8 +77,8 @@ def _gradients(
     model: TransferModel, unit: Sequence[Feature], flat: Sequence[nn.Parameter], draw: Draw | None
 ) -> list[Tensor | None]:
     """Gradients of the summed -log p of a batch, in passes of bounded size."""
-    if model.family not in SUMS:
-        parts: Any = loss_parts(model.family)(model, unit, 0)
+    if not model.family.supervised:
+        parts: Any = model.family.losses(model, unit, 0)
     else:
         widths = [feature.length for feature in unit]
         groups = by_token_budget(range(len(unit)), [len(feature.rows) for feature in unit], widths, TOKENS)
@@ -94,24 +92,15 @@ def _gradients(
 
 def _loss(model: TransferModel, features: Sequence[Feature], draw: Draw | None) -> Tensor:
     chosen = features if draw is None else relabelled(model, features, draw)
-    return SUMS[model.family](model, chosen)
+    total: Tensor = model.family.loss_sum(model, chosen)
+    return total
 
 
 def relabelled(model: TransferModel, features: Sequence[Feature], draw: Draw) -> list[Feature]:
     """The examples with labels from the model's own scores; what has no label (padding, inner sub-words) gets none."""
     with torch.no_grad():
-        if model.family == "span":
-            drawn = draw(span_scores(model, features).transpose(1, 2)).tolist()
-            return [replace(each, target=(start, end)) for each, (start, end) in zip(features, drawn, strict=True)]
-        if model.family == "choice":
-            scores = option_scores(model, features)
-        else:
-            scores = model.scores(rows_of(features, model.pad_id).to(model.device))
-        drawn = draw(scores).tolist()
-    if model.family != "tagging":
-        return [replace(each, target=label) for each, label in zip(features, drawn, strict=True)]
-    kept = [
-        [IGNORED if gold == IGNORED else label for gold, label in zip(each.target, labels, strict=False)]
-        for each, labels in zip(features, drawn, strict=True)
+        drawn = draw(model.family.label_scores(model, features)).tolist()
+    return [
+        replace(feature, target=model.family.drawn_target(feature, labels))
+        for feature, labels in zip(features, drawn, strict=True)
     ]
-    return [replace(each, target=target) for each, target in zip(features, kept, strict=True)]

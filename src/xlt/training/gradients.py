@@ -25,7 +25,7 @@ def draw_apart(seed: int, step: int, perturbation: Perturbation | None) -> None:
     They follow from the seed, the step and the process, so that a checkpoint need not hold them. The first process draws as
     it would alone.
     """
-    if distributed.is_first():
+    if distributed.is_main_process():
         return
     drawn = hashlib.blake2b(f"{seed}/{step}/{distributed.rank()}".encode(), digest_size=12).digest()
     torch.manual_seed(int.from_bytes(drawn[:6], "big"))
@@ -50,7 +50,7 @@ def over_processes(
     if distributed.count() == 1:
         return loss
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    measured = None if perturbation is None or not distributed.is_first() else perturbation.state()[1]
+    measured = None if perturbation is None or not distributed.is_main_process() else perturbation.state()[1]
     own = [0.0 if loss is None else loss, loss is None, measured or 0.0, *(p.grad is not None for p in parameters)]
     summed, short, size, *present = distributed.add(torch.tensor(own, dtype=torch.float64)).tolist()
     if short:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from xlt.config.benchmark import ModelSource
-from xlt.config.lexical_injection import ADAPTER, ENCODER, RESULT, LexicalRun, read_job
+from xlt.config.lexical_injection import ADAPTER, ENCODER, LexicalRun, read_job
 from xlt.data.batching import epoch_batches
 from xlt.data.word_lists import WordPair, read_lexicon, split_pairs, translations
 from xlt.errors import InputError, NotFinite
@@ -36,6 +36,7 @@ from xlt.files import (
     to_json,
     write_atomic,
 )
+from xlt.layout import LEXICAL
 from xlt.modeling.composition import TASK
 from xlt.modeling.decoder import load_decoder, load_decoder_tokenizer
 from xlt.modeling.model_sources import STAMP, WEIGHTS
@@ -43,13 +44,13 @@ from xlt.modeling.pretrained import check_stamp, load_encoder, load_tokenizer, s
 from xlt.modeling.tokenizer import CONFIG
 from xlt.modeling.tuning import attach, merged
 from xlt.modeling.word_embeddings import embed_words, layer_count, pad_words, tokenize, vectors_up_to
-from xlt.training.checkpoint_state import State, capture, dropout_state, restore, restore_dropout_state
-from xlt.training.checkpointer import CHECKPOINT, EVERY, Keeper, checkpoint_key
+from xlt.training.checkpoint_state import TrainingState, capture, dropout_state, restore, restore_dropout_state
+from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
 from xlt.training.trainer import linear_schedule, progress
 
 
 @dataclass(frozen=True)
-class Job:
+class LexicalJob:
     """A job's config, its folder, where data and model lie, and where to compute."""
 
     config: LexicalRun
@@ -59,7 +60,7 @@ class Job:
     device: torch.device
 
 
-def make_job(folder: Path, data: Path, encoder: Path) -> Job:
+def make_job(folder: Path, data: Path, encoder: Path) -> LexicalJob:
     """Read a job's config.
 
     Raises:
@@ -68,10 +69,10 @@ def make_job(folder: Path, data: Path, encoder: Path) -> Job:
     config = read_job(folder)
     check_stamp(encoder, config.model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Job(config, folder, data, encoder, device)
+    return LexicalJob(config, folder, data, encoder, device)
 
 
-def load_model(job: Job) -> tuple[Any, Any, int]:
+def load_model(job: LexicalJob) -> tuple[Any, Any, int]:
     """(model, tokenizer, id that pads) of a job: an encoder, or a decoder where the model's config says so."""
     settings = job.config.model.decoder
     if settings is None:
@@ -81,7 +82,7 @@ def load_model(job: Job) -> tuple[Any, Any, int]:
     return load_decoder(job.encoder, settings, job.device), tokenizer, int(tokenizer.pad_token_id)
 
 
-def read_pairs(job: Job) -> Pairs:
+def read_pairs(job: LexicalJob) -> Pairs:
     """Read the word lists and split them; the split holds over all languages at once, since they share English words."""
     config = job.config
     lexicons = {
@@ -123,7 +124,7 @@ def forbidden_negatives(pairs: Sequence[WordPair], true: set[tuple[str, str]]) -
 
 
 def batch_loss(
-    job: Job, model: Any, tokenizer: Any, pad_id: int, pairs: Sequence[WordPair], layer: int
+    job: LexicalJob, model: Any, tokenizer: Any, pad_id: int, pairs: Sequence[WordPair], layer: int
 ) -> Callable[[Sequence[WordPair]], Tensor]:
     """A function that gives the loss of a batch of ``pairs`` at a layer."""
     words = list(dict.fromkeys([pair.word for pair in pairs] + [pair.english for pair in pairs]))
@@ -140,7 +141,7 @@ def batch_loss(
     return loss
 
 
-def attach_lora(job: Job, model: Any, layer: int) -> list[torch.nn.Parameter]:
+def attach_lora(job: LexicalJob, model: Any, layer: int) -> list[torch.nn.Parameter]:
     """Put LoRA on the layers below ``layer`` and return its parameters; of all dropout, only LoRA's own is on."""
     torch.manual_seed(job.config.seed)
     attach(model, job.config.lexical.lora.model_copy(update={"layers": list(range(layer))}))
@@ -151,13 +152,13 @@ def attach_lora(job: Job, model: Any, layer: int) -> list[torch.nn.Parameter]:
 
 
 def train(
-    job: Job,
+    job: LexicalJob,
     model: Any,
     tokenizer: Any,
     pad_id: int,
     pairs: Sequence[WordPair],
     layer: int,
-    keeper: Keeper | None = None,
+    checkpointer: Checkpointer | None = None,
 ) -> dict[str, Any]:
     """Train LoRA in the layers below ``layer``; nothing else changes.
 
@@ -166,7 +167,7 @@ def train(
 
     Raises:
         NotFinite: a loss is not a number; try a lower learning rate.
-        Interrupted: a signal asked to stop; ``keeper`` wrote a checkpoint.
+        Interrupted: a signal asked to stop; ``checkpointer`` wrote a checkpoint.
     """
     method, seed, rate = job.config.lexical, job.config.seed, job.config.learning_rate
     named = {str(number): parameter for number, parameter in enumerate(attach_lora(job, model, layer))}
@@ -178,17 +179,17 @@ def train(
     losses: list[float] = []
     seconds, started = 0.0, time.perf_counter()
 
-    def state() -> State:
+    def state() -> TrainingState:
         kept = capture(named, optimizer)
         values = {"losses": losses, "seconds": seconds + time.perf_counter() - started}
-        return State(kept.values | values, kept.tensors)
+        return TrainingState(kept.values | values, kept.tensors)
 
-    keeper = keeper or Keeper(None)
-    found = keeper.take()
+    checkpointer = checkpointer or Checkpointer(None)
+    found = checkpointer.pop_resume_state()
     if found is not None:
         restore(found, named, optimizer)
         losses, seconds = found.values["losses"], found.values["seconds"]
-    with progress(f"{method.name} seed {seed}", total, len(losses)) as bar, keeper.guarding(state):
+    with progress(f"{method.name} seed {seed}", total, len(losses)) as bar, checkpointer.checkpoint_on_signal(state):
         for epoch in range(len(losses) // per_epoch, method.epochs):
             batches = epoch_batches(len(pairs), method.batch_size, seed, epoch)
             for batch in batches[len(losses) - epoch * per_epoch :]:
@@ -206,7 +207,7 @@ def train(
                 optimizer.step()
                 losses.append(value)
                 bar.update()
-                keeper.after_step()
+                checkpointer.after_step()
     model.eval()
     epochs = [losses[start : start + per_epoch] for start in range(0, total, per_epoch)]
     return {
@@ -216,7 +217,7 @@ def train(
     }
 
 
-def choose_layer(job: Job, before: dict[str, list[dict[str, Any]]]) -> int:
+def choose_layer(job: LexicalJob, before: dict[str, list[dict[str, Any]]]) -> int:
     """The layer up to which LoRA goes: as configured, or the best by the pilot on the trained pairs, before training.
 
     The pilot's value of a layer is the mean over languages of the cosine of trained pairs, or of their P@1 in both
@@ -245,16 +246,16 @@ def choose_layer(job: Job, before: dict[str, list[dict[str, Any]]]) -> int:
     return max(range(1, highest + 1), key=lambda layer: (value(layer), -layer))
 
 
-def job_key(job: Job) -> str:
+def job_key(job: LexicalJob) -> str:
     """A hash of everything a job's result depends on: the method, the word lists, the model's files."""
     config = job.config.model_dump(mode="json", exclude={"lexical": {"title", "description", "source", "seeds"}})
     config["model"] = {name: config["model"][name] for name in ("name", "decoder")}
     return digest({"config": config, "encoder": read_json(job.encoder / STAMP)["sha256"]})
 
 
-def is_done(job: Job) -> bool:
+def is_done(job: LexicalJob) -> bool:
     """Whether the result is there, made from what the config asks for now, and the model beside it is intact."""
-    path = job.folder / RESULT
+    path = job.folder / LEXICAL
     if not path.exists():
         return False
     result = read_json(path)
@@ -263,13 +264,13 @@ def is_done(job: Job) -> bool:
     return same and weights.is_file() and sha256_file(weights) == result["weights"]["sha256"]
 
 
-def inject(job: Job, every: float = EVERY) -> dict[str, Any]:
+def inject(job: LexicalJob, every: float = EVERY) -> dict[str, Any]:
     """Carry a job out: the pilot, the training, the figures after it, the model, and, last, ``lexical.json``.
 
     ``every``: least seconds between two checkpoints.
     """
-    keeper = Keeper(job.folder / CHECKPOINT, checkpoint_key(job_key(job), job.device.type), every)
-    (job.folder / RESULT).unlink(missing_ok=True)
+    checkpointer = Checkpointer(job.folder / CHECKPOINT, checkpoint_key(job_key(job), job.device.type), every)
+    (job.folder / LEXICAL).unlink(missing_ok=True)
     pairs = read_pairs(job)
     words = pairs.words()
     model, tokenizer, pad_id = load_model(job)
@@ -279,7 +280,7 @@ def inject(job: Job, every: float = EVERY) -> dict[str, Any]:
     before = measure(vectors, words, pairs, job.config.seed)
     layer = choose_layer(job, before)
     together = [pair for found in pairs.trained.values() for pair in found]
-    history = train(job, model, tokenizer, pad_id, together, layer, keeper)
+    history = train(job, model, tokenizer, pad_id, together, layer, checkpointer)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     vectors = embed_words(model, tokenizer, words, progress="words after", **options)
     after = measure(vectors, words, pairs, job.config.seed)
@@ -303,18 +304,18 @@ def inject(job: Job, every: float = EVERY) -> dict[str, Any]:
         "weights": weights,
         "trainable_parameters": trained,
         "total_parameters": total,
-        "wall_seconds": round(keeper.elapsed(), 3),
+        "wall_seconds": round(checkpointer.elapsed(), 3),
         "peak_memory_bytes": peak_memory_bytes(),
         "device": torch.cuda.get_device_name() if job.device.type == "cuda" else "cpu",
         "encoder": read_json(job.encoder / STAMP)["origin"],
         "provenance": provenance(),
     }
-    write_atomic(job.folder / RESULT, to_json(result))
-    keeper.clear()
+    write_atomic(job.folder / LEXICAL, to_json(result))
+    checkpointer.clear()
     return result
 
 
-def save_merged(job: Job, model: Any, layer: int) -> dict[str, str]:
+def save_merged(job: LexicalJob, model: Any, layer: int) -> dict[str, str]:
     """Write the prepared encoder with LoRA merged into its weights to ``encoder/``, a prepared folder like any other.
 
     Every other file of the folder it came from stays as it is. Returns the path and hash of the weights.
@@ -338,7 +339,7 @@ def save_merged(job: Job, model: Any, layer: int) -> dict[str, str]:
     return {"path": f"{ENCODER}/{WEIGHTS}", "sha256": sha256_file(path)}
 
 
-def save_adapter(job: Job, model: Any) -> dict[str, str]:
+def save_adapter(job: LexicalJob, model: Any) -> dict[str, str]:
     """Write LoRA's weights of a decoder to ``adapter/``: the model is large, and no regime goes on from a decoder."""
     with atomic_folder(job.folder / ADAPTER) as new:
         model.save_adapter(str(new), TASK, use_safetensors=True)

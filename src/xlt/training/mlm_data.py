@@ -23,7 +23,7 @@ MASKED, KEPT = 0.8, 0.1
 """Of the sub-words to be predicted: the part that becomes the mask, and the part that stays (Devlin et al. 2019, 3.1)."""
 
 
-class MaskedText:
+class MaskedCorpus:
     """Blocks of raw text in one or several languages, masked anew in each batch.
 
     A block is as many lines of one document as fit (DOC-SENTENCES, Liu et al. 2019, RoBERTa, section 4.2); blank lines
@@ -96,8 +96,10 @@ class MaskedText:
     def _masked(self, blocks: Sequence[NDArray[np.int32]], rng: np.random.Generator) -> MaskedBatch:
         types = [self.tokenizer.create_token_type_ids_from_sequences([0] * (len(block) - 2)) for block in blocks]
         rows = pad_rows([block.tolist() for block in blocks], types, int(self.tokenizer.pad_token_id))
-        inputs, labels = mask_ids(rows.ids.numpy(), self.mask, int(self.tokenizer.mask_token_id), self.ordinary, rng)
-        rows.ids.copy_(torch.from_numpy(inputs))
+        inputs, labels = mask_ids(
+            rows.input_ids.numpy(), self.mask, int(self.tokenizer.mask_token_id), self.ordinary, rng
+        )
+        rows.input_ids.copy_(torch.from_numpy(inputs))
         return MaskedBatch(rows, torch.from_numpy(labels))
 
 

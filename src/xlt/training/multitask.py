@@ -23,19 +23,20 @@ from torch import Tensor, nn
 from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
-from xlt.modeling.distributed import is_first
+from xlt.families.base import MicroBatchLoss
+from xlt.modeling.distributed import is_main_process
 from xlt.modeling.mlm import MaskedLMHead, masked_lm_loss
 from xlt.modeling.model import TransferModel
-from xlt.training.checkpoint_state import State, capture, restore
-from xlt.training.checkpointer import Keeper
+from xlt.training.checkpoint_state import TrainingState, capture, restore
+from xlt.training.checkpointer import Checkpointer
 from xlt.training.gradients import draw_apart
-from xlt.training.mlm_data import MaskedText
-from xlt.training.objectives import LossPart, own_losses
-from xlt.training.optimizer_step import Batch, MicroBatches, Perturbation, take_step
+from xlt.training.mlm_data import MaskedCorpus
+from xlt.training.objectives import local_losses
+from xlt.training.optimizer_step import MicroBatches, Perturbation, StepBatch, optimizer_step
 from xlt.training.trainer import (
     History,
     Schedule,
-    Settings,
+    TrainingArguments,
     add_plugins,
     linear_schedule,
     make_optimizer,
@@ -50,14 +51,14 @@ MASKED_NAME = "masked text"
 
 
 @dataclass(frozen=True)
-class Part:
+class MixtureTask:
     """One task of the mixture. All parts' models share one encoder; ``examples`` is the size that it is drawn by."""
 
     name: str
     model: TransferModel
     features: Sequence[Feature]
     examples: int
-    settings: Settings
+    settings: TrainingArguments
     evaluate: Callable[[], float] | None
 
     @property
@@ -76,10 +77,10 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Masked:
-    """Masked text as a further part: its head is dropped like the tasks' heads; ``share`` of all steps are its."""
+class MaskedTask:
+    """MaskedTask text as a further part: its head is dropped like the tasks' heads; ``share`` of all steps are its."""
 
-    text: MaskedText
+    text: MaskedCorpus
     head: MaskedLMHead
     share: float
 
@@ -90,7 +91,7 @@ def proportions(sizes: Sequence[int], temperature: float) -> NDArray[np.float64]
     return np.asarray(weights / weights.sum())
 
 
-def order_of_steps(parts: Sequence[Part], temperature: float, share: float, seed: int) -> NDArray[np.int64]:
+def order_of_steps(parts: Sequence[MixtureTask], temperature: float, share: float, seed: int) -> NDArray[np.int64]:
     """Which part each optimizer step belongs to (``MASKED`` for masked text), drawn from ``seed``.
 
     There are as many task steps as all tasks would have alone, together; so many steps of masked text are added that they
@@ -105,7 +106,7 @@ def order_of_steps(parts: Sequence[Part], temperature: float, share: float, seed
     return order
 
 
-def masked_settings(parts: Sequence[Part], temperature: float) -> Settings:
+def masked_settings(parts: Sequence[MixtureTask], temperature: float) -> TrainingArguments:
     """What a step of masked text is trained with: the tasks' mean rate and decay by their chances, their largest batch."""
     chances = proportions([part.examples for part in parts], temperature)
     own = [part.settings for part in parts]
@@ -118,10 +119,10 @@ def masked_settings(parts: Sequence[Part], temperature: float) -> Settings:
     )
 
 
-class Together(nn.Module):
+class MultiTaskModel(nn.Module):
     """All that a mixture trains: the shared encoder, one head per part, the head of masked text."""
 
-    def __init__(self, parts: Sequence[Part], masked: Masked | None) -> None:
+    def __init__(self, parts: Sequence[MixtureTask], masked: MaskedTask | None) -> None:
         super().__init__()
         self.parts = list(parts)
         self.models = nn.ModuleDict({part.name: part.model for part in parts})
@@ -148,28 +149,28 @@ class Together(nn.Module):
         return trained, sum(parameter.numel() for parameter in self.parameters())
 
 
-def fit_together(
-    together: Together,
-    masked: Masked | None,
+def fit_multitask(
+    together: MultiTaskModel,
+    masked: MaskedTask | None,
     temperature: float,
     *,
     title: str,
     perturbation: Perturbation | None = None,
     schedule: Schedule | None = None,
-    keeper: Keeper | None = None,
+    checkpointer: Checkpointer | None = None,
 ) -> dict[str, History]:
     """Train all parts in place and leave them with the weights of the best epoch.
 
     A step has the learning rate, weight decay, batch size and clipping of its own recipe; the linear decay runs over all
     steps, the warm-up is the longest of the recipes'. An epoch is the steps divided by the largest number of epochs of a
-    recipe; the best has the highest mean of the recipes' development scores. Masked text is not perturbed.
+    recipe; the best has the highest mean of the recipes' development scores. MaskedTask text is not perturbed.
 
     Returns:
         What happened by recipe (and for masked text). ``losses`` has the epochs in which it had a step.
 
     Raises:
         InputError: a part has nothing to train on, a loss is not finite (with the batch), or memory does not do.
-        Interrupted: a signal asked to stop; ``keeper`` wrote a checkpoint.
+        Interrupted: a signal asked to stop; ``checkpointer`` wrote a checkpoint.
     """
     for part in together.parts:
         if not part.features:
@@ -178,18 +179,18 @@ def fit_together(
             )
     torch.manual_seed(together.parts[0].settings.seed)
     loop = _Loop(together, masked, temperature, perturbation, schedule, title)
-    keeper = keeper or Keeper(None)
-    found = keeper.take()
+    checkpointer = checkpointer or Checkpointer(None)
+    found = checkpointer.pop_resume_state()
     if found is not None:
         loop.restore(found)
-    with progress(title, len(loop.order), loop.done) as bar, keeper.guarding(loop.state):
+    with progress(title, len(loop.order), loop.done) as bar, checkpointer.checkpoint_on_signal(loop.state):
         for _ in range(loop.epoch, loop.epochs):
             together.train()
             for number in loop.steps_left():
                 loop.step(int(number))
                 bar.update()
-                keeper.after_step()
-            with keeper.between_steps():
+                checkpointer.after_step()
+            with checkpointer.between_steps():
                 scores = {n: part.evaluate() for n, part in enumerate(together.parts) if part.evaluate is not None}
             loop.end_epoch(scores)
     if loop.means:
@@ -207,8 +208,8 @@ class _Loop:
 
     def __init__(
         self,
-        together: Together,
-        masked: Masked | None,
+        together: MultiTaskModel,
+        masked: MaskedTask | None,
         temperature: float,
         perturbation: Perturbation | None,
         schedule: Schedule | None,
@@ -248,7 +249,7 @@ class _Loop:
         chosen: list[Feature] = []
         if number == MASKED:
             model = self.together.parts[0].model
-            parts: Callable[[int], Iterator[LossPart]] = self._masked_loss(own)
+            parts: Callable[[int], Iterator[MicroBatchLoss]] = self._masked_loss(own)
         else:
             model, chosen, perturbation = (
                 self.together.parts[number].model,
@@ -258,10 +259,10 @@ class _Loop:
             if self.schedule is not None:
                 own_batches = partial(self._upcoming, number)
                 self.schedule.before_step(model, own_batches, self.done, len(self.order))
-            parts = partial(own_losses, model, chosen)
+            parts = partial(local_losses, model, chosen)
         draw_apart(own.seed, self.done, perturbation)
-        batch = Batch(model, parts, chosen, self.title, self.done)
-        loss = take_step(batch, self.micro_batches[number], self.optimizer, own.max_grad_norm, perturbation)
+        batch = StepBatch(model, parts, chosen, self.title, self.done)
+        loss = optimizer_step(batch, self.micro_batches[number], self.optimizer, own.max_grad_norm, perturbation)
         self.losses.setdefault(number, []).append(loss)
         self.histories[number].seconds += time.perf_counter() - started
         self.histories[number].steps += 1
@@ -283,7 +284,7 @@ class _Loop:
                 self.best = _state(self.together.trained_parameters())
         self.epoch, self.losses = self.epoch + 1, {}
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """Everything that the rest of the training depends on; the order of the steps follows from the seed."""
         state = capture(self.together.trained_parameters(), self.optimizer, self.best)
         values = {
@@ -294,9 +295,9 @@ class _Loop:
             "histories": {str(number): history.as_json() for number, history in self.histories.items()},
             "micro_batches": {str(number): asdict(own) for number, own in self.micro_batches.items()},
         }
-        return add_plugins(State(state.values | values, state.tensors), self.perturbation, self.schedule)
+        return add_plugins(TrainingState(state.values | values, state.tensors), self.perturbation, self.schedule)
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: TrainingState) -> None:
         """Go on from what ``state`` gave."""
         self.best = restore(state, self.together.trained_parameters(), self.optimizer)
         values = state.values
@@ -307,17 +308,17 @@ class _Loop:
         self.streams = [part.batches(self.histories[n].steps) for n, part in enumerate(self.together.parts)]
         restore_plugins(state, self.perturbation, self.schedule)
 
-    def _masked_loss(self, own: Settings) -> Callable[[int], Iterator[LossPart]]:
+    def _masked_loss(self, own: TrainingArguments) -> Callable[[int], Iterator[MicroBatchLoss]]:
         if self.masked is None:
             raise AssertionError("a step of masked text without masked text")
         model = self.together.parts[0].model
         batch = self.masked.text.batch(self.done, own.batch_size).to(model.device)
         part = partial(masked_lm_loss, model.encoder, self.masked.head, batch)
         # the loss is a mean over its sub-words and is not cut: one process computes it
-        return lambda tokens: iter([part] if is_first() else [])
+        return lambda tokens: iter([part] if is_main_process() else [])
 
 
-def set_rates(optimizer: torch.optim.Optimizer, settings: Settings, factor: float) -> None:
+def set_rates(optimizer: torch.optim.Optimizer, settings: TrainingArguments, factor: float) -> None:
     """Give the next step the rate and the decay of its recipe; the second group is the one that is never decayed."""
     decayed, plain = optimizer.param_groups
     decayed["lr"] = plain["lr"] = settings.learning_rate * factor

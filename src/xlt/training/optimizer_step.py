@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from xlt.data import batching
 from xlt.data.features import Feature
 from xlt.errors import InputError, NotFinite
+from xlt.families.base import MicroBatchLoss
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
-from xlt.modeling.sparse_embeddings import batch_words
+from xlt.modeling.sparse_embeddings import gathered_embeddings
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
 from xlt.training.gradients import over_processes
-from xlt.training.objectives import LossPart
 
 EXAMPLES_NAMED = 8
 """How many examples of a bad batch an error names."""
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class Perturbation(Protocol):
     """A way of robust training: how a step sees its input."""
 
-    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
+    def loss(self, model: TransferModel, part: MicroBatchLoss) -> Tensor:
         """The loss of one micro-batch under the perturbation; its gradient is what the step follows."""
 
     def state(self) -> tuple[Tensor, float | None]:
@@ -50,18 +50,18 @@ class MicroBatches:
 
 
 @dataclass(frozen=True)
-class Batch:
+class StepBatch:
     """What one step sees: the model, ``parts`` by the tokens of a micro-batch, and the examples for an error to name."""
 
     model: TransferModel
-    parts: Callable[[int], Iterator[LossPart]]
+    parts: Callable[[int], Iterator[MicroBatchLoss]]
     features: Sequence[Feature]
     title: str
     step: int
 
 
-def take_step(
-    batch: Batch,
+def optimizer_step(
+    batch: StepBatch,
     micro_batches: MicroBatches,
     optimizer: torch.optim.Optimizer,
     max_grad_norm: float,
@@ -77,7 +77,7 @@ def take_step(
         InputError: memory does not do for a single example, or for a batch that cannot be cut.
         NotFinite: the loss or the gradient is not a number. Model and random numbers are as before the step.
     """
-    before = _Draws(batch.model.device, perturbation)
+    before = RngSnapshot(batch.model.device, perturbation)
     while True:
         own: float | None = None
         try:
@@ -104,7 +104,7 @@ def take_step(
     return loss
 
 
-class _Draws:
+class RngSnapshot:
     """The random numbers that a step depends on, as they are before it."""
 
     def __init__(self, device: torch.device, perturbation: Perturbation | None) -> None:
@@ -119,13 +119,15 @@ class _Draws:
             self.perturbation.restore(*self.own)
 
 
-def _gradients(batch: Batch, tokens: int, optimizer: torch.optim.Optimizer, perturbation: Perturbation | None) -> float:
+def _gradients(
+    batch: StepBatch, tokens: int, optimizer: torch.optim.Optimizer, perturbation: Perturbation | None
+) -> float:
     """Gradients of this process's part of the mean loss of a batch and of the penalty; returns the loss alone."""
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
     parts = list(batch.parts(tokens))
     with (
-        batch_words(batch.model, batch.features)
+        gathered_embeddings(batch.model, batch.features)
         if batching.FAST and batch.features and len(parts) > 1
         else nullcontext()
     ):
@@ -134,7 +136,7 @@ def _gradients(batch: Batch, tokens: int, optimizer: torch.optim.Optimizer, pert
             loss.backward()
             total += float(loss.detach())
     penalty = batch.model.penalty()
-    if penalty is not None and distributed.is_first():
+    if penalty is not None and distributed.is_main_process():
         penalty.backward()
     return total
 
@@ -146,7 +148,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return "can't allocate memory" in str(error) or "CUBLAS_STATUS_ALLOC_FAILED" in str(error)
 
 
-def _halve(batch: Batch, micro_batches: MicroBatches) -> None:
+def _halve(batch: StepBatch, micro_batches: MicroBatches) -> None:
     """Halve the micro-batches until the batch is cut into more of them."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -167,7 +169,7 @@ def _halve(batch: Batch, micro_batches: MicroBatches) -> None:
     )
 
 
-def _cut(batch: Batch, micro_batches: MicroBatches) -> float:
+def _cut(batch: StepBatch, micro_batches: MicroBatches) -> float:
     """How many parts all processes have of a batch together."""
     return distributed.total(sum(1 for _ in batch.parts(micro_batches.tokens)))
 

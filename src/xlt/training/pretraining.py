@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import XLMRobertaConfig
 
     from xlt.babel.config import EncoderConfig
-    from xlt.training.checkpointer import Keeper
+    from xlt.training.checkpointer import Checkpointer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 MASK = "<mask>"
@@ -105,11 +105,11 @@ def pretrain(
     seed: int,
     threads: int,
     progress: bool = True,
-    keeper: Keeper | None = None,
+    checkpointer: Checkpointer | None = None,
 ) -> dict[str, Any]:
     """Train tokenizer and encoder on ``data/raw`` and write them to ``out``. Returns the training log.
 
-    ``keeper`` writes checkpoints, and has the one to go on from.
+    ``checkpointer`` writes checkpoints, and has the one to go on from.
 
     Writes config.json, model.safetensors (encoder without pooler), mlm_head.safetensors, both in 16 bits, the tokenizer and
     training_log.json. Raises InputError when a raw file is absent or damaged.
@@ -117,7 +117,7 @@ def pretrain(
     import torch
     from safetensors.torch import save_file
 
-    from xlt.training.checkpointer import Keeper
+    from xlt.training.checkpointer import Checkpointer
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
@@ -129,7 +129,9 @@ def pretrain(
     # lets oneDNN multiply, twice as fast as MKL on some processors; one with bfloat16 tiles may round to that
     torch.set_float32_matmul_precision("medium")
     try:
-        history = _train(model, corpus, settings, tokenizer.token_to_id(MASK), seed, progress, keeper or Keeper(None))
+        history = _train(
+            model, corpus, settings, tokenizer.token_to_id(MASK), seed, progress, checkpointer or Checkpointer(None)
+        )
     finally:
         torch.set_float32_matmul_precision(precision)
     out.mkdir(parents=True, exist_ok=True)
@@ -167,13 +169,19 @@ def _architecture(settings: EncoderConfig, vocabulary: int) -> XLMRobertaConfig:
 
 
 def _train(
-    model: Any, corpus: Corpus, settings: EncoderConfig, mask_id: int, seed: int, progress: bool, keeper: Keeper
+    model: Any,
+    corpus: Corpus,
+    settings: EncoderConfig,
+    mask_id: int,
+    seed: int,
+    progress: bool,
+    checkpointer: Checkpointer,
 ) -> list[dict[str, float]]:
     """All steps in place; returns the mean losses of every ``log_every`` steps."""
     import torch
     from tqdm import tqdm
 
-    from xlt.training.checkpoint_state import State, capture, restore
+    from xlt.training.checkpoint_state import TrainingState, capture, restore
     from xlt.training.trainer import linear_schedule
 
     matrices = [p for p in model.parameters() if p.ndim > 1]
@@ -189,12 +197,12 @@ def _train(
     seen: dict[str, list[float]] = {name: [] for name in PARTS}
     done = 0
 
-    def state() -> State:
+    def state() -> TrainingState:
         kept = capture(named, optimizer)
         values = {"done": done, "history": history, "seen": seen, "masking": rng.bit_generator.state}
-        return State(kept.values | values, kept.tensors)
+        return TrainingState(kept.values | values, kept.tensors)
 
-    found = keeper.take()
+    found = checkpointer.pop_resume_state()
     if found is not None:
         restore(found, named, optimizer)
         done, history, seen = found.values["done"], found.values["history"], found.values["seen"]
@@ -204,7 +212,7 @@ def _train(
     bar = tqdm(
         total=settings.steps, initial=done, desc="pre-training", unit="step", disable=not progress, mininterval=2
     )
-    with bar, keeper.guarding(state):
+    with bar, checkpointer.checkpoint_on_signal(state):
         for step in range(done, settings.steps):
             batch = next(stream)
             arrays = mask_batch(batch.ids, batch.marks, settings, mask_id, rng)
@@ -224,7 +232,7 @@ def _train(
                 history.append({"step": done, **means})
                 seen = {name: [] for name in PARTS}
             bar.update()
-            keeper.after_step()
+            checkpointer.after_step()
     return history
 
 

@@ -114,7 +114,7 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class PretrainingBatch:
     """ids, marks: rows x length. ``paired``: the second half of the rows translates the first half."""
 
     ids: np.ndarray
@@ -122,7 +122,7 @@ class Batch:
     paired: bool
 
 
-def batches(corpus: Corpus, settings: EncoderConfig, seed: int) -> Iterator[Batch]:
+def batches(corpus: Corpus, settings: EncoderConfig, seed: int) -> Iterator[PretrainingBatch]:
     """Endless batches of about ``batch_tokens`` pieces each.
 
     A batch is of translations with probability ``share["parallel"]``, else of sequences of one length, so that no padding
@@ -136,7 +136,7 @@ def batches(corpus: Corpus, settings: EncoderConfig, seed: int) -> Iterator[Batc
         yield next(paired) if rng.random() < share else next(plain)
 
 
-def _plain_batches(corpus: Corpus, settings: EncoderConfig, rng: np.random.Generator) -> Iterator[Batch]:
+def _plain_batches(corpus: Corpus, settings: EncoderConfig, rng: np.random.Generator) -> Iterator[PretrainingBatch]:
     share: dict[str, float] = {
         kind: value for kind, value in settings.share.items() if kind != "parallel" and value > 0
     }
@@ -149,11 +149,13 @@ def _plain_batches(corpus: Corpus, settings: EncoderConfig, rng: np.random.Gener
         bucket = buckets.setdefault(len(one.ids), [])
         bucket.append(one)
         if len(bucket) * len(one.ids) >= settings.batch_tokens:
-            yield Batch(np.stack([item.ids for item in bucket]), np.stack([item.marks for item in bucket]), False)
+            yield PretrainingBatch(
+                np.stack([item.ids for item in bucket]), np.stack([item.marks for item in bucket]), False
+            )
             buckets[len(one.ids)] = []
 
 
-def _paired_batches(corpus: Corpus, settings: EncoderConfig, rng: np.random.Generator) -> Iterator[Batch]:
+def _paired_batches(corpus: Corpus, settings: EncoderConfig, rng: np.random.Generator) -> Iterator[PretrainingBatch]:
     stream = _rounds(corpus.parallel, rng)
     chosen: list[tuple[Encoded, Encoded]] = []
     longest = 0
@@ -165,7 +167,7 @@ def _paired_batches(corpus: Corpus, settings: EncoderConfig, rng: np.random.Gene
             ids = np.full((2 * len(chosen), longest), PAD)
             for row, one in enumerate([first for first, _ in chosen] + [second for _, second in chosen]):
                 ids[row, : len(one.ids)] = one.ids
-            yield Batch(ids, np.full(ids.shape, -1), True)
+            yield PretrainingBatch(ids, np.full(ids.shape, -1), True)
             chosen, longest = [], 0
 
 

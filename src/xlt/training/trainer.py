@@ -19,18 +19,18 @@ from xlt.data import batching
 from xlt.data.batching import epoch_batches
 from xlt.data.features import Feature
 from xlt.errors import InputError
-from xlt.modeling.distributed import is_first
+from xlt.modeling.distributed import is_main_process
 from xlt.modeling.model import TransferModel
 from xlt.modeling.trained_rows import ReadRows, read_rows_only
-from xlt.training.checkpoint_state import State, capture, restore
-from xlt.training.checkpointer import Keeper
+from xlt.training.checkpoint_state import TrainingState, capture, restore
+from xlt.training.checkpointer import Checkpointer
 from xlt.training.gradients import draw_apart
-from xlt.training.objectives import own_losses
-from xlt.training.optimizer_step import Batch, MicroBatches, Perturbation, take_step
+from xlt.training.objectives import local_losses
+from xlt.training.optimizer_step import MicroBatches, Perturbation, StepBatch, optimizer_step
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingArguments:
     """Hyper-parameters of one training. ``token_budget`` bounds a micro-batch and does not change the result.
 
     ``decay``: whether the learning rate falls linearly to 0 after the warm-up or stays ``constant``.
@@ -94,14 +94,14 @@ class History:
         return asdict(self)
 
 
-class Trained(Protocol):
+class Trainable(Protocol):
     """Something that has trained parameters: a model, or several that share an encoder."""
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """What is trained, by name."""
 
 
-def make_optimizer(model: Trained, settings: Settings) -> torch.optim.AdamW:
+def make_optimizer(model: Trainable, settings: TrainingArguments) -> torch.optim.AdamW:
     """AdamW over the trained parameters only; biases and layer norms are not decayed, as in the XTREME scripts."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
@@ -123,7 +123,7 @@ def constant_schedule(step: int, warmup: int) -> float:
     return min(1.0, (step + 1) / max(1, warmup))
 
 
-def warmup_of(settings: Settings, total: int) -> int:
+def warmup_of(settings: TrainingArguments, total: int) -> int:
     """Warm-up steps of a training of ``total`` steps.
 
     As published, even where that is more than there are (XTREME's TyDiQA: 500 of about 340, a rate that never stops rising);
@@ -135,13 +135,13 @@ def warmup_of(settings: Settings, total: int) -> int:
 def fit(
     model: TransferModel,
     features: Sequence[Feature],
-    settings: Settings,
+    settings: TrainingArguments,
     evaluate: Callable[[], float] | None,
     *,
     title: str,
     perturbation: Perturbation | None = None,
     schedule: Schedule | None = None,
-    keeper: Keeper | None = None,
+    checkpointer: Checkpointer | None = None,
 ) -> History:
     """Train ``model`` in place and leave it with the weights of its best or last epoch, as ``settings`` say.
 
@@ -154,7 +154,7 @@ def fit(
         title: shown on the progress bar.
         perturbation: robust training, or None.
         schedule: when the trained parameters are unfrozen, or None for all of them at once.
-        keeper: writes checkpoints, and has the one to go on from; None for a training that cannot be resumed.
+        checkpointer: writes checkpoints, and has the one to go on from; None for a training that cannot be resumed.
 
     Raises:
         InputError: there is nothing to train on, the loss is not finite (with the batch), or memory does not do.
@@ -167,29 +167,29 @@ def fit(
     torch.manual_seed(settings.seed)
     with read_rows_only(model.encoder, features, model.pad_id) if batching.FAST else nullcontext() as rows:
         training = _Training(model, features, settings, title, perturbation, schedule, rows)
-        history = _carry_out(training, evaluate, keeper or Keeper(None))
+        history = _carry_out(training, evaluate, checkpointer or Checkpointer(None))
     model.unread_factor = 1.0 if rows is None else rows.unread_factor
     return history
 
 
-def _carry_out(training: _Training, evaluate: Callable[[], float] | None, keeper: Keeper) -> History:
+def _carry_out(training: _Training, evaluate: Callable[[], float] | None, checkpointer: Checkpointer) -> History:
     """All epochs of a training, and the weights of the one that is kept."""
     model, settings, schedule = training.model, training.settings, training.schedule
-    found = keeper.take()
+    found = checkpointer.pop_resume_state()
     if found is not None:
         training.restore(found)
     history = training.history
     with (
         progress(training.title, training.total, history.steps) as bar,
-        keeper.guarding(training.state),
+        checkpointer.checkpoint_on_signal(training.state),
     ):
         for _ in range(training.epoch, settings.epochs):
             model.train()
             for batch in training.batches_left():
                 bar.set_postfix(epoch=training.epoch + 1, loss=f"{training.step(batch):.3f}", refresh=False)
                 bar.update()
-                keeper.after_step()
-            with keeper.between_steps():
+                checkpointer.after_step()
+            with checkpointer.between_steps():
                 score = None if evaluate is None else evaluate()
             training.end_epoch(score)
     if evaluate is None or settings.checkpoint == "last":
@@ -212,7 +212,7 @@ def progress(title: str, total: int, done: int) -> tqdm[Any]:
         unit="step",
         mininterval=interval,
         dynamic_ncols=True,
-        disable=not is_first(),
+        disable=not is_main_process(),
     )
 
 
@@ -223,7 +223,7 @@ class _Training:
         self,
         model: TransferModel,
         features: Sequence[Feature],
-        settings: Settings,
+        settings: TrainingArguments,
         title: str,
         perturbation: Perturbation | None,
         schedule: Schedule | None,
@@ -276,9 +276,9 @@ class _Training:
         if self.schedule is not None:
             self.schedule.before_step(model, self.upcoming, step, self.total)
         draw_apart(self.settings.seed, step, self.perturbation)
-        parts = partial(own_losses, model, chosen)
-        loss = take_step(
-            Batch(model, parts, chosen, self.title, step),
+        parts = partial(local_losses, model, chosen)
+        loss = optimizer_step(
+            StepBatch(model, parts, chosen, self.title, step),
             self.micro_batches,
             self.optimizer,
             self.settings.max_grad_norm,
@@ -300,7 +300,7 @@ class _Training:
                 self.best = self.model.trained_state()
         self.epoch, self.epoch_loss = self.epoch + 1, 0.0
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """Everything that the rest of the training depends on."""
         state = capture(self.model.trained_parameters(), self.optimizer, self.best)
         values = {
@@ -310,9 +310,9 @@ class _Training:
             "micro_batches": asdict(self.micro_batches),
             "unread_factor": 1.0 if self.rows is None else self.rows.unread_factor,
         }
-        return add_plugins(State(state.values | values, state.tensors), self.perturbation, self.schedule)
+        return add_plugins(TrainingState(state.values | values, state.tensors), self.perturbation, self.schedule)
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: TrainingState) -> None:
         """Go on from what ``state`` gave."""
         self.best = restore(state, self.model.trained_parameters(), self.optimizer)
         self.epoch, self.epoch_loss = state.values["epoch"], state.values["epoch_loss"]
@@ -323,17 +323,17 @@ class _Training:
         restore_plugins(state, self.perturbation, self.schedule)
 
 
-def add_plugins(state: State, perturbation: Perturbation | None, schedule: Schedule | None) -> State:
+def add_plugins(state: TrainingState, perturbation: Perturbation | None, schedule: Schedule | None) -> TrainingState:
     """A training's state with that of what plugs into its loop."""
     values, tensors = dict(state.values), dict(state.tensors)
     if perturbation is not None:
         tensors["perturbation"], values["perturbation"] = perturbation.state()
     if schedule is not None:
         values["unfrozen"] = [asdict(entry) for entry in schedule.unfrozen]
-    return State(values, tensors)
+    return TrainingState(values, tensors)
 
 
-def restore_plugins(state: State, perturbation: Perturbation | None, schedule: Schedule | None) -> None:
+def restore_plugins(state: TrainingState, perturbation: Perturbation | None, schedule: Schedule | None) -> None:
     """Let what plugs into the loop go on from ``state``."""
     if perturbation is not None:
         perturbation.restore(state.tensors["perturbation"], state.values["perturbation"])

@@ -15,7 +15,7 @@ from torch import nn
 
 from xlt.config.schedules import FisherUnfreezing, LayerByLayer
 from xlt.errors import InputError
-from xlt.modeling.distributed import from_first
+from xlt.modeling.distributed import broadcast_from_main
 from xlt.modeling.model import TransferModel
 from xlt.training.fisher import Parts, fisher_traces
 from xlt.training.trainer import Unfrozen, Upcoming
@@ -122,5 +122,5 @@ class Fisher(Scheduled):
         """The frozen layers by falling trace; of two with the same trace the higher one first."""
         batches = upcoming(max(1, min(self.settings.batches, int(interval))))
         seed = f"{self.seed}/{step}"
-        traces = from_first(fisher_traces, model, batches, frozen, self.settings.labels, seed)
+        traces = broadcast_from_main(fisher_traces, model, batches, frozen, self.settings.labels, seed)
         return [(number, traces[number]) for number in sorted(frozen, key=lambda n: (-traces[n], -n))]

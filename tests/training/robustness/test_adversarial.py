@@ -14,20 +14,31 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from xlt.config.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, RandomPerturbation, Tuning
-from xlt.config.run_config import ADAPTER, LanguageAdapterSettings
-from xlt.data.features import Feature, pair_features
+from xlt.config.run_config import LanguageAdapterSettings
+from xlt.data.features import Feature
 from xlt.data.records import Pair
-from xlt.evaluation.dual_encoder import contrastive_features
+from xlt.families import FAMILIES
+from xlt.families.base import MicroBatchLoss
+from xlt.families.classification import pair_features
+from xlt.families.retrieval import contrastive_features
 from xlt.files import sha256_file, to_json, write_atomic
-from xlt.modeling.collate import Rows, rows_of
+from xlt.layout import ADAPTER
+from xlt.modeling.collate import TokenBatch, rows_of
 from xlt.modeling.language_adapters import ADAPTER_WEIGHTS, add_language_adapter, save_language_adapter
 from xlt.modeling.model import TransferModel, build_model
-from xlt.modeling.perturbation import Norm, marker_ids, project, steepest, uniform_in_ball, unit, words_of
+from xlt.modeling.perturbation import (
+    Norm,
+    ascent_direction,
+    embedding_scale,
+    project,
+    special_token_ids,
+    uniform_in_ball,
+    words_of,
+)
 from xlt.modeling.pretrained import load_encoder
-from xlt.training.objectives import LossPart, contrastive_losses, supervised_losses
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise
-from xlt.training.trainer import Settings, fit
+from xlt.training.trainer import TrainingArguments, fit
 
 NORMS = pytest.mark.parametrize("norm", ["l2", "linf"])
 TUNINGS: dict[str, Tuning] = {
@@ -53,7 +64,7 @@ def method(kind: str, tokenizer: Any, seed: int = 1, **changes: Any) -> Adversar
 
 
 def model(path: Path, tuning: str = "full", family: str = "classification") -> TransferModel:
-    return build_model(path, family=family, labels=2, tuning=TUNINGS[tuning], pooling="mean", seed=1)
+    return build_model(path, family=FAMILIES[family], labels=2, tuning=TUNINGS[tuning], pooling="mean", seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +81,7 @@ def features(tokenizer: Any) -> list[Feature]:
 def trained(mini_encoder: Path, features: list[Feature]) -> TransferModel:
     """A small model that has learnt the features but for the last bit."""
     learnt = model(mini_encoder)
-    values = Settings(
+    values = TrainingArguments(
         epochs=12, batch_size=6, learning_rate=0.01, warmup_steps=0, weight_decay=0.0, max_grad_norm=1.0, seed=1
     )
     fit(learnt, features, values, None, title="t")
@@ -78,8 +89,8 @@ def trained(mini_encoder: Path, features: list[Feature]) -> TransferModel:
     return learnt.eval()
 
 
-def whole(model: TransferModel, features: list[Feature]) -> LossPart:
-    (part,) = supervised_losses(model, features, 10_000)
+def whole(model: TransferModel, features: list[Feature]) -> MicroBatchLoss:
+    (part,) = model.family.losses(model, features, 10_000)
     return part
 
 
@@ -87,23 +98,23 @@ class Spy:
     """Notes the perturbation of every pass through the embeddings."""
 
     def __init__(self, model: TransferModel, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seen: list[tuple[Tensor, Rows]] = []
+        self.seen: list[tuple[Tensor, TokenBatch]] = []
         hidden = TransferModel.hidden
 
-        def spying(this: TransferModel, rows: Rows) -> Tensor:
-            shift = this.shift
+        def spying(this: TransferModel, rows: TokenBatch) -> Tensor:
+            shift = this.embedding_perturbation
             if shift is not None:
 
-                def noted(words: Tensor, rows: Rows) -> Tensor:
+                def noted(words: Tensor, rows: TokenBatch) -> Tensor:
                     moved = shift(words, rows)
                     self.seen.append(((moved - words).detach(), rows))
                     return moved
 
-                this.shift = noted
+                this.embedding_perturbation = noted
             try:
                 return hidden(this, rows)
             finally:
-                this.shift = shift
+                this.embedding_perturbation = shift
 
         monkeypatch.setattr(TransferModel, "hidden", spying)
 
@@ -134,9 +145,9 @@ def test_projection_and_steepest_direction_by_hand() -> None:
     vector = torch.tensor([[3.0, -4.0]])
     torch.testing.assert_close(project(vector, "l2", 2.5), torch.tensor([[1.5, -2.0]]))  # half of it
     torch.testing.assert_close(project(vector, "linf", 3.5), torch.tensor([[3.0, -3.5]]))
-    torch.testing.assert_close(steepest(vector, "l2"), torch.tensor([[0.6, -0.8]]))
-    torch.testing.assert_close(steepest(vector, "linf"), torch.tensor([[1.0, -1.0]]))
-    assert steepest(torch.zeros(1, 2), "l2").abs().sum() == 0  # a token the loss does not depend on stays
+    torch.testing.assert_close(ascent_direction(vector, "l2"), torch.tensor([[0.6, -0.8]]))
+    torch.testing.assert_close(ascent_direction(vector, "linf"), torch.tensor([[1.0, -1.0]]))
+    assert ascent_direction(torch.zeros(1, 2), "l2").abs().sum() == 0  # a token the loss does not depend on stays
 
 
 def test_draws_are_uniform_in_volume() -> None:
@@ -155,17 +166,17 @@ def test_a_unit_is_the_mean_length_of_a_word_embedding(mini_encoder: Path) -> No
     with torch.no_grad():
         small.encoder.get_input_embeddings().weight.zero_()
         small.encoder.get_input_embeddings().weight[:, :4] = 3.0  # every row (3, 3, 3, 3, 0, ...): length 6, width 16
-    assert unit(small, "l2") == pytest.approx(6.0)
-    assert unit(small, "linf") == pytest.approx(1.5)
+    assert embedding_scale(small, "l2") == pytest.approx(6.0)
+    assert embedding_scale(small, "linf") == pytest.approx(1.5)
 
 
 def test_padding_and_special_tokens_are_no_words(tokenizer: Any, features: list[Feature]) -> None:
     rows = rows_of(features, 1)
-    words = words_of(rows, marker_ids(tokenizer))[..., 0].bool()
-    assert not words[rows.mask == 0].any() and (rows.mask == 0).any()
-    assert not words[torch.isin(rows.ids, torch.tensor([0, 1, 2]))].any()  # <s>, <pad>, </s>
+    words = words_of(rows, special_token_ids(tokenizer))[..., 0].bool()
+    assert not words[rows.attention_mask == 0].any() and (rows.attention_mask == 0).any()
+    assert not words[torch.isin(rows.input_ids, torch.tensor([0, 1, 2]))].any()  # <s>, <pad>, </s>
     assert words.sum() == sum(token not in (0, 1, 2) for feature in features for token in feature.rows[0])
-    assert tokenizer.unk_token_id not in marker_ids(tokenizer)  # an unknown word is a word
+    assert tokenizer.unk_token_id not in special_token_ids(tokenizer)  # an unknown word is a word
 
 
 @NORMS
@@ -178,12 +189,12 @@ def test_only_words_move_and_stay_in_the_ball(
     method(kind, tokenizer, norm=norm, radius=0.3).loss(small, whole(small, features))
     assert len(spy.seen) == (3 if kind == "adversarial" else 1)
     for delta, rows in spy.seen:
-        words = words_of(rows, marker_ids(tokenizer))[..., 0].bool()
+        words = words_of(rows, special_token_ids(tokenizer))[..., 0].bool()
         assert (delta[~words] == 0).all()
         assert (delta[words] != 0).any(-1).all()
         # the difference of two float32 numbers of size 1 is off by up to 1e-6
-        assert lengths(delta[words], norm).max() <= 0.3 * unit(small, norm) + 1e-5
-    assert small.shift is None
+        assert lengths(delta[words], norm).max() <= 0.3 * embedding_scale(small, norm) + 1e-5
+    assert small.embedding_perturbation is None
 
 
 def test_an_ascent_raises_the_loss_over_clean_and_random_input(
@@ -221,9 +232,9 @@ def check_gradients(
     found = {name: p.grad.clone() for name, p in small.named_parameters() if p.grad is not None}
     small.zero_grad(set_to_none=True)
     final = spy.seen[-1][0]
-    small.shift = lambda words, rows: words + final
+    small.embedding_perturbation = lambda words, rows: words + final
     part().backward()
-    small.shift = None
+    small.embedding_perturbation = None
     expected = {name: p.grad for name, p in small.named_parameters() if p.grad is not None}
     assert found.keys() == expected.keys() and found.keys() <= small.trainable and found
     for name, gradient in expected.items():
@@ -248,7 +259,7 @@ def test_gradients_on_a_language_adapter_with_invertible_layers(
     write_atomic(tmp_path / ADAPTER, to_json({"weights_sha256": sha256_file(tmp_path / ADAPTER_WEIGHTS)}))
     small = build_model(
         mini_encoder,
-        family="classification",
+        family=FAMILIES["classification"],
         labels=2,
         tuning=MadX(kind="madx", reduction_factor=4),
         pooling="mean",
@@ -264,7 +275,7 @@ def test_a_contrastive_loss_has_a_perturbation_for_queries_and_one_for_answers(
     pairs: list[Any] = [("who sat", "the cat sat on the mat"), ("who ran under", "a dog ran"), ("where", "in Paris")]
     rows = contrastive_features(pairs, tokenizer, query_length=16, answer_length=16, prefix="")
     dual = model(mini_encoder, family="lareqa").eval()
-    (part,) = contrastive_losses(dual, rows, 0)
+    (part,) = FAMILIES["lareqa"].losses(dual, rows, 0)
     clean = float(part().detach())
     spy = Spy(dual, monkeypatch)
     loss = method("adversarial", tokenizer, steps=2).loss(dual, part)
@@ -312,7 +323,7 @@ def test_labels_and_rows_are_left_alone(
     embeddings = small.encoder.get_input_embeddings().weight.detach().clone()
     method(kind, tokenizer).loss(small, whole(small, features)).backward()
     for _, rows in spy.seen:
-        assert sorted(map(tuple, rows.ids.tolist())) == sorted(map(tuple, given.ids.tolist()))
-        assert rows.mask.sum() == given.mask.sum()
+        assert sorted(map(tuple, rows.input_ids.tolist())) == sorted(map(tuple, given.input_ids.tolist()))
+        assert rows.attention_mask.sum() == given.attention_mask.sum()
     assert [feature.target for feature in features] == targets
     assert torch.equal(small.encoder.get_input_embeddings().weight, embeddings)

@@ -13,7 +13,7 @@ from pydantic import Field
 from xlt.config.benchmark import parse
 from xlt.config.run_config import read_config
 from xlt.files import digest, read_json
-from xlt.layout import CONFIG
+from xlt.layout import CONFIG, PROVENANCE, SCORES, TRAINED
 from xlt.results.run_folders import Loose, PlannedRun, Provenance
 
 
@@ -151,12 +151,12 @@ def read_evidence(root: Path, planned: PlannedRun) -> RunEvidence:
         InputError: a file is damaged.
     """
     folder = root / planned.dir
-    made = folder / "provenance.json"
-    curves = folder / "trained.json"
+    made = folder / PROVENANCE
+    curves = folder / TRAINED
     return RunEvidence(
         planned,
         read_config(Settings, folder) if (folder / CONFIG).exists() else None,
-        parse(Made, read_json(made), made) if made.exists() and (folder / "scores.json").exists() else None,
+        parse(Made, read_json(made), made) if made.exists() and (folder / SCORES).exists() else None,
         parse(Trained, read_json(curves), curves).stages if curves.exists() else {},
     )
 

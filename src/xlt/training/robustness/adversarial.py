@@ -14,11 +14,18 @@ import torch
 from torch import Tensor
 
 from xlt.config.regimes import Adversarial
-from xlt.modeling.collate import Rows
+from xlt.families.base import MicroBatchLoss
+from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel
-from xlt.modeling.perturbation import marker_ids, project, steepest, uniform_in_ball, unit, words_of
+from xlt.modeling.perturbation import (
+    ascent_direction,
+    embedding_scale,
+    project,
+    special_token_ids,
+    uniform_in_ball,
+    words_of,
+)
 from xlt.training.checkpoint_state import dropout_state, restore_dropout_state
-from xlt.training.objectives import LossPart
 
 
 class AdversarialTraining:
@@ -26,17 +33,17 @@ class AdversarialTraining:
 
     def __init__(self, values: Adversarial, tokenizer: Any, seed: int) -> None:
         self.values = values
-        self.markers = marker_ids(tokenizer)
+        self.markers = special_token_ids(tokenizer)
         self.generator = torch.Generator().manual_seed(seed)
         self.unit: float | None = None
 
-    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
+    def loss(self, model: TransferModel, part: MicroBatchLoss) -> Tensor:
         """The loss at the end of the ascent. The ascent leaves no gradient behind in any parameter."""
         if self.unit is None:  # of the encoder as it starts; its embeddings may be trained
-            self.unit = unit(model, self.values.norm)
+            self.unit = embedding_scale(model, self.values.norm)
         ball = Ball(self.values, self.unit, self.markers, self.generator)
         state = dropout_state(model.device)
-        model.shift = ball.shift
+        model.embedding_perturbation = ball.perturb
         try:
             for _ in range(self.values.steps):
                 ball.ascend(part())
@@ -45,7 +52,7 @@ class AdversarialTraining:
             ball.settle()
             return part()
         finally:
-            model.shift = None
+            model.embedding_perturbation = None
 
     def state(self) -> tuple[Tensor, float | None]:
         """What the next step depends on: the generator's state, and the unit once it is measured."""
@@ -73,7 +80,7 @@ class Ball:
         self.allowed: list[Tensor] = []
         self.calls = 0
 
-    def shift(self, words: Tensor, rows: Rows) -> Tensor:
+    def perturb(self, words: Tensor, rows: TokenBatch) -> Tensor:
         """[rows, tokens, width] word embeddings, each moved by its perturbation."""
         if self.calls == len(self.deltas):
             allowed = words_of(rows, self.markers).to(words)
@@ -88,7 +95,7 @@ class Ball:
         """One step of projected gradient ascent; gradients are taken with respect to the perturbations only."""
         gradients = torch.autograd.grad(loss, self.deltas)
         moved = [
-            delta.detach() + self.step_size * steepest(gradient, self.norm)
+            delta.detach() + self.step_size * ascent_direction(gradient, self.norm)
             for delta, gradient in zip(self.deltas, gradients, strict=True)
         ]
         self.deltas = [

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from xlt.config.regimes import RandomPerturbation
-from xlt.modeling.collate import Rows
+from xlt.families.base import MicroBatchLoss
+from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel
-from xlt.modeling.perturbation import marker_ids, uniform_in_ball, unit, words_of
-from xlt.training.objectives import LossPart
+from xlt.modeling.perturbation import embedding_scale, special_token_ids, uniform_in_ball, words_of
 
 
 class RandomNoise:
@@ -22,19 +22,19 @@ class RandomNoise:
 
     def __init__(self, values: RandomPerturbation, tokenizer: Any, seed: int) -> None:
         self.values = values
-        self.markers = marker_ids(tokenizer)
+        self.markers = special_token_ids(tokenizer)
         self.generator = torch.Generator().manual_seed(seed)
         self.radius: float | None = None
 
-    def loss(self, model: TransferModel, part: LossPart) -> Tensor:
+    def loss(self, model: TransferModel, part: MicroBatchLoss) -> Tensor:
         """The loss of one micro-batch under fresh noise."""
         if self.radius is None:  # of the encoder as it starts; its embeddings may be trained
-            self.radius = self.values.radius * unit(model, self.values.norm)
-        model.shift = self.shift
+            self.radius = self.values.radius * embedding_scale(model, self.values.norm)
+        model.embedding_perturbation = self.perturb
         try:
             return part()
         finally:
-            model.shift = None
+            model.embedding_perturbation = None
 
     def state(self) -> tuple[Tensor, float | None]:
         """What the next step depends on: the generator's state, and the radius once it is measured."""
@@ -45,7 +45,7 @@ class RandomNoise:
         self.generator.set_state(generator)
         self.radius = measured
 
-    def shift(self, words: Tensor, rows: Rows) -> Tensor:
+    def perturb(self, words: Tensor, rows: TokenBatch) -> Tensor:
         """[rows, tokens, width] word embeddings with noise."""
         assert self.radius is not None
         noise = uniform_in_ball(words.shape, self.values.norm, self.radius, self.generator)

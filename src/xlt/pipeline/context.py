@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from xlt.config.run_config import RunConfig
-from xlt.evaluation.dual_encoder import Embed, Text
+from xlt.families.retrieval import Embed, Retrieval, Text
 from xlt.modeling.model import TransferModel
 from xlt.modeling.sentence_embeddings import embed
 
@@ -41,11 +41,7 @@ class Context:
         return TOKEN_BUDGET[self.device.type]
 
 
-MIDDLE_LAYER = ("tatoeba", "bucc")
-"""Families that XTREME embeds with a middle layer, of a tuned encoder too (``run_tatoeba.sh``, ``run_bucc2018.sh``)."""
-
-
-def embedder(model: TransferModel, tokenizer: Any, context: Context, family: str) -> Embed:
+def embedder(model: TransferModel, tokenizer: Any, context: Context, family: Retrieval) -> Embed:
     """Sentence embeddings of a model for a task of ``family``, as the run's config asks for.
 
     An untuned encoder stops at its retrieval layer. A tuned one does so in the reference's way where XTREME's scripts do, and
@@ -57,7 +53,7 @@ def embedder(model: TransferModel, tokenizer: Any, context: Context, family: str
     config = context.config.model
     frozen = context.config.regime.tuning.kind == "frozen"
     reference = context.config.profile.dual_encoder == "reference"
-    middle = frozen or (reference and family in MIDDLE_LAYER)
+    middle = frozen or (reference and family.middle_layer)
 
     def run(texts: Sequence[Any], max_length: int, title: str, languages: Sequence[str]) -> Any:
         if model.composition is None:

@@ -9,38 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xlt.config.benchmark import Family, Recipe, Task
+from xlt.config.benchmark import Recipe, Task
 from xlt.config.yaml_files import line_of
 from xlt.errors import InputError
-from xlt.evaluation.submission import KIND, LABELS, Kind
-
-KIND_OF: dict[Family, Kind] = {
-    "classification": "labels",
-    "choice": "options",
-    "tagging": "tags",
-    "span": "answers",
-    "lareqa": "rankings",
-    "mewslix": "rankings",
-    "tatoeba": "indices",
-    "bucc": "pairs",
-}
-METRICS: dict[Kind, tuple[str, ...]] = {
-    "labels": ("accuracy",),
-    "options": ("accuracy",),
-    "tags": ("f1", "precision", "recall"),
-    "answers": ("f1", "exact_match"),
-    "rankings": ("map@20",),
-    "indices": ("accuracy",),
-    "pairs": ("f1", "precision", "recall"),
-}
-OWN_METRICS: dict[str, tuple[str, ...]] = {
-    "udpos": ("accuracy",),
-    "lareqa": ("map",),
-    "tatoeba": ("accuracy_into_english",),
-}
-"""What single tasks are scored by besides (``scoring``, ``further``)."""
-HEADLESS: tuple[Family, ...] = ("lareqa", "mewslix", "tatoeba", "bucc")
-"""Families that compare sentence embeddings, which every encoder gives, whatever it was trained on."""
+from xlt.families import FAMILIES, FURTHER
 
 
 def check_task(task: Task, recipes: Mapping[str, Recipe], path: Path) -> None:
@@ -51,7 +23,7 @@ def check_task(task: Task, recipes: Mapping[str, Recipe], path: Path) -> None:
 
     Raises:
         InputError: with the line of the key that does not fit: there is no such recipe; another family, number of options
-            or set of labels; a metric, a kind of file or a label that the scorer does not have.
+            or set of labels; a metric that the family does not have.
     """
     found = _misfit(task, recipes)
     if found is not None:
@@ -63,40 +35,30 @@ def _misfit(task: Task, recipes: Mapping[str, Recipe]) -> tuple[str, str] | None
     """The first key of a task that does not fit, and why."""
     if task.recipe not in recipes:
         return "recipe", f"no recipe {task.recipe}"
-    recipe, kind = recipes[task.recipe], KIND_OF[task.family]
-    if KIND.get(task.name) != kind:
-        return (
-            "name",
-            f"expected {task.name!r}: {kind!r} in KIND of evaluation/submission.py, for the family {task.family}",
-        )
-    metrics = (*METRICS[kind], *OWN_METRICS.get(task.name, ()))
-    if unknown := [name for name in task.metrics if name not in metrics]:
-        return "metrics", f"expected one of {', '.join(metrics)}, got {unknown[0]}"
-    if task.family in HEADLESS:
+    if endings := [ending for ending in FURTHER if task.name.endswith(f"_{ending}")]:
+        return "name", f"expected another ending than _{endings[0]}, which a folder beside a task's own has"
+    recipe, family = recipes[task.recipe], FAMILIES[task.family]
+    known = family.metrics_of(task)
+    if unknown := [name for name in task.metrics if name not in known]:
+        return "metrics", f"expected one of {', '.join(known)}, got {unknown[0]}"
+    if not family.supervised:
         return None
     if task.family != recipe.family:
         return "family", f"expected {recipe.family}, as recipe {recipe.name} trains, got {task.family}"
     if task.options != recipe.options:
         return "options", f"expected {recipe.options}, as recipe {recipe.name} has, got {task.options}"
-    if problem := _difference(task.labels, recipe.labels, f"recipe {recipe.name}"):
-        return "labels", problem
-    if problem := _difference(
-        task.labels,
-        LABELS.get(task.name, ()) if kind in ("labels", "tags") else None,
-        "LABELS of evaluation/submission.py",
-    ):
-        return "labels", problem
-    return None
+    problem = _difference(task.labels, recipe.labels, recipe.name)
+    return None if problem is None else ("labels", problem)
 
 
-def _difference(own: Sequence[str] | None, known: Sequence[str] | None, whose: str) -> str | None:
+def _difference(own: Sequence[str] | None, known: Sequence[str] | None, recipe: str) -> str | None:
     """Why two lists do not hold the same labels, in whatever order; None if they do, or if there is none to compare."""
     if own is None or known is None or (sorted(own) == sorted(known)):
         return None
     more, less = [x for x in own if x not in known], [x for x in known if x not in own]
     parts = [f"not {', '.join(more)}"] if more else []
     parts += [f"also {', '.join(less)}"] if less else []
-    return f"expected those of {whose}: {' and '.join(parts) or 'each once'}"
+    return f"expected those of recipe {recipe}: {' and '.join(parts) or 'each once'}"
 
 
 def as_trained(task: Task, recipe: Recipe | None) -> Task:

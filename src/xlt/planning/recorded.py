@@ -1,32 +1,91 @@
-"""What the finished runs of the tiny profile took and show, for ``configs/recorded.yaml`` (``make record``).
+"""``configs/recorded.yaml``: what the finished runs of the tiny profile took and show; its models, and how it is written.
 
 Tables that have not finished and claims whose runs have not finished get no entry. What was measured by hand stays.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import Field
 
-from xlt.config.benchmark import Task, load_all
+from xlt.config.benchmark import Strict, Task, load_all
 from xlt.errors import InputError
 from xlt.files import write_atomic
+from xlt.planning.cost import spent
+from xlt.planning.plan import build
+from xlt.results.claims import Claim, Status, assess
 from xlt.results.run_folders import load_plan, load_regime
 
 MARK = "# From here on written by `make record`"
 UNFINISHED = ("not run", "no data", "not covered")
 
 
+class Wall(Strict):
+    """Minutes on the clock, and what they are made of."""
+
+    wall_minutes: int = Field(ge=1)
+    note: str
+
+
+class RecordedTable(Strict):
+    """A table of the generated world: its runs and jobs, and minutes of one core."""
+
+    runs: int = Field(ge=1)
+    minutes: int = Field(ge=1)
+
+
+class RecordedEffect(Strict):
+    """An effect in points (of word pairs: in per cent) with its 95 % interval."""
+
+    found: float
+    low: float
+    high: float
+
+
+class Found(Strict):
+    """What ``make claims`` found on a claim, with the fewest seeds of a row; one seed of word pairs has no interval."""
+
+    status: Status
+    seeds: int = Field(ge=1)
+    effect: RecordedEffect | None = None
+
+
+class Recorded(Strict):
+    """``configs/recorded.yaml``: what was measured so far. ``tiny``: by command of ``asked``, where it has finished."""
+
+    machine: str
+    smoke: Wall
+    tiny_all: Wall = Field(alias="tiny-all")
+    tiny: dict[str, RecordedTable]
+    human_minutes: int = Field(ge=1)
+    claims: dict[str, Found]
+
+
+def asked(claims: Mapping[str, Claim]) -> list[tuple[str, bool]]:
+    """The tables that the claims rest on, and whether with every row."""
+    return list(dict.fromkeys(_made_by(claim.command) for claim in claims.values() if claim.command is not None))
+
+
+def key(table: str, every: bool) -> str:
+    """The name of a table in ``Recorded.tiny``."""
+    return f"{table} all" if every else table
+
+
+def _made_by(command: str) -> tuple[str, bool]:
+    """The table that a claim's command makes, and whether with every row."""
+    found = re.fullmatch(r"make (table\w+)( ROWS=all)?", command)
+    if found is None:
+        raise InputError(f"claims: command: expected make <table>, or the same with ROWS=all, got {command}")
+    return found[1], found[2] is not None
+
+
 def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
     """Runs and minutes of one core of every table that a claim rests on and that has finished with the profile's seeds."""
-    from xlt.planning.cost import spent  # scipy: slow import
-    from xlt.planning.plan import build
-    from xlt.planning.reproduce_page import asked, key
-    from xlt.results.claims import Claim
-
     planned = load_plan(root)
     plans = {
         every: build(configs, planned.profile, root, data=data, model=planned.model, all_rows=every)
@@ -44,8 +103,6 @@ def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
 
 def claims(root: Path, configs: Path) -> dict[str, dict[str, Any]]:
     """What the finished runs show of every claim, with the fewest seeds of a row."""
-    from xlt.results.claims import Claim, assess  # scipy: slow import
-
     plan, tasks = load_plan(root), load_all(Task, configs / "tasks")
     regimes = {name: load_regime(root, plan, name) for name in plan.regimes}
     found: dict[str, dict[str, Any]] = {}

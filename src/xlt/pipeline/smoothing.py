@@ -27,16 +27,14 @@ from torch import Tensor
 
 from xlt.config.regimes import SMOOTHED
 from xlt.errors import InputError
-from xlt.evaluation.context import Context
-from xlt.evaluation.predict import PREDICT
+from xlt.families import SUPERVISED
 from xlt.files import read_json, to_json, write_atomic
-from xlt.modeling.collate import Rows
-from xlt.modeling.distributed import from_first
+from xlt.layout import CERTIFICATES
+from xlt.modeling.collate import TokenBatch
+from xlt.modeling.distributed import broadcast_from_main
 from xlt.modeling.model import TransferModel
-from xlt.modeling.perturbation import marker_ids, unit, words_of
-
-CERTIFICATES = "smoothing.json"
-"""Beside ``scores.json``: how far the smoothed labels of each task and language are certified."""
+from xlt.modeling.perturbation import embedding_scale, special_token_ids, words_of
+from xlt.pipeline.context import Context
 
 
 class GaussianNoise:
@@ -51,10 +49,12 @@ class GaussianNoise:
         self.seed = seed
         self.copy = copy
 
-    def __call__(self, words: Tensor, rows: Rows) -> Tensor:
+    def __call__(self, words: Tensor, rows: TokenBatch) -> Tensor:
         """[rows, tokens, width] word embeddings with noise of standard deviation ``sigma`` in every coordinate."""
         noise = torch.zeros(words.shape)
-        for number, (ids, length) in enumerate(zip(rows.ids.tolist(), rows.mask.sum(1).tolist(), strict=True)):
+        for number, (ids, length) in enumerate(
+            zip(rows.input_ids.tolist(), rows.attention_mask.sum(1).tolist(), strict=True)
+        ):
             noise[number, :length] = self.draw(ids[:length], words.shape[-1])
         return words + (self.sigma * noise).to(words) * words_of(rows, self.markers).to(words)
 
@@ -145,28 +145,21 @@ def predict_smoothed(
         raise InputError(f"smoothing: {spec.family} has no labels to vote on; it works for {allowed}; remove the task")
     values = context.config.regime.smoothing
     assert values is not None
-    width = int(model.encoder.config.hidden_size)
-    sigma = values.sigma * unit(model, "linf")
+    family, width = SUPERVISED[spec.family], int(model.encoder.config.hidden_size)
+    sigma = values.sigma * embedding_scale(model, "linf")
     runs = []
     try:
         for copy in range(values.selection + values.votes):
-            model.shift = GaussianNoise(sigma, marker_ids(tokenizer), context.config.seed, copy)
+            model.embedding_perturbation = GaussianNoise(sigma, special_token_ids(tokenizer), context.config.seed, copy)
             name = f"{title} copy {copy + 1}"
-            runs.append(PREDICT[spec.family](model, tokenizer, records, spec, budget=context.budget, title=name))
+            runs.append(family.predict(model, tokenizer, records, spec, budget=context.budget, title=name))
     finally:
-        model.shift = None
-    tagging = spec.family == "tagging"
-    units = [
-        [tag for tags in run for tag in tags] if tagging else run for run in runs
-    ]  # what is voted on: words or examples
-    by_unit = [list(labels) for labels in zip(*units, strict=True)]
+        model.embedding_perturbation = None
+    by_unit = [list(labels) for labels in zip(*map(family.votes, runs), strict=True)]
     cast = [labels[values.selection :] for labels in by_unit]
     chosen = [labels[: values.selection] for labels in by_unit]
     certificate = certify(chosen, cast, values.alpha, values.sigma / width**0.5)
-    winners = iter([majority(labels) for labels in cast])
-    if tagging:
-        return [[next(winners) for _ in tags] for tags in runs[0]], certificate
-    return list(winners), certificate
+    return family.elected([majority(labels) for labels in cast], runs[0]), certificate
 
 
 def predict_language(
@@ -175,9 +168,9 @@ def predict_language(
     """Predictions of one language of a supervised task, smoothed (and their certificate kept) if the regime says so."""
     title = f"{spec.title} {language}"
     if context.config.regime.smoothing is None:
-        return PREDICT[spec.family](model, tokenizer, records, spec, budget=context.budget, title=title)
+        return SUPERVISED[spec.family].predict(model, tokenizer, records, spec, budget=context.budget, title=title)
     given, certificate = predict_smoothed(model, tokenizer, records, spec, context=context, title=title)
-    from_first(keep_certificate, context, spec.name, language, certificate)
+    broadcast_from_main(keep_certificate, context, spec.name, language, certificate)
     return given
 
 
