@@ -116,10 +116,10 @@ def fetch(
 
 
 def persist(action: Callable[[], T], policy: RetryPolicy, label: str, target: Path) -> T:
-    """What ``action`` returns: tried again after a passing fault, and once more after a mismatch.
+    """What ``action`` returns: tried again after a transient error, and once more after a mismatch.
 
     Raises:
-        Unavailable: all attempts failed, or the server asks for more policy than there is.
+        Unavailable: all attempts failed, or the server asks for a longer wait than the policy allows.
         InputError: what comes is twice not what it must be (``label`` says what), or ``target`` cannot be written.
     """
     attempt = 0
