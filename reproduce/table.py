@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xlt import languages
 from xlt.config.benchmark import Table, load, load_all
@@ -25,7 +26,9 @@ from xlt.planning.table_inputs import row_names, table_inputs, task_configs
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.reported import load_reported
 from xlt.results.run_folders import load_plan, load_regime
-from xlt.results.score_table import ResultTable
+
+if TYPE_CHECKING:
+    from xlt.results.score_table import ResultTable
 
 
 def _arguments() -> argparse.Namespace:

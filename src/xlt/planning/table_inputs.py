@@ -10,9 +10,9 @@ from typing import Any
 from xlt.config.benchmark import Model, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError
 from xlt.layout import PLAN
+from xlt.results.inputs import Inputs
 from xlt.results.reported import Reported
 from xlt.results.run_folders import Plan, RegimeRuns
-from xlt.results.score_table import Inputs
 
 
 def task_configs(configs: Path, names: list[str]) -> dict[str, Task]:
