@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xlt.config.benchmark import Model, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError
 from xlt.layout import PLAN
+from xlt.results.inputs import Inputs
 from xlt.results.reported import Reported
 from xlt.results.run_folders import Plan, RegimeRuns
-
-if TYPE_CHECKING:
-    from xlt.results.score_table import Inputs
 
 
 def task_configs(configs: Path, names: list[str]) -> dict[str, Task]:
@@ -81,8 +79,6 @@ def table_inputs(
         regimes: the planned ones among its rows, with their runs.
         world: the generated world's languages; None for official data.
     """
-    from xlt.results.score_table import Inputs  # scipy: slow import
-
     root, configs, data = places
     tasks = task_configs(configs, config.tasks)
     return Inputs(
