@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from xlt.data.download.http import RetryPolicy
+from xlt.data.download.transfer import RetryPolicy
 
 COMMIT = "c0ffee" * 6 + "beef"
 QUICK = RetryPolicy(attempts=3, first_wait=0.01, longest_wait=0.5, connect=2.0, silence=0.7)

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,7 +119,6 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     return next((found for module in sorted(graph) if (found := visit(module, []))), [])
 
 
-@pytest.mark.xfail(reason="circles of two in data.download, modeling and training")
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circle(import_graph()) == []
 
@@ -127,6 +127,13 @@ def test_a_circle_is_found() -> None:
     graph = {"a": {"b", "d"}, "b": {"c"}, "c": {"b"}, "d": set()}
     assert circle(graph) == ["b", "c", "b"]
     assert circle({**graph, "c": {"d"}}) == []
+
+
+def test_no_class_name_stands_twice() -> None:
+    files = [path for folder in ("src", "reproduce") for path in (ROOT / folder).rglob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files]
+    names = Counter(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 def test_there_are_few_scripts_and_nothing_else_beside_them() -> None:

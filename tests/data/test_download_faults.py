@@ -136,7 +136,7 @@ def test_wrong_size(hub: Loopback, owner: list[Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy(hub: Loopback, owner: list[Any], tmp_path: Path, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("xlt.data.download.http.pause", waits.append)
+    monkeypatch.setattr("xlt.data.download.transfer.pause", waits.append)
     hub.faults["/file.txt"] = [Fault("status", status, (("Retry-After", "0"),)), Fault("status", status)]
     get(tmp_path, owner)
     assert found(tmp_path) == BODY

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from xlt.config.run_config import HubAdapter
-from xlt.data.download.http import Unavailable
 from xlt.data.download.hub import hub_snapshot
+from xlt.data.download.transfer import Unavailable
 from xlt.errors import InputError
 from xlt.modeling.language_adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_name, add_saved_adapter
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.config.benchmark import Model, ModelSource
-from xlt.data.download.http import Unavailable
+from xlt.data.download.transfer import Unavailable
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
 from xlt.layout import PREPARED

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from xlt.data.download.archives import unpack
 from xlt.data.download.data_folder import DataFolder
-from xlt.data.download.http import DEFAULT_POLICY, Fetched, RetryPolicy, Unavailable, fetch, remote_size
+from xlt.data.download.http import Fetched, fetch, remote_size
 from xlt.data.download.lockfile import Lock, check
 from xlt.data.download.manifest import Known, Location, Wanted
 from xlt.data.download.progress import Bar, bars
+from xlt.data.download.transfer import DEFAULT_POLICY, RetryPolicy, Unavailable
 from xlt.errors import InputError
 from xlt.files import sha256_file
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xlt.data.download.http import (
+from xlt.data.download.transfer import (
     Mismatch,
     RetryPolicy,
     TransientError,
