@@ -30,15 +30,17 @@ PATTERNS = (
     "language-adapters/**/adapter.json",
     "tables/*.*",
 )
-PASSING = re.compile(r"seconds|memory|commit|code_hash|hours|minutes")
-"""Keys of what differs from run to run."""
-COST_CELL = re.compile(r"\d[\d.,]* ?(s|min|h|GB|MB|MiB|GiB)\b")
+PASSING = re.compile(r"seconds|memory|commit|code_hash|hours|minutes|^(train|predict|intermediate)$", re.IGNORECASE)
+"""Keys of what differs from run to run; the last three where they are seconds."""
+COST_CELL = re.compile(r"\d[\d.,]* ?~?(s|min|h|GB|MB|MiB|GiB)\b|Commit: \w+|[-\s]+")
+"""What differs from run to run in a printed table, and the widths that follow from it."""
 
 
 def steady(value: Any) -> Any:
     """A JSON value without what differs from run to run."""
     if isinstance(value, dict):
-        return {key: steady(each) for key, each in value.items() if not PASSING.search(key)}
+        kept = (key for key, each in value.items() if isinstance(each, dict) or not PASSING.search(key))
+        return {key: steady(value[key]) for key in kept}
     return [steady(each) for each in value] if isinstance(value, list) else value
 
 
