@@ -1,4 +1,4 @@
-"""The content of a folder of results as hashes, to compare two versions of the code (docs/extending.md).
+"""The content of a folder of results as hashes, to compare two versions of the code (docs/architecture.md).
 
     python tests/golden.py out/tiny/babel > before.txt      # at one commit
     python tests/golden.py out/tiny/babel > after.txt       # at another, from nothing

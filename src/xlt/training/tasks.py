@@ -3,7 +3,7 @@
 Multi-task intermediate training as in Phang et al. 2020, section 3.2: every optimizer step is a batch of one task, drawn in
 proportion to the size of its training set; every task has its own head. ``temperature`` above 1 evens the sizes out, in
 proportion to ``size ** (1 / temperature)``. Masked-language modelling (same section) takes a fixed share of all steps, so
-that the encoder does not forget the languages the tasks have no data in. docs/intermediate-training.md has the rest.
+that the encoder does not forget the languages the tasks have no data in. docs/methods.md has the rest.
 """
 
 from __future__ import annotations
