@@ -16,6 +16,7 @@ from xlt.config.benchmark import Model, load
 from xlt.config.regimes import Full
 from xlt.config.run_config import read_run
 from xlt.data.features import Feature
+from xlt.families import FAMILIES
 from xlt.modeling.model import TransferModel, build_model
 from xlt.pipeline.steps import make_context
 from xlt.pipeline.train_run import features_of, make_model, training_records
@@ -44,7 +45,7 @@ def test_any_prepared_encoder_stands_in_with_the_rates_of_the_profile_s_model(
 
 
 def classifier(encoder: Path) -> TransferModel:
-    return build_model(encoder, family="classification", labels=3, tuning=FULL, pooling="mean", seed=1)
+    return build_model(encoder, family=FAMILIES["classification"], labels=3, tuning=FULL, pooling="mean", seed=1)
 
 
 def test_heads_are_drawn_as_in_transformers(mini_encoder: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_flipped_label_map_differs(bench: Bench, capsys: pytest.CaptureFixture
 
 
 def test_a_scorer_that_drops_a_language_is_not_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = predict_run._score_task
+    honest = predict_run.score_run_task
 
     def dropping(folder: Path, evaluation: Any, done: Any) -> dict[str, Any]:
         scores = honest(folder, evaluation, done)
@@ -150,7 +150,7 @@ def test_a_scorer_that_drops_a_language_is_not_run(bench: Bench, monkeypatch: py
             del values["qag"]
         return {**scores, "no_data": ["qag"] if quietly else []}
 
-    monkeypatch.setattr(predict_run, "_score_task", dropping)
+    monkeypatch.setattr(predict_run, "score_run_task", dropping)
     quietly = True
     bench.again("full")
     code, found = bench.verify()
