@@ -77,7 +77,9 @@ def test_a_dual_encoder_made_in_another_way(compared: Any, own: str, reason: str
 def test_f1_called_accuracy(compared: Any) -> None:
     f1, accuracy = (of(compared("xlmr-large", "full", "udpos", metric, TAGS), "avg") for metric in ("f1", "accuracy"))
     assert f1.reported is not None and f1.reported.value == 73.8
-    assert accuracy.reported is not None and accuracy.reported.paper == "nguyen2026_realignment"  # one that is of accuracy
+    assert (
+        accuracy.reported is not None and accuracy.reported.paper == "nguyen2026_realignment"
+    )  # one that is of accuracy
 
 
 def test_map_without_and_with_a_cut_off(compared: Any) -> None:
