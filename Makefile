@@ -50,6 +50,7 @@ $(call number,CHECKPOINT,8)
 $(call literal,SEEDS)$(if $(call without,$(DIGITS) $(COMMA),$(subst $(EMPTY) $(EMPTY),,$(SEEDS))),$(call refuse,SEEDS,whole \
 	numbers such as 1 2 3))
 $(call literal,ROWS)$(if $(filter-out all,$(ROWS)),$(call refuse,ROWS,all or nothing))
+$(if $(filter auto float32 bfloat16,$(PRECISION)),,$(call refuse,PRECISION,one of auto float32 bfloat16))
 PROFILES := $(basename $(notdir $(wildcard configs/profiles/*.yaml)))
 $(if $(filter $(PROFILE),$(PROFILES)),,$(call refuse,PROFILE,one of $(PROFILES)))
 

@@ -35,6 +35,7 @@ def make(*arguments: str, folder: Path = ROOT, **more: str) -> subprocess.Comple
         ("OUT=-rf", "OUT: expected no - before it"),
         ("OUT=", "OUT: expected a name, got ''"),
         ("PROFILE=../..", "PROFILE: expected one of paper pilot tiny"),
+        ("PRECISION=half", "PRECISION: expected one of auto float32 bfloat16, got 'half'"),
         ("THREADS=0", "THREADS: expected a whole number above 0"),
         ("THREADS=", "THREADS: expected a whole number above 0"),
         ("JOBS=-1", "JOBS: expected a whole number above 0"),

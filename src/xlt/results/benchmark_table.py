@@ -174,17 +174,7 @@ class BenchmarkTable(ScoreTable):
             "not recorded" if found.peak_memory is None else formatting.memory(found.peak_memory),
         ]
 
-    @property
-    def csv(self) -> str:
-        """The lines of the tasks, regime by regime, each followed by its average over tasks."""
-        records: list[export.Record] = []
-        for name, by_task in self.results.items():
-            for result in by_task.values():
-                records += export.task_records(name, result)
-            records += self._average_records(name)
-        return export.to_csv(records, export.COLUMNS)
-
-    def _average_records(self, regime: str) -> list[export.Record]:
+    def closing_records(self, regime: str) -> list[export.Record]:
         stat = self.averages[regime]
         base: export.Record = {"regime": regime, "task": "average", "language": AVERAGE, "metric": SCORE}
         if stat is None:

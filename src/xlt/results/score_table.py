@@ -121,10 +121,15 @@ class ScoreTable(ConfiguredTable):
             for result in by_task.values():
                 records += export.task_records(name, result)
                 records += self.further_records(name, result)
+            records += self.closing_records(name)
         return export.to_csv(records, export.COLUMNS)
 
     def further_records(self, regime: str, result: TaskResult) -> list[export.Record]:
         """Lines of the CSV beside the scores, such as differences."""
+        return []
+
+    def closing_records(self, regime: str) -> list[export.Record]:
+        """Lines of the CSV after all tasks of a regime, such as averages over tasks."""
         return []
 
 
