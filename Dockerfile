@@ -46,6 +46,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     HYPOTHESIS_STORAGE_DIRECTORY=/cache/hypothesis \
     PYTEST_ADDOPTS="-p no:cacheprovider" \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPATH=/work/src \
     XLT_PYTHON=/opt/venv/bin/python \
     XLT_PROFILE=paper \
     XLT_DATA=/cache/data \
