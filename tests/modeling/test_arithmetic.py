@@ -20,6 +20,7 @@ from xlt.modeling.outputs import outputs_of
 from xlt.modeling.precision import REDUCED, arithmetic, is_reduced, name_of, settle, speedup
 from xlt.modeling.pretrained import load_encoder
 from xlt.modeling.sentence_embeddings import embed
+from xlt.pipeline.steps import make_context
 from xlt.training.multitask import fit
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.trainer import TrainingArguments
@@ -139,3 +140,17 @@ def test_the_timing_times_both_and_draws_no_numbers() -> None:
     before = torch.get_rng_state()
     assert 0.05 < speedup() < 50
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_run_goes_on_in_what_it_began_with(open_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "REDUCED", {})
+    monkeypatch.setenv("XLT_PRECISION", "auto")
+    monkeypatch.setattr(precision, "speedup", lambda: 2.0)
+    context = open_run("full/mnli/seed-1")
+    assert name_of(CPU) == "bfloat16 (autocast)"  # noted before a step is taken
+    monkeypatch.setattr(precision, "speedup", lambda: 0.5)
+    make_context(context.folder, context.data, context.encoder, 1)
+    assert name_of(CPU) == "bfloat16 (autocast)"
+    (context.folder / "cost.json").unlink()
+    make_context(context.folder, context.data, context.encoder, 1)
+    assert name_of(CPU) == "float32"

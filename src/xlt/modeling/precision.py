@@ -55,6 +55,11 @@ def settle(device: torch.device, before: str | None = None) -> None:
         REDUCED[device.type] = torch.bfloat16
 
 
+def is_timed(device: torch.device) -> bool:
+    """Whether a timing decides on ``device``, which another time may come out otherwise."""
+    return device.type == "cpu" and os.environ.get("XLT_PRECISION") == "auto"
+
+
 def speedup() -> float:
     """How many times faster this CPU is in bfloat16 than in single precision: a feed-forward block, forward and backward."""
     with torch.random.fork_rng(devices=[]):

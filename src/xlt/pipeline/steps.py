@@ -18,7 +18,7 @@ from xlt.files import peak_memory_bytes, provenance, read_json, to_json, write_a
 from xlt.layout import COST, PREDICTED, PREPARED, PROVENANCE, SCORES, TRAINED
 from xlt.modeling import distributed
 from xlt.modeling.model import TransferModel
-from xlt.modeling.precision import name_of, settle
+from xlt.modeling.precision import is_timed, name_of, settle
 from xlt.modeling.preparation import check_stamp
 from xlt.modeling.pretrained import load_tokenizer
 from xlt.modeling.tokenizer import TOKENIZER, positions_of
@@ -56,19 +56,19 @@ def make_context(folder: Path, data: Path, encoder: Path, threads: int | None) -
         encoder = root / config.encoder_from / "encoder"
     check_stamp(encoder, config.model)
     device = distributed.device()
-    settle(device, distributed.broadcast_from_main(_arithmetic_before, folder, device))
+    settle(device, distributed.broadcast_from_main(_arithmetic, folder, device))
     return Context(config=config, folder=folder, root=root, data=data, encoder=encoder, device=device)
 
 
-def _arithmetic_before(folder: Path, device: torch.device) -> str | None:
-    """What a run has computed in so far on this kind of device; several processes of a run take what the first finds."""
+def _arithmetic(folder: Path, device: torch.device) -> str:
+    """What a run computes in on this kind of device: what it began with, which is noted before its first step."""
     path = folder / COST
-    before = read_json(path).get("arithmetic", {}) if path.exists() else {}
-    if distributed.count() > 1 and device.type not in before:
-        settle(device)
-        return name_of(device)
-    found = before.get(device.type)
-    return None if found is None else str(found)
+    cost = read_json(path) if path.exists() else {}
+    begun = cost.get("arithmetic", {})
+    settle(device, begun.get(device.type))
+    if is_timed(device) and device.type not in begun:
+        write_atomic(path, to_json({**cost, "arithmetic": {**begun, device.type: name_of(device)}}))
+    return name_of(device)
 
 
 def train_step(context: Context, every: float = EVERY) -> TransferModel | None:

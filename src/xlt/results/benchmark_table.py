@@ -175,6 +175,7 @@ class BenchmarkTable(ScoreTable):
         ]
 
     def closing_records(self, regime: str) -> list[export.Record]:
+        """The lines of its average over tasks."""
         stat = self.averages[regime]
         base: export.Record = {"regime": regime, "task": "average", "language": AVERAGE, "metric": SCORE}
         if stat is None:
