@@ -107,8 +107,7 @@ def test_every_other_command_names_a_script_and_options_that_exist() -> None:
 
 def test_a_template_and_its_fields_must_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    (tmp_path / "docs" / "templates").mkdir(parents=True)
-    (tmp_path / "docs" / "templates" / "REPRODUCE.md").write_text("{{claims}} {{nothing}}\n")
+    (tmp_path / "configs" / "templates" / "REPRODUCE.md").write_text("{{claims}} {{nothing}}\n")
     with (
         monkeypatch.context() as patch,
         pytest.raises(InputError, match=r"fields claims, other; at odds: nothing, other"),

@@ -118,7 +118,7 @@ def test_by_kernel_and_whether_it_has_settled() -> None:
 
 def test_pages_are_written_from_a_recording(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    for name in (*docs.PAGES, "docs/templates/REPRODUCE.md"):
+    for name in (*docs.PAGES, "configs/templates/REPRODUCE.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     path = tmp_path / "configs" / "reported" / "tiny.yaml"

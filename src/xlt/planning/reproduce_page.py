@@ -36,7 +36,7 @@ def page(root: Path) -> str:
     Raises:
         InputError: the template asks for something that is not known, or a config is damaged.
     """
-    configs, template = root / "configs", root / "docs" / "templates" / "REPRODUCE.md"
+    configs, template = root / "configs", root / "configs" / "templates" / "REPRODUCE.md"
     values = fields(configs)
     text = template.read_text(encoding="utf-8")
     unknown = sorted(set(FIELD.findall(text)) ^ set(values))
