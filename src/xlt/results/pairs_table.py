@@ -181,7 +181,7 @@ class PairsTable(ScoreTable):
         order = self.orders[task]
         first, second = AXES[self.tasks[task].family]
         labels = (f"{self.tasks[task].title}: {title}", f"{first} in", f"{second} in")
-        drawn = plots.heatmap(matrix, order, family_breaks(order), scale, labels)
+        drawn = plots.heatmap(matrix, order, order, scale, labels, family_breaks(order))
         return {
             f"{task}.{name}.csv": matrix_csv(matrix, order).encode(),
             **{f"{task}.{name}{suffix}": data for suffix, data in drawn.items()},
