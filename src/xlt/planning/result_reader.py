@@ -137,8 +137,8 @@ class ResultReader:
         rounded = load(Model, path).rounding_error if path.exists() else None
         if rounded is None:
             return 0.0
-        runs = [run for regime in self.regimes().values() for run in regime.runs]
-        origins = [run.provenance.encoder or "" for run in runs if run.provenance]
+        finished = [run for regime in self.regimes().values() for run in regime.finished]
+        origins = [run.provenance.encoder or "" for run in finished]
         return rounded.points if any(rounded.origin in origin for origin in origins) else 0.0
 
     def findings(self) -> list[Finding]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from xlt.config.benchmark import Task
 from xlt.errors import InputError
-from xlt.results.run_folders import RegimeRuns, TaskScores
+from xlt.results.run_folders import FinishedRun, RegimeRuns, TaskScores
 
 SCORE = "score"
 SOURCE = "en"
@@ -109,9 +109,8 @@ def task_result(regime: RegimeRuns, task: Task) -> TaskResult:
         InputError: a finished run has scores for the task but lacks one of its metrics, or its seeds differ in split.
     """
     planned = [run for run in regime.runs if task.name in run.planned.tasks]
-    scores = {run.planned.seed: run.scores.tasks[task.name] for run in planned if run.scores is not None}
-    configs = [run.config for run in planned if run.config is not None]
-    expected = list(dict.fromkeys(code for config in configs for code in config.languages.get(task.name, [])))
+    scores = {run.planned.seed: run.scores.tasks[task.name] for run in planned if isinstance(run, FinishedRun)}
+    expected = list(dict.fromkeys(code for run in planned for code in run.config.languages.get(task.name, [])))
     seen = {code for found in scores.values() for code in found.languages}
     expected += sorted(seen - set(expected))
     everywhere = [code for code in expected if scores and all(code in found.languages for found in scores.values())]

@@ -176,17 +176,23 @@ class Scores(Loose):
 
 @dataclass(frozen=True)
 class Run:
-    """A planned run with what it left behind; ``scores`` is None when it did not run (or did not finish)."""
+    """A planned run."""
 
     planned: PlannedRun
-    config: RunConfig | None
-    scores: Scores | None
-    provenance: Provenance | None
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class FinishedRun(Run):
+    """A run with what it left behind."""
+
+    scores: Scores
+    provenance: Provenance
 
 
 def merged_profile(runs: Iterable[Run]) -> ProfileSummary | None:
     """The profile of several runs: each names only the splits, notes and caps of its own tasks and recipes."""
-    profiles = [run.config.profile for run in runs if run.config is not None]
+    profiles = [run.config.profile for run in runs]
     if not profiles:
         return None
     parts = ("splits", "split_notes", "caps")
@@ -215,14 +221,14 @@ class RegimeRuns:
         return replace(self, runs=[run for run in self.runs if wanted & set(run.planned.tasks)])
 
     @property
-    def finished(self) -> list[Run]:
+    def finished(self) -> list[FinishedRun]:
         """The runs that have scores."""
-        return [run for run in self.runs if run.scores is not None]
+        return [run for run in self.runs if isinstance(run, FinishedRun)]
 
     @property
     def config(self) -> RunConfig | None:
-        """The config of its first run that has one; None before anything is planned on disk."""
-        return next((run.config for run in self.runs if run.config is not None), None)
+        """The config of its first run; None where none is planned."""
+        return self.runs[0].config if self.runs else None
 
     @property
     def method(self) -> str | None:
@@ -232,8 +238,7 @@ class RegimeRuns:
     @property
     def frozen(self) -> bool:
         """True when nothing is trained (the encoder as released)."""
-        tunings = [run.config.regime.tuning.kind for run in self.runs if run.config is not None]
-        return bool(tunings) and set(tunings) == {"frozen"}
+        return {run.config.regime.tuning.kind for run in self.runs} == {"frozen"}
 
 
 def seed_of(folder: str) -> int | None:
@@ -263,17 +268,17 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     """Read one run folder. A run without ``scores.json`` did not run; one with it must be complete.
 
     Raises:
-        InputError: a file is damaged, ``config.json`` or ``provenance.json`` is missing beside the scores, the seed is
+        InputError: a file is damaged, ``config.json`` is missing, or ``provenance.json`` beside the scores, the seed is
             another one, the scores are of an earlier ``config.json``, or a planned task or an expected language has
             neither a score nor a place in ``no_data``.
     """
     folder = root / planned.dir
     config_path, scores_path = folder / CONFIG, folder / SCORES
-    config = read_run(folder) if config_path.exists() else None
+    if not config_path.exists():
+        raise InputError("expected the run's config.json; run make plan again", config_path)
+    config = read_run(folder)
     if not scores_path.exists():
-        return Run(planned, config, None, None)
-    if config is None:
-        raise InputError("expected the run's config.json beside its scores.json; run make plan again", config_path)
+        return Run(planned, config)
     if config.seed != planned.seed:
         raise InputError(
             f"expected seed {planned.seed} as planned, got {config.seed}; run make plan again", config_path
@@ -286,7 +291,7 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
         raise InputError("expected provenance.json beside scores.json; delete scores.json and run again", folder)
     if provenance.config_sha256 not in (None, sha256_file(config_path)):
         raise InputError("expected scores of this folder's config.json; delete the file and run again", scores_path)
-    return Run(planned, config, scores, provenance)
+    return FinishedRun(planned, config, scores, provenance)
 
 
 def _check_complete(task: str, scores: Scores, config: RunConfig, path: Path) -> None:

@@ -13,7 +13,7 @@ from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.render import Text
 from xlt.results.report.evidence import Anchors, Curve, Register, RunEvidence, hashes, listed, shortened
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.run_folders import Plan, RegimeRuns, Run
+from xlt.results.run_folders import FinishedRun, Plan, RegimeRuns, Run
 from xlt.results.verdicts import Status, Verdict
 
 WORST_FIRST: tuple[Status, ...] = (
@@ -187,32 +187,27 @@ def _lines(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Ap
 
 def _told(run: Run, task: str, appendix: Appendix) -> dict[str, str]:
     """What is told of a run behind a cell; some of it only of a finished one, some by label."""
-    config, made = run.config, run.provenance
-    stages, evaluations = ([], []) if config is None else (config.stages, config.evaluations)
-    trained_on = hashes(files for stage in stages for files in (stage.train, stage.dev))
-    tested = [each for each in evaluations if each.task.name == task]
+    trained_on = hashes(files for stage in run.config.stages for files in (stage.train, stage.dev))
+    tested = [each for each in run.config.evaluations if each.task.name == task]
     tested_on = hashes(files for e in tested for files in (*e.files.values(), *e.tuning_files.values()))
     told = {
         "Seed": str(run.planned.seed),
         "Folder": run.planned.dir,
-        "State": "not run" if made is None else "finished",
-        "Goes on from": (listed(config.needs()) if config is not None else "") or "the encoder",
+        "State": "finished" if isinstance(run, FinishedRun) else "not run",
+        "Goes on from": listed(run.config.needs()) or "the encoder",
         "Training data, hashes": appendix.data.label(trained_on) if trained_on else "",
         "Test data, hashes": appendix.data.label(tested_on) if tested_on else "",
     }
-    return (
-        told
-        if made is None
-        else {
-            **told,
-            "Trained parameters": formatting.count(made.trainable_parameters),
-            "Training time": formatting.duration(made.wall_seconds.train),
-            "Prediction time": formatting.duration(made.wall_seconds.predict),
-            "Peak memory": "not recorded"
-            if made.peak_memory_bytes is None
-            else formatting.memory(made.peak_memory_bytes),
-            "Device": made.device or "not recorded",
-            "Weights (SHA-256)": shortened(made.weights_sha256),
-            "Commit, lock file, versions": appendix.environments.label(made.environment()),
-        }
-    )
+    if not isinstance(run, FinishedRun):
+        return told
+    made = run.provenance
+    return {
+        **told,
+        "Trained parameters": formatting.count(made.trainable_parameters),
+        "Training time": formatting.duration(made.wall_seconds.train),
+        "Prediction time": formatting.duration(made.wall_seconds.predict),
+        "Peak memory": "not recorded" if made.peak_memory_bytes is None else formatting.memory(made.peak_memory_bytes),
+        "Device": made.device or "not recorded",
+        "Weights (SHA-256)": shortened(made.weights_sha256),
+        "Commit, lock file, versions": appendix.environments.label(made.environment()),
+    }

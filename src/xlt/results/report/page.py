@@ -21,7 +21,7 @@ from xlt.results.render import Document, Text, TextGrid
 from xlt.results.report import charts, heatmap, summary
 from xlt.results.report.cells import LABELLED, MARKS, TOLD, Appendix, ReportCell, cells, command
 from xlt.results.report.evidence import Anchors, Register, read_evidence
-from xlt.results.run_folders import Plan, RegimeRuns
+from xlt.results.run_folders import FinishedRun, Plan, RegimeRuns
 from xlt.results.score_table import ConfiguredTable
 from xlt.results.verdicts import Verdict, counts
 from xlt.results.verification import MEANING
@@ -145,7 +145,7 @@ def _effects(findings: Sequence[Finding]) -> list[tuple[Finding, float, str]]:
 def _facts(material: ReportInputs) -> list[tuple[str, str]]:
     """The report in numbers."""
     runs = [run for regime in material.regimes.values() for run in regime.runs]
-    folders = {run.planned.dir: run.scores is not None for run in runs}
+    folders = {run.planned.dir: isinstance(run, FinishedRun) for run in runs}
     table = material.headline
     scored = [r for by_task in table.results.values() for r in by_task.values() if r.status == "ok"]
     languages = {code for result in scored for code in result.languages}
