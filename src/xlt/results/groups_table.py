@@ -13,9 +13,9 @@ import numpy as np
 from xlt import languages
 from xlt.results import export, formatting, plots, typology
 from xlt.results.aggregate import SCORE, SOURCE, BySeed, MeanStd, paired, summarize
-from xlt.results.correlation import Correlation, correlate
 from xlt.results.render import Document, Section, text_grid
 from xlt.results.score_table import Inputs, ScoreTable
+from xlt.results.statistics import Correlation, correlate
 from xlt.results.typology import Measure, load_facts
 
 ALL = "all tasks"

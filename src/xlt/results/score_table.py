@@ -7,15 +7,41 @@ the header and the notes of all tables stand here, once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from xlt.config.benchmark import Table, Task
 from xlt.files import to_json
 from xlt.results import export, formatting
 from xlt.results.aggregate import SCORE, BySeed, TaskResult, common_tasks, paired, summarize, task_result
-from xlt.results.inputs import Inputs
 from xlt.results.render import Document, Ranked, Section, Text
+from xlt.results.reported import Reported
+from xlt.results.run_folders import Plan, RegimeRuns
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a table is made from.
+
+    ``regimes`` are its rows in order, with their runs; ``left_out`` the rows that the profile does not run; ``tasks`` its
+    columns in order; ``root`` the folder of profile and model, below which ``plan.jobs`` lie; ``configs`` the folder of all
+    configs.
+    """
+
+    config: Table
+    plan: Plan
+    root: Path
+    tasks: Mapping[str, Task]
+    regimes: Mapping[str, RegimeRuns]
+    left_out: Sequence[str] = ()
+    reported: Sequence[Reported] = ()
+    configs: Path = Path("configs")
+    sizes: Mapping[str, Mapping[str, Mapping[str, int | None]]] | None = None
+    """Examples found on disk by set, split and language; counted for kind sizes only."""
+    world: bool = False
 
 
 class ResultTable(ABC):
