@@ -79,7 +79,7 @@ ENCODER := $(CACHE)/$(MODEL_NAME)/prepared.json
 TABLES  := $(basename $(notdir $(wildcard configs/tables/*.yaml)))
 REGIMES := $(basename $(notdir $(wildcard configs/regimes/*.yaml)))
 GOALS   := $(TABLES) $(REGIMES)
-TARGETS := help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report record data encoder lint docs archive keep rescore recheck carry clean clean-cache clean-all data-pack verify-data FORCE
+TARGETS := help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report record data encoder lint docs archive keep pages rescore recheck carry clean clean-cache clean-all data-pack verify-data FORCE
 $(foreach piece,$(filter-out configs/tables/%.yaml configs/regimes/%.yaml,$(wildcard configs/tables/*.yaml configs/regimes/*.yaml)),$(error \
 	configs: expected names without spaces, got one with '$(piece)'))
 $(foreach name,$(GOALS),$(foreach character,$(UNSAFE),$(if $(findstring $(character),$(name)),$(error configs: expected \
@@ -99,7 +99,7 @@ export PYTHONPATH := src
 .PHONY: $(TARGETS) $(GOALS)
 
 help: ## this list
-	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
+	@echo "usage: make TARGET [PROFILE=tiny|pilot|study|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
 	@echo
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "    TABLE        one of: $(TABLES) (plan, train what is missing, tabulate)"
@@ -216,8 +216,13 @@ docs: $(READY) ## write docs/regimes.md, REPRODUCE.md and the recorded figures i
 archive: $(READY) ## source, image recipe, locks and results with checksums in one file, for a DOI (ALLOW_DIRTY=1: the last commit)
 	$(PYTHON) reproduce/records.py deposit --out $(OUT) $(if $(ALLOW_DIRTY),--allow-dirty)
 
-keep: $(PLAN) ## record the finished runs of PROFILE and MODEL, and the tables made from them, in RESULTS
+KEPT ?= table2 table3 table4 table6 table7 table9
+keep: $(PLAN) ## record the finished runs of PROFILE and MODEL in RESULTS, and the pages of KEPT made from the records alone
 	$(PYTHON) reproduce/records.py keep --root $(ROOT) --records $(RECORDS)
+	+@$(MAKE) DATA=$(OUT)/no-data OUT=$(OUT)/kept clean pages
+	$(PYTHON) reproduce/records.py pages --root $(OUT)/kept/$(PROFILE)/$(MODEL_NAME) --records $(RECORDS)
+
+pages: $(KEPT) claims report ## the pages of KEPT, the claims and the report
 
 rescore: $(READY) ## every recorded score anew, from the predictions in RESULTS and the gold labels in DATA
 	$(PYTHON) reproduce/records.py rescore --records $(RECORDS) --data $(DATA)

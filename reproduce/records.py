@@ -47,10 +47,16 @@ def _arguments() -> argparse.Namespace:
 
 
 def keep(arguments: argparse.Namespace) -> int:
-    """Record the finished runs of a root, and the pages made from them."""
+    """Record the finished runs of a root."""
     changed = records.keep(arguments.root, arguments.records)
     total = sum(path.stat().st_size for path in arguments.records.rglob("*") if path.is_file()) / 1e6
     print(f"{arguments.records}: {len(changed)} records are new or differ; {total:.1f} MB in all")
+    return 0
+
+
+def pages(arguments: argparse.Namespace) -> int:
+    """Take over tables and the report that were made from the records alone."""
+    records.keep_pages(arguments.root, arguments.records)
     return 0
 
 
@@ -109,9 +115,10 @@ def deposit(arguments: argparse.Namespace) -> int:
     return 0
 
 
-ACTIONS = {"keep": keep, "restore": restore, "rescore": rescore, "recheck": recheck, "deposit": deposit}
+ACTIONS = {"keep": keep, "pages": pages, "restore": restore, "rescore": rescore, "recheck": recheck, "deposit": deposit}
 NEEDED = {
     "keep": ("root", "records"),
+    "pages": ("root", "records"),
     "restore": ("root", "records"),
     "rescore": ("records", "data"),
     "recheck": ("root", "records", "run"),

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ SUFFIX = ".tar.xz"
 PLANNED = f"plan{SUFFIX}"
 PAGES = ("tables", "report")
 """Below a profile and model: what is made from its runs."""
+FIGURES = (".pdf",)
+"""Endings of pages that are not recorded: the bytes of a PDF depend on the library's version."""
 
 
 def keep(root: Path, records: Path) -> list[str]:
@@ -165,6 +168,16 @@ def restore(records: Path, root: Path) -> int:
     return len(found)
 
 
+def keep_pages(root: Path, records: Path) -> None:
+    """Take over the pages below ``root``, which were made from the records alone."""
+    for name in PAGES:
+        shutil.rmtree(records / name, ignore_errors=True)
+        for path in sorted((root / name).rglob("*")):
+            if path.is_file() and path.suffix not in FIGURES:
+                write_atomic(records / path.relative_to(root), path.read_bytes())
+    write_sums(records)
+
+
 def write_sums(records: Path) -> None:
     """Write the checksums of every file of a folder of records, in the format of ``sha256sum``."""
     files = sorted(path for path in records.rglob("*") if path.is_file() and path.name != SUMS)
@@ -174,8 +187,8 @@ def write_sums(records: Path) -> None:
     write_atomic(records / SUMS, "".join(lines))
 
 
-def check_sums(records: Path) -> None:
-    """Hold the records against their checksums.
+def check_sums(records: Path, pages: Sequence[str] = ()) -> None:
+    """Hold the records against their checksums, and those of ``PAGES`` that are given: others may be made anew.
 
     Raises:
         InputError: there are none, or a record is missing or differs.
@@ -187,7 +200,7 @@ def check_sums(records: Path) -> None:
     for line in (records / SUMS).read_text(encoding="utf-8").splitlines():
         expected, _, name = line.partition("  ")
         path = records / name
-        if name.split("/")[0] in PAGES:  # may be made anew
+        if name.split("/")[0] in set(PAGES).difference(pages):
             continue
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise InputError(f"expected the SHA-256 {expected[:12]}…; fetch it again", path)
