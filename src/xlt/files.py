@@ -40,9 +40,9 @@ def write_atomic(path: Path, text: str | bytes) -> None:
         raise
 
 
-def write_if_changed(path: Path, text: str) -> bool:
+def write_if_changed(path: Path, text: str | bytes) -> bool:
     """Write ``text`` unless the file has it already, so that what is newer in make's eyes is different; whether it did."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    if path.exists() and path.read_bytes() == (text.encode("utf-8") if isinstance(text, str) else text):
         return False
     write_atomic(path, text)
     return True
