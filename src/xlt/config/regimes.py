@@ -79,8 +79,6 @@ class LoRA(Strict):
 
 
 Tuning = Full | Head | Frozen | Bottleneck | MadX | LoRA
-ADAPTER_KINDS = ("bottleneck", "madx", "lora")
-"""Ways of tuning that add a module whose weights can be kept apart from others."""
 
 
 def learning_rate_key(tuning: Tuning) -> Literal["full", "adapter", "lora"]:

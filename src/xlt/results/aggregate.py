@@ -50,6 +50,15 @@ def headline_metrics(task: Task) -> list[str]:
     return list(task.metrics) if task.family == "span" else task.metrics[:1]
 
 
+def headline(values: Mapping[str, Mapping[str, BySeed]], task: Task) -> dict[str, BySeed]:
+    """The task's score by language and seed, from its values by metric, language and seed."""
+    first, *others = (values[metric] for metric in headline_metrics(task))
+    return {
+        code: {seed: statistics.fmean([value, *(each[code][seed] for each in others)]) for seed, value in own.items()}
+        for code, own in first.items()
+    }
+
+
 @dataclass(frozen=True)
 class TaskResult:
     """All seeds of one task in one regime.
@@ -126,11 +135,7 @@ def task_result(regime: RegimeRuns, task: Task) -> TaskResult:
             f"{regime.name}: expected one split of {task.name}, got {' and '.join(splits)}; run make plan again"
         )
     values = {metric: _metric_values(scores, metric, everywhere) for metric in task.metrics}
-    parts = headline_metrics(task)
-    values[SCORE] = {
-        code: {seed: statistics.fmean(values[metric][code][seed] for metric in parts) for seed in scores}
-        for code in everywhere
-    }
+    values[SCORE] = headline(values, task)
     return TaskResult(
         task=task.name,
         regime_planned=bool(regime.runs),
@@ -152,10 +157,13 @@ def common_tasks(results: Mapping[str, Mapping[str, TaskResult]], tasks: Sequenc
     return [task for task in tasks if started and all(by_task[task].status == "ok" for by_task in started)]
 
 
-def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> MeanStd | None:
-    """Mean over ``tasks`` of their scores, for each seed that has them all, then over seeds; None without one."""
+def mean_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> BySeed:
+    """Mean over ``tasks`` of their scores, for each seed that has them all."""
     averages = [by_task[task].average(SCORE) for task in tasks]
-    if not averages:
-        return None
-    seeds = set.intersection(*(set(average) for average in averages))
-    return summarize({seed: statistics.fmean(average[seed] for average in averages) for seed in seeds})
+    seeds = set.intersection(*(set(average) for average in averages)) if averages else set()
+    return {seed: statistics.fmean(average[seed] for average in averages) for seed in sorted(seeds)}
+
+
+def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> MeanStd | None:
+    """The same over seeds; None without one."""
+    return summarize(mean_over_tasks(by_task, tasks))
