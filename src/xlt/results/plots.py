@@ -185,7 +185,7 @@ def heatmap(
     with mpl.rc_context(STYLE):
         width = _CELL * len(columns) + max(1.7, 0.055 * max(len(row) for row in rows) + 1.4)
         figure = Figure(figsize=(max(width, 3.6), max(_CELL * len(rows) + 1.0, 2.4)), layout="constrained")
-        axes = figure.add_subplot()
+        axes: Any = figure.add_subplot()
         colours = mpl.colormaps["RdBu" if scale.diverging else "viridis"].with_extremes(bad="0.85")
         image = axes.imshow(np.ma.masked_invalid(values), colours, vmin=scale.low, vmax=scale.high)
         axes.set_xticks(range(len(columns)), columns)
