@@ -33,11 +33,15 @@ class Footnotes:
 
     texts: list[str] = field(default_factory=list)
 
-    def mark(self, text: str) -> str:
-        """The letter of a footnote: a to z, then aa, ab and so on."""
+    def place(self, text: str) -> int:
+        """Which footnote a text is, counted from 0."""
         if text not in self.texts:
             self.texts.append(text)
-        index = self.texts.index(text)
+        return self.texts.index(text)
+
+    def mark(self, text: str) -> str:
+        """The letter of a footnote: a to z, then aa, ab and so on."""
+        index = self.place(text)
         return (chr(ord("a") + index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
 
     def marks(self, texts: Iterable[str]) -> tuple[str, ...]:

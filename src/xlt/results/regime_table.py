@@ -166,20 +166,14 @@ class RegimeTable(ResultTable):
         }
 
 
-class _Sources:
+class _Sources(formatting.Footnotes):
     """The numbered list of sources, in the order of their first use."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
 
     def number(self, entry: Reported) -> str:
         seen = f"read in: {entry.source} ({entry.confidence})"
         text = f"{entry.citation.rstrip('.')}. {entry.table}, row {entry.method!r}; {seen}."
-        if entry.note:
-            text += f" {entry.note.rstrip('.')}."
-        if text not in self.texts:
-            self.texts.append(text)
-        return f"[{self.texts.index(text) + 1}]"
+        text += f" {entry.note.rstrip('.')}." if entry.note else ""
+        return f"[{self.place(text) + 1}]"
 
     def lines(self) -> list[str]:
         return [f"[{number}] {text}" for number, text in enumerate(self.texts, start=1)]

@@ -20,16 +20,8 @@ STEPS = 9
 
 
 @dataclass(frozen=True)
-class Shade:
-    """A cell: its text and the class of its colour (``q0`` to ``q8``, ``d0`` to ``d8``; empty for none)."""
-
-    text: str
-    colour: str
-
-
-@dataclass(frozen=True)
 class Heat:
-    """A heat map: what its rows and columns are, their names, and its cells."""
+    """A heat map: what its rows and columns are, their names, and its values, [rows, columns]."""
 
     anchor: str
     title: str
@@ -38,7 +30,6 @@ class Heat:
     rows: list[str]
     columns: list[tuple[str, str]]
     """Code, and the full name."""
-    cells: list[list[Shade]]
     values: plots.Matrix
     scale: plots.Scale
 
@@ -50,14 +41,14 @@ class Heat:
         return f"{self.scale.low:.1f}", f"{self.scale.high:.1f}"
 
 
-def shade(value: float, scale: plots.Scale) -> Shade:
-    """A value with its colour on a scale."""
+def shade(value: float, scale: plots.Scale) -> tuple[str, str]:
+    """A value as printed, and the class of its colour on a scale: ``q0`` to ``q8``, ``d0`` to ``d8``; empty for none."""
     if math.isnan(value):
-        return Shade("–", "")
+        return "–", ""
     shown = formatting.difference(value) if scale.diverging else f"{value:.1f}"
     share = (value - scale.low) / (scale.high - scale.low) if scale.high > scale.low else 0.5
     place = min(STEPS - 1, max(0, math.floor(share * STEPS)))
-    return Shade(shown, f"{'d' if scale.diverging else 'q'}{place}")
+    return shown, f"{'d' if scale.diverging else 'q'}{place}"
 
 
 def full_name(code: str) -> str:
@@ -78,8 +69,7 @@ def _heat(
 ) -> Heat:
     anchor, title = names
     columns = [(code, full_name(code)) for code in codes]
-    cells = [[shade(float(value), scale) for value in row] for row in values]
-    return Heat(anchor, title, *axes, list(rows), columns, cells, values, scale)
+    return Heat(anchor, title, *axes, list(rows), columns, values, scale)
 
 
 def drawn(heat: Heat) -> dict[str, bytes]:

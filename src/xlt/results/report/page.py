@@ -192,6 +192,7 @@ def build(material: ReportInputs) -> tuple[str, dict[str, bytes]]:
         "told": TOLD,
         "labelled": LABELLED,
         "without_score": formatting.missing,
+        "shade": heatmap.shade,
         "document": document,
         "score_grid": document.sections[SCORES],
         "cost_grid": document.sections[COST],
