@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from tests.conftest import CONFIGS, mini_world
+from tests.run_configs import run_config
 from tests.tasks import FILES, score_file
 
 from xlt import babel, languages
@@ -254,14 +255,7 @@ PLAN = {
     },
 }
 RUN: dict[str, Any] = {
-    "config.json": {
-        "regime": {"name": "full"},
-        "model": {"name": "m", "title": "M"},
-        "profile": {"name": "tiny", "title": "T"},
-        "seed": 1,
-        "stages": [{"recipe": {"name": "mnli"}}],
-        "languages": {"xnli": ["en", "de"]},
-    },
+    "config.json": run_config("full", "mnli", tasks=["xnli"], languages={"xnli": ["en", "de"]}),
     "scores.json": {
         "tasks": {"xnli": {"split": "test", "metrics": {"accuracy": {"en": 50.0}}, "n": {"en": 4}, "no_data": ["de"]}}
     },

@@ -168,7 +168,7 @@ def test_scores_of_an_earlier_config_are_refused(tmp_path: Path) -> None:
     record: dict[str, Any] = {**RUN["provenance.json"], "config_sha256": sha256_file(folder / "config.json")}
     (folder / "provenance.json").write_text(to_json(record), encoding="utf-8")
     assert load_run(tmp_path, planned).scores is not None
-    (folder / "config.json").write_text(to_json({**RUN["config.json"], "mixture": None}), encoding="utf-8")
+    (folder / "config.json").write_text(to_json({**RUN["config.json"], "tasks": []}), encoding="utf-8")
     with pytest.raises(
         InputError, match=r"expected scores of this folder's config.json; delete the file and run again"
     ):

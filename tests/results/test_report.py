@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import run_configs
 from tests.scripts import call
 
 from xlt.files import read_json
@@ -131,8 +132,10 @@ def fill(folder: Any) -> None:
             (path / "trained.json").write_text(json.dumps({"stages": stages}), encoding="utf-8")
             config = read_json(path / "config.json")
             config["regime"]["description"] = HOSTILE
-            config["stages"][0]["train"] = {"sha256": {"mnli/train.jsonl": "a" * 64}}
-            config["evaluations"] = [{"task": {"name": "xnli"}, "files": {"en": {"sha256": {"xnli/en.tsv": "b" * 64}}}}]
+            config["stages"][0]["train"] = run_configs.files(**{"mnli/train.jsonl": "a" * 64})
+            config["evaluations"] = [
+                run_configs.evaluation("xnli", {"en": run_configs.files(**{"xnli/en.tsv": "b" * 64})})
+            ]
             (path / "config.json").write_text(json.dumps(config), encoding="utf-8")
             qa = {"xquad": {"f1": {"en": 70.0 + seed, "de": 60.0}, "exact_match": {"en": 50.0, "de": 40.0}}}
             folder.run(name, "squad", seed, qa)

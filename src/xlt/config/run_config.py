@@ -98,6 +98,10 @@ class ProfileSummary(Strict):
     caps: dict[str, Caps]
     dual_encoder: DualEncoder | None = None
 
+    def cap(self, name: str) -> Caps:
+        """The caps on a task or recipe."""
+        return self.caps.get(name, Caps())
+
 
 class Upstream(Strict):
     """A run whose trained weights this one goes on from: its recipe (or ``several``) and its folder below the root."""

@@ -9,10 +9,11 @@ from typing import Literal
 
 from xlt import languages
 from xlt.config.benchmark import Task
+from xlt.config.run_config import RunConfig
 from xlt.errors import InputError
 from xlt.results.aggregate import SCORE, MeanStd, TaskResult
 from xlt.results.effects import ENOUGH, Effect
-from xlt.results.run_folders import Plan, RegimeRuns, ShownConfig, merged_profile
+from xlt.results.run_folders import Plan, RegimeRuns, merged_profile
 from xlt.results.statistics import Interval
 
 METRIC_TITLES = {
@@ -125,13 +126,13 @@ def language(code: str) -> str:
         return code
 
 
-def _first_config(regimes: Iterable[RegimeRuns]) -> ShownConfig | None:
+def _first_config(regimes: Iterable[RegimeRuns]) -> RunConfig | None:
     runs = [run for regime in regimes for run in regime.runs]
     first = next((run.config for run in runs if run.config is not None), None)
     return None if first is None else first.model_copy(update={"profile": merged_profile(runs)})
 
 
-def _splits(config: ShownConfig | None, results: Iterable[TaskResult], tasks: Mapping[str, Task]) -> str:
+def _splits(config: RunConfig | None, results: Iterable[TaskResult], tasks: Mapping[str, Task]) -> str:
     split_of = {} if config is None else dict(config.profile.splits)
     split_of |= {result.task: result.split for result in results if result.split is not None}
     notes = {} if config is None else config.profile.split_notes
@@ -151,14 +152,14 @@ def _grouped(caps: Mapping[str, int | None]) -> str:
     return ", ".join(f"{shown} ({', '.join(names)})" for shown, names in groups)
 
 
-def _caps(config: ShownConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str:
+def _caps(config: RunConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str:
     if config is None:
         return "not known before the first run is planned"
     configs = [run.config for regime in regimes for run in regime.runs if run.config is not None]
     recipes = sorted({stage.recipe.name for each in configs for stage in each.stages})
-    train = {name: config.profile.cap(name, "train") for name in recipes}
+    train = {name: config.profile.cap(name).train for name in recipes}
     scored = {name for each in configs for name in each.languages}
-    test = {task.title: config.profile.cap(name, "test") for name, task in tasks.items() if name in scored}
+    test = {task.title: config.profile.cap(name).test for name, task in tasks.items() if name in scored}
     texts = []
     if any(cap is not None for cap in train.values()):
         texts.append(f"training: {_grouped(train)}")
@@ -181,7 +182,7 @@ def _cut(regimes: Sequence[RegimeRuns], tasks: Mapping[str, Task]) -> str | None
     return "; ".join(cut) or None
 
 
-def _data_notes(config: ShownConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str | None:
+def _data_notes(config: RunConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str | None:
     """Notes of the profile and the runs on data that the line on splits has not shown, for this table's tasks and recipes."""
     if config is None:
         return None

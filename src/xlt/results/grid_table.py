@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from xlt.config.regimes import Intermediate
 from xlt.errors import InputError
 from xlt.results import export, formatting
 from xlt.results.aggregate import BySeed, TaskResult, paired, summarize
@@ -53,14 +54,15 @@ class GridTable(ScoreTable):
         """The base that a row belongs to."""
         return next(base for base, rows in self.bases.items() if regime in rows)
 
-    def _before(self, regime: str) -> dict[str, Any]:
-        """The intermediate training of a row; empty for a base, and before anything is planned."""
+    def _before(self, regime: str) -> Intermediate | None:
+        """The intermediate training of a row; None for a base, and before anything is planned."""
         config = self.regimes[regime].config
-        return {} if config is None else config.regime.get("intermediate") or {}
+        return None if config is None else config.regime.intermediate
 
     def intermediates(self, regime: str) -> list[str]:
         """The recipes that a row is trained on before the target."""
-        return [str(name) for name in self._before(regime).get("recipes", [])]
+        before = self._before(regime)
+        return [] if before is None else before.recipes
 
     def same_data(self, regime: str, task: str) -> bool:
         """Whether the target's own training sets are among the row's intermediate tasks."""
@@ -92,7 +94,7 @@ class GridTable(ScoreTable):
         pairs: dict[tuple[str, str], list[float]] = {}
         for regime in self.bases[base][1:]:
             before, recipes = self._before(regime), self.intermediates(regime)
-            plain = before.get("transfer") == "continue" and before.get("masked_text") is None
+            plain = before is not None and before.transfer == "continue" and before.masked_text is None
             planned = self.plan.recipes.get(recipes[0]) if plain and len(recipes) == 1 else None
             for task in self.tasks.values() if planned is not None else ():
                 gain = self.transfer(regime, task.name)
@@ -218,7 +220,7 @@ def base_of(regime: str, bases: Iterable[str]) -> str:
 def _has_no_intermediate(regime: RegimeRuns) -> bool:
     """Whether a row is a base of its own, crossed or not: nothing is trained before its target tasks."""
     configs = [run.config for run in regime.runs if run.config is not None]
-    return bool(configs) and all(config.regime.get("intermediate") is None for config in configs)
+    return bool(configs) and all(config.regime.intermediate is None for config in configs)
 
 
 def split_by_relation(pairs: Mapping[tuple[str, str], Sequence[float]]) -> tuple[list[float], list[float]]:

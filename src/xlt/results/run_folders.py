@@ -12,12 +12,11 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from xlt.config.benchmark import parse
-from xlt.config.run_config import read_config
+from xlt.config.run_config import ProfileSummary, RunConfig, read_run
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
 from xlt.layout import CONFIG, PLAN, PROVENANCE, SCORES
 from xlt.results.run_provenance import Loose, Provenance
-from xlt.results.shown_config import RunProfile, ShownConfig
 
 
 class PlannedRun(Loose):
@@ -125,12 +124,12 @@ class Run:
     """A planned run with what it left behind; ``scores`` is None when it did not run (or did not finish)."""
 
     planned: PlannedRun
-    config: ShownConfig | None
+    config: RunConfig | None
     scores: Scores | None
     provenance: Provenance | None
 
 
-def merged_profile(runs: Iterable[Run]) -> RunProfile | None:
+def merged_profile(runs: Iterable[Run]) -> ProfileSummary | None:
     """The profile of several runs: each names only the splits, notes and caps of its own tasks and recipes."""
     profiles = [run.config.profile for run in runs if run.config is not None]
     if not profiles:
@@ -166,20 +165,20 @@ class RegimeRuns:
         return [run for run in self.runs if run.scores is not None]
 
     @property
-    def config(self) -> ShownConfig | None:
+    def config(self) -> RunConfig | None:
         """The config of its first run that has one; None before anything is planned on disk."""
         return next((run.config for run in self.runs if run.config is not None), None)
 
     @property
     def method(self) -> str | None:
         """The regime whose published numbers it is held against too, where it is that method with other settings."""
-        return None if self.config is None else self.config.regime.get("method")
+        return None if self.config is None else self.config.regime.method
 
     @property
     def frozen(self) -> bool:
         """True when nothing is trained (the encoder as released)."""
-        tunings = [run.config.regime.get("tuning") for run in self.runs if run.config is not None]
-        return bool(tunings) and all(isinstance(tuning, dict) and tuning.get("kind") == "frozen" for tuning in tunings)
+        tunings = [run.config.regime.tuning.kind for run in self.runs if run.config is not None]
+        return bool(tunings) and set(tunings) == {"frozen"}
 
 
 def seed_of(folder: str) -> int | None:
@@ -215,7 +214,7 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     """
     folder = root / planned.dir
     config_path, scores_path = folder / CONFIG, folder / SCORES
-    config = read_config(ShownConfig, folder) if config_path.exists() else None
+    config = read_run(folder) if config_path.exists() else None
     if not scores_path.exists():
         return Run(planned, config, None, None)
     if config is None:
@@ -235,7 +234,7 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     return Run(planned, config, scores, provenance)
 
 
-def _check_complete(task: str, scores: Scores, config: ShownConfig, path: Path) -> None:
+def _check_complete(task: str, scores: Scores, config: RunConfig, path: Path) -> None:
     if task not in scores.tasks:
         raise InputError(f"expected scores of the planned task {task}; delete the file and run again", path)
     found = scores.tasks[task]

@@ -7,7 +7,7 @@ the header and the notes of all tables stand here, once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +16,6 @@ from xlt.results import export, formatting
 from xlt.results.aggregate import SCORE, BySeed, TaskResult, common_tasks, task_result
 from xlt.results.inputs import Inputs
 from xlt.results.render import Document, Section
-from xlt.results.run_folders import RegimeRuns
-
-DESCRIBING = ("name", "title", "description")
-"""What a regime's config has besides its axes."""
 
 
 class ResultTable(ABC):
@@ -104,8 +100,15 @@ class ScoreTable(ConfiguredTable):
         return [c for c in self.results[first][task].languages if c in self.results[second][task].languages]
 
     def twins(self, axes: Sequence[str]) -> dict[str, str]:
-        """Regime -> its baseline: the row that is the same but for some axes, which it has no value of."""
-        return twins(self.regimes, axes)
+        """Regime -> its baseline: the first row that agrees with it but for ``axes``, of which the baseline has no value.
+
+        A regime without a value on these axes has no baseline.
+        """
+        known = {name: own.config.regime.axes() for name, own in self.regimes.items() if own.config is not None}
+        rest = {name: {key: value for key, value in own.items() if key not in axes} for name, own in known.items()}
+        plain = [name for name, own in known.items() if all(own[key] is None for key in axes)]
+        pairs = {name: next((base for base in plain if rest[base] == rest[name]), None) for name in known}
+        return {name: base for name, base in pairs.items() if base is not None and name not in plain}
 
     def page(self, sections: list[Section], notes: Iterable[str]) -> Document:
         """A page with the header, the rows that are left out and the configured notes."""
@@ -131,21 +134,3 @@ class ScoreTable(ConfiguredTable):
     def closing_records(self, regime: str) -> list[export.Record]:
         """Lines of the CSV after all tasks of a regime, such as averages over tasks."""
         return []
-
-
-def axes_of(regime: RegimeRuns) -> dict[str, Any] | None:
-    """The axes of a regime as its runs' configs have them, or None when no run is planned."""
-    config = regime.config
-    return None if config is None else {key: v for key, v in config.regime.items() if key not in DESCRIBING}
-
-
-def twins(regimes: Mapping[str, RegimeRuns], axes: Sequence[str]) -> dict[str, str]:
-    """Regime -> its baseline: the first that agrees with it but for ``axes``, of which the baseline has no value.
-
-    A regime without a value on these axes has no baseline.
-    """
-    known = {name: own for name, regime in regimes.items() if (own := axes_of(regime)) is not None}
-    rest = {name: {key: v for key, v in own.items() if key not in axes} for name, own in known.items()}
-    plain = [name for name, own in known.items() if all(own.get(key) is None for key in axes)]
-    pairs = {name: next((base for base in plain if rest[base] == rest[name]), None) for name in known}
-    return {name: base for name, base in pairs.items() if base is not None and name not in plain}

@@ -11,7 +11,7 @@ from xlt.results import formatting
 from xlt.results.aggregate import TaskResult, headline_metrics, summarize
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.render import Text
-from xlt.results.report.evidence import Anchors, Curve, Register, RunEvidence, listed, shortened
+from xlt.results.report.evidence import Anchors, Curve, Register, RunEvidence, hashes, listed, shortened
 from xlt.results.reported import AVERAGE, Reported
 from xlt.results.run_folders import Plan, Run
 from xlt.results.verdicts import Status, Verdict
@@ -215,14 +215,17 @@ def _block(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Ap
 
 def _row(run: Run, task: str, appendix: Appendix) -> RunRow:
     config, made = run.config, run.provenance
-    trained_on, tested_on = ([], []) if config is None else (config.trained_on, config.evaluated_on(task))
+    stages, evaluations = ([], []) if config is None else (config.stages, config.evaluations)
+    trained_on = hashes(files for stage in stages for files in (stage.train, stage.dev))
+    tested = [each for each in evaluations if each.task.name == task]
+    tested_on = hashes(files for e in tested for files in (*e.files.values(), *e.tuning_files.values()))
     row = RunRow(
         seed=run.planned.seed,
         folder=run.planned.dir,
         state="not run",
         training_files=appendix.data.label(trained_on) if trained_on else "",
         test_files=appendix.data.label(tested_on) if tested_on else "",
-        made_from=listed(config.made_from) if config is not None else "",
+        made_from=listed(config.needs()) if config is not None else "",
     )
     if made is None:
         return row

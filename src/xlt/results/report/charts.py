@@ -58,11 +58,10 @@ class Chart:
 
 def style(runs: RegimeRuns) -> Style:
     """The style of a regime, from the config of one of its runs."""
-    regime = {} if runs.config is None else runs.config.regime
-    tuning = regime.get("tuning")
-    kind = tuning.get("kind") if isinstance(tuning, dict) else None
-    place = list(KINDS).index(kind) if kind in KINDS else len(KINDS)
-    return Style(place, regime.get("intermediate") is not None)
+    if runs.config is None:
+        return Style(len(KINDS))
+    regime = runs.config.regime
+    return Style(list(KINDS).index(regime.tuning.kind), regime.intermediate is not None)
 
 
 def legend(styles: Sequence[Style]) -> list[tuple[Style, str]]:

@@ -122,7 +122,7 @@ def _rows(
                 anchor=anchors.new("regime", name),
                 name=name,
                 title=regime.title,
-                description="" if regime.config is None else str(regime.config.regime.get("description") or ""),
+                description="" if regime.config is None else regime.config.regime.description,
                 scores=scores,
                 costs=costs,
                 cells=[made[name, task] for task in table.tasks],
