@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,7 +21,7 @@ from xlt.config.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, 
 from xlt.config.schedules import FisherUnfreezing, GradualUnfreezing
 from xlt.data import batching
 from xlt.data.features import Feature
-from xlt.errors import InputError
+from xlt.errors import InputError, Interrupted
 from xlt.families import FAMILIES
 from xlt.modeling import trained_rows
 from xlt.modeling.architectures import ARCHITECTURES, architecture_of
@@ -34,6 +36,7 @@ from xlt.modeling.pretrained import load_encoder, load_tokenizer, load_word_embe
 from xlt.modeling.sentence_embeddings import embed
 from xlt.modeling.tuning import merged
 from xlt.modeling.word_embeddings import embed_words
+from xlt.training.checkpointer import Checkpointer
 from xlt.training.multitask import fit
 from xlt.training.registry import PERTURBATIONS, SCHEDULES
 from xlt.training.trainer import TrainingArguments
@@ -150,6 +153,35 @@ def test_the_fast_path_is_the_reference_path(architecture: str, folder: Folder, 
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert torch.allclose(tables[0], tables[1], atol=1e-4)
     assert not torch.allclose(tables[0], load_word_embeddings(path), atol=1e-3)
+
+
+@EVERY
+@pytest.mark.parametrize("tuning", ["full", "pfeiffer", "lora"])
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(
+    architecture: str, tuning: str, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(architecture)
+    given = features(path)
+
+    def trained(checkpointer: Checkpointer | None = None) -> dict[str, Tensor]:
+        model = make(path, TUNINGS[tuning])
+        fit(model, given, settings(epochs=3), None, title="t", checkpointer=checkpointer)
+        return model.trained_state()
+
+    whole = trained()
+    stopped, seen = Checkpointer(tmp_path, "key"), iter(range(1, 1000))
+    after_step = stopped.after_step
+
+    def stop_in_the_third() -> None:
+        if next(seen) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        after_step()
+
+    monkeypatch.setattr(stopped, "after_step", stop_in_the_third)
+    with pytest.raises(Interrupted):
+        trained(stopped)
+    resumed = trained(Checkpointer(tmp_path, "key"))
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in resumed.items())
 
 
 @EVERY
