@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.modeling.architectures import architecture_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -43,10 +44,7 @@ def fast_tokenizer(path: Path) -> PreTrainedTokenizerFast:
 def positions_of(path: Path) -> int:
     """Sub-words that the encoder of a folder reads at a time, special tokens included."""
     config = read_json(path / CONFIG)
-    positions = int(config["max_position_embeddings"])
-    if config["model_type"] != "bert":  # RoBERTa counts positions from the padding id + 1
-        positions -= config["pad_token_id"] + 1
-    return positions
+    return architecture_of(config).positions(config)
 
 
 def _is_of_a_later_library(settings: dict[str, Any]) -> bool:

@@ -15,7 +15,8 @@ from torch import nn
 
 from xlt.config.regimes import Bottleneck, Frozen, Full, Head, LoRA, MadX, Tuning
 from xlt.errors import InputError
-from xlt.modeling.composition import TASK
+from xlt.modeling.architectures import architecture_of, check_tuning
+from xlt.modeling.composition import TASK, prepare_for_adapters
 
 
 def _full(encoder: nn.Module, tuning: Any) -> None:
@@ -36,7 +37,7 @@ def _bottleneck(encoder: nn.Module, tuning: Any) -> None:
 
 
 def _lora(encoder: Any, tuning: Any) -> None:
-    depth = int(encoder.config.num_hidden_layers)
+    depth = int(architecture_of(encoder.config).figure(encoder.config, "num_hidden_layers"))
     chosen = range(depth) if tuning.layers is None else tuning.layers
     if max(chosen) >= depth:
         raise InputError(
@@ -57,7 +58,7 @@ def _lora(encoder: Any, tuning: Any) -> None:
 
 
 def _add(encoder: Any, config: Any) -> None:
-    adapters.init(encoder)
+    prepare_for_adapters(encoder)
     encoder.add_adapter(TASK, config=config)
     encoder.train_adapter(TASK)  # freezes the encoder, and activates the adapter in the forward pass
     if not any(parameter.requires_grad for parameter in encoder.parameters()):
@@ -75,7 +76,12 @@ ATTACH: dict[type, Callable[[nn.Module, Any], None]] = {
 
 
 def attach(encoder: nn.Module, tuning: Tuning) -> None:
-    """Make exactly the parameters of ``tuning`` trainable, adding modules where it needs them."""
+    """Make exactly the parameters of ``tuning`` trainable, adding modules where it needs them.
+
+    Raises:
+        InputError: the encoder's architecture cannot be tuned so.
+    """
+    check_tuning(encoder.config, tuning.kind)
     ATTACH[type(tuning)](encoder, tuning)
 
 
