@@ -59,9 +59,18 @@ ROBUSTNESS: dict[str, Values] = {
 SMOOTHING: dict[str, Values] = {"none": None, "votes": {"sigma": 0.1}}
 UNFREEZING: dict[str, Values] = {"none": None, "gradual": {"kind": "gradual"}, "fisher": {"kind": "fisher"}}
 LEXICAL = {"none": None, "tli": "tli"}
+CHECKPOINT = {"none": None, "average": "average"}
 
 
-def regime(tuning: str, intermediate: str, robustness: str, smoothing: str, unfreezing: str, lexical: str) -> Values:
+def regime(
+    tuning: str,
+    intermediate: str,
+    robustness: str,
+    smoothing: str,
+    unfreezing: str,
+    checkpoint: str,
+    lexical: str = "none",
+) -> Values:
     """The YAML of one point on the axes, as Python values."""
     axes = {
         "tuning": TUNING[tuning],
@@ -69,12 +78,15 @@ def regime(tuning: str, intermediate: str, robustness: str, smoothing: str, unfr
         "robustness": ROBUSTNESS[robustness],
         "smoothing": SMOOTHING[smoothing],
         "unfreezing": UNFREEZING[unfreezing],
+        "checkpoint": CHECKPOINT[checkpoint],
         "lexical": LEXICAL[lexical],
     }
     return {"name": "x", "title": "x", "description": "x", **{k: v for k, v in axes.items() if v is not None}}
 
 
-def faults(tuning: str, intermediate: str, robustness: str, smoothing: str, unfreezing: str) -> set[str]:
+def faults(
+    tuning: str, intermediate: str, robustness: str, smoothing: str, unfreezing: str, checkpoint: str
+) -> set[str]:
     """The keys at fault in a combination, written down from what each axis means (not from the validators)."""
     found = set()
     if tuning == "frozen":  # nothing is trained, nothing predicted but sentence embeddings
@@ -82,6 +94,7 @@ def faults(tuning: str, intermediate: str, robustness: str, smoothing: str, unfr
         found |= {"robustness"} if robustness != "none" else set()
         found |= {"smoothing"} if smoothing != "none" else set()
         found |= {"unfreezing"} if unfreezing != "none" else set()
+        found |= {"checkpoint"} if checkpoint != "none" else set()
     if tuning == "head":  # nothing that is shared between tasks, and no layer, is trained
         found |= {"intermediate"} if intermediate != "none" else set()
         found |= {"unfreezing"} if unfreezing != "none" else set()
@@ -110,8 +123,8 @@ def faults(tuning: str, intermediate: str, robustness: str, smoothing: str, unfr
 @pytest.mark.parametrize("tuning", TUNING)
 def test_every_combination_loads_or_is_refused_with_reason_and_allowed_values(tuning: str) -> None:
     outcomes = set()
-    for point in itertools.product(INTERMEDIATE, ROBUSTNESS, SMOOTHING, UNFREEZING, LEXICAL):
-        wrong = faults(tuning, *point[:4])
+    for point in itertools.product(INTERMEDIATE, ROBUSTNESS, SMOOTHING, UNFREEZING, CHECKPOINT, LEXICAL):
+        wrong = faults(tuning, *point[:5])
         try:
             loaded = Regime.model_validate(regime(tuning, *point))
         except ValidationError as error:
@@ -131,7 +144,7 @@ def test_every_combination_loads_or_is_refused_with_reason_and_allowed_values(tu
 
 def test_no_contradiction_is_there_in_vain() -> None:
     hit = set()
-    for point in itertools.product(TUNING, INTERMEDIATE, ROBUSTNESS, SMOOTHING, UNFREEZING, ["none"]):
+    for point in itertools.product(TUNING, INTERMEDIATE, ROBUSTNESS, SMOOTHING, UNFREEZING, CHECKPOINT):
         try:
             Regime.model_validate(regime(*point))
         except ValidationError as error:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from xlt.config.benchmark import Strict
+from xlt.config.benchmark import Checkpoint, Strict
+from xlt.config.robustness import Robustness, Smoothing
 from xlt.config.schedules import Training, Unfreezing
 
 Placement = Literal["pfeiffer", "houlsby", "parallel"]
@@ -140,94 +141,12 @@ class Intermediate(Strict):
         return self
 
 
-class Adversarial(Strict):
-    """Adversarial training (Huang et al. 2021, section 3.1): projected gradient ascent on the word embeddings.
-
-    ``steps`` steps of length ``step_size`` inside a ball of ``radius`` around each token's word embedding. Both lengths
-    are relative to the size of the encoder's word embeddings, so that one value fits all encoders: for ``l2`` to their
-    mean L2 norm, for ``linf`` to that norm divided by the root of the width (the size of one coordinate).
-    """
-
-    kind: Literal["adversarial"]
-    norm: Literal["l2", "linf"] = "l2"
-    radius: float = Field(gt=0)
-    steps: int = Field(default=1, ge=1)
-    step_size: float = Field(gt=0)
-
-
-class RandomPerturbation(Strict):
-    """Randomized smoothing by random perturbation, RS-RP (Huang et al. 2021, section 3.2): noise from the same ball.
-
-    ``radius`` is relative as for adversarial training.
-    """
-
-    kind: Literal["random"]
-    norm: Literal["l2", "linf"] = "l2"
-    radius: float = Field(gt=0)
-
-
-class Copies(Strict):
-    """What trains on several copies of each example: how many, and for how many epochs, by recipe.
-
-    ``copies``: by recipe, or ``default``. ``epochs``: by recipe, in place of the recipe's own; an epoch has all copies.
-    """
-
-    copies: dict[str, Annotated[int, Field(ge=1)]]
-    epochs: dict[str, Annotated[int, Field(ge=1)]] = Field(default={})
-
-    @model_validator(mode="after")
-    def _has_default(self) -> Copies:
-        if "default" not in self.copies:
-            raise ValueError("copies: expected an entry default")
-        return self
-
-    def copies_of(self, recipe: str) -> int:
-        """How many copies an example of a recipe becomes."""
-        return self.copies.get(recipe, self.copies["default"])
-
-
-class Synonyms(Copies):
-    """Randomized smoothing by data augmentation, RS-DA (Huang et al. 2021, section 3.2).
-
-    Each training example becomes seeded copies in which every word is a uniform draw from itself and its neighbours.
-    ``neighbours``: the JSON file of word -> neighbours below the data folder.
-    """
-
-    kind: Literal["synonyms"]
-    neighbours: str = "robust/counterfitted_neighbors.json"
-
-
-class Repeated(Copies):
-    """The control of RS-DA: as many copies, epochs and updates, and every copy is the example as it stands."""
-
-    kind: Literal["repeated"]
-
-
-Robustness = Adversarial | RandomPerturbation | Synonyms | Repeated
-
-
-class Smoothing(Strict):
-    """Smoothed prediction: majority vote over ``votes`` noisy copies (Cohen et al. 2019, section 3).
-
-    Noise is Gaussian on every word embedding. ``sigma`` is its standard deviation relative to the size of one coordinate
-    (the mean L2 norm of the encoder's word embeddings over the root of the width). ``selection`` more copies choose the
-    class that is certified; ``alpha`` is the chance that a certified radius is wrong.
-    """
-
-    votes: int = Field(default=32, ge=2)
-    selection: int = Field(default=8, ge=1)
-    sigma: float = Field(gt=0)
-    alpha: float = Field(default=0.05, gt=0, lt=1)
-
-
-SMOOTHED = ("classification", "choice", "tagging")
-"""Task families whose predictions can be voted on; a smoothed regime is evaluated on no others."""
-
-
 class Regime(Strict):
     """A row of the tables: one point on the four axes; ``lexical`` names a config of configs/lexical that comes first.
 
     ``training``: by recipe, what is trained otherwise. ``instead``: recipe -> the recipe that serves its tasks in its place.
+    ``checkpoint``: which weights every training ends with, in place of what its recipe says; ``average`` is the mean of the
+    weights after each epoch (Schmidt et al. 2023, Free Lunch).
     ``method``: the regime that this one is with other settings; published numbers of that regime are held against it too.
     """
 
@@ -242,6 +161,7 @@ class Regime(Strict):
     unfreezing: Annotated[Unfreezing, Field(discriminator="kind")] | None = None
     training: dict[str, Training] = Field(default={})
     instead: dict[str, str] = Field(default={})
+    checkpoint: Checkpoint | None = None
     method: str | None = None
 
     @model_validator(mode="after")
@@ -250,6 +170,11 @@ class Regime(Strict):
             if contradiction.found(self):
                 raise ValueError(contradiction.message)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a ``checkpoint`` that is not given, so that configs which have none stay as they are."""
+        return {key: value for key, value in serialize(self).items() if key != "checkpoint" or value is not None}
 
     def plain(self) -> Regime:
         """The same regime without intermediate training: where its intermediate runs are found."""
@@ -313,6 +238,7 @@ CONTRADICTIONS = (
     _not_with("frozen", "robustness", _NOTHING, _WITH_HEAD),
     _not_with("frozen", "smoothing", "an encoder without a head predicts no classes to vote on", _WITH_HEAD),
     _not_with("frozen", "unfreezing", _NOTHING, _IN_LAYERS),
+    _not_with("frozen", "checkpoint", _NOTHING, _WITH_HEAD),
     _not_with("head", "intermediate", "only what is shared moves on, and with tuning head nothing is", _IN_LAYERS),
     _not_with("head", "unfreezing", "with tuning head no layer is trained", _IN_LAYERS),
     Contradiction(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xlt.config.benchmark import Model
 from xlt.config.lexical_injection import LexicalRun
-from xlt.config.regimes import Adversarial
+from xlt.config.robustness import Adversarial
 from xlt.config.run_config import Evaluation, LanguageAdapterConfig, RunConfig, Stage
 from xlt.errors import InputError
 from xlt.files import read_json

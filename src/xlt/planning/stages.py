@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from xlt.config.benchmark import DUAL_ENCODERS, ForRecipe, Model, Profile, Recipe
-from xlt.config.regimes import Copies, Regime, Robustness, Synonyms, learning_rate_key
+from xlt.config.regimes import Regime, learning_rate_key
+from xlt.config.robustness import Copies, Robustness, Synonyms
 from xlt.config.run_config import Augmentation, Stage
 from xlt.config.schedules import Training
 from xlt.errors import InputError
@@ -22,6 +23,7 @@ def make_stage(files: DataFiles, model: Model, recipe: Recipe, regime: Regime, s
         "epochs": epochs(recipe, regime, files.profile),
         "batch_size": batch_size(recipe, regime, model),
         "micro_batch_size": micro_batch_size(recipe, files.profile, model),
+        "checkpoint": regime.checkpoint or recipe.checkpoint,
     }
     return Stage(
         recipe=recipe.model_copy(update=values),

@@ -35,6 +35,7 @@ VALUES: dict[str, dict[str, Mapping[str, object] | str]] = {
     "smoothing": {"votes": {"sigma": 0.1}},
     "unfreezing": {"gradual": {"kind": "gradual"}, "fisher": {"kind": "fisher"}},
     "lexical": {"a config": "tli"},
+    "checkpoint": {"average": "average"},
 }
 """One example of each value of each axis beside tuning."""
 INTRODUCTION = """\
@@ -77,7 +78,7 @@ def _table(headers: list[str], rows: list[list[str]]) -> str:
 def _row(regime: Regime) -> list[str]:
     """Name, title, tuning, and the other axes' values that are not the default."""
     axes = regime.axes()
-    others = [f"{axis}: {_short(axes[axis])}" for axis in (*VALUES, "training", "instead") if axes[axis]]
+    others = [f"{axis}: {_short(axes[axis])}" for axis in (*VALUES, "training", "instead") if axes.get(axis)]
     return [f"`{regime.name}`", regime.title, _short(axes["tuning"]), "; ".join(others)]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
-from xlt.config.benchmark import DualEncoder
+from xlt.config.benchmark import Checkpoint, DualEncoder
 from xlt.results.run_provenance import Loose
 
 
@@ -40,7 +40,7 @@ class RunRecipe(Loose):
 
     name: str
     training_set: str | None = None
-    checkpoint: Literal["best", "last"] | None = None
+    checkpoint: Checkpoint | None = None
     epochs: int | None = None
     batch_size: int | None = None
 
