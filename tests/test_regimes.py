@@ -29,6 +29,10 @@ TUNING: dict[str, dict[str, Any]] = {
     "lora": {"kind": "lora"},
     "lora-two-layers": {"kind": "lora", "layers": [0, 2]},
     "lora-one-layer": {"kind": "lora", "layers": [2]},
+    "dora": {"kind": "dora"},
+    "ia3": {"kind": "ia3"},
+    "prefix": {"kind": "prefix"},
+    "loreft": {"kind": "loreft"},
 }
 INTERMEDIATE: dict[str, Values] = {
     "none": None,
@@ -98,7 +102,7 @@ def faults(
     if tuning == "head":  # nothing that is shared between tasks, and no layer, is trained
         found |= {"intermediate"} if intermediate != "none" else set()
         found |= {"unfreezing"} if unfreezing != "none" else set()
-    if tuning == "lora-one-layer" and unfreezing != "none":
+    if tuning in ("lora-one-layer", "prefix") and unfreezing != "none":
         found.add("unfreezing")
     composed = intermediate.startswith(("stack", "fuse"))
     if composed and not tuning.startswith(("bottleneck", "madx")):
@@ -158,8 +162,8 @@ def test_no_contradiction_is_there_in_vain() -> None:
         (
             ("head", "none", "none", "none", "gradual", "none"),
             6,
-            "unfreezing: with tuning head no layer is trained; expected no unfreezing, or tuning full, bottleneck, madx "
-            "or lora",
+            "unfreezing: with tuning head no layer is trained; expected no unfreezing, or tuning full, bottleneck, madx, "
+            "lora, dora, ia3, prefix or loreft",
         ),
         (
             ("lora", "stack", "none", "none", "none", "none"),
@@ -177,7 +181,7 @@ def test_no_contradiction_is_there_in_vain() -> None:
             ("frozen", "none", "random", "votes", "none", "none"),
             6,
             "robustness: nothing of a frozen encoder is trained; expected no robustness, or tuning full, head, "
-            "bottleneck, madx or lora",
+            "bottleneck, madx, lora, dora, ia3, prefix or loreft",
         ),
     ],
 )
@@ -194,7 +198,8 @@ def test_a_contradiction_names_the_file_and_the_line_of_the_key(
 @pytest.mark.parametrize(
     ("axis", "value", "message"),
     [
-        ("tuning", {"kind": "prefix"}, "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora'"),
+        ("tuning", {"kind": "bitfit"}, "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', "),
+        ("tuning", {"kind": "dora", "rank": 4}, "tuning.dora: alpha: the update of DoRA is not scaled; expected alpha"),
         ("robustness", {"kind": "fgsm"}, "robustness.kind: expected one of 'adversarial', 'random', 'synonyms', 'repeated'"),
         ("unfreezing", {"kind": "random"}, "unfreezing.kind: expected one of 'gradual', 'fisher', got 'random'"),
         ("unfreezing", {"kind": "gradual", "share": 1.0}, "unfreezing.gradual.share: expected less than 1, got 1.0"),

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 from tabulate import tabulate
 
 from xlt.config.benchmark import load_all
-from xlt.config.regimes import CONTRADICTIONS, Regime, Tuning
+from xlt.config.regimes import CONTRADICTIONS, KINDS, Regime
 from xlt.files import SOURCE_ROOT, write_atomic
 from xlt.names import visible
 
@@ -109,14 +109,10 @@ def _settings(configs: Path) -> list[list[str]]:
     return [[", ".join(f"`{name}`" for name in names), *setting] for setting, names in regimes.items()]
 
 
-def _kinds() -> list[str]:
-    return [get_args(each.model_fields["kind"].annotation)[0] for each in get_args(Tuning)]
-
-
 def _combinations() -> list[list[str]]:
     """Per tuning, for each value of each other axis: ``yes``, or the number of the reason why not."""
     return [
-        [f"`{kind}`", *(_verdict(kind, axis, value) for axis in VALUES for value in VALUES[axis])] for kind in _kinds()
+        [f"`{kind}`", *(_verdict(kind, axis, value) for axis in VALUES for value in VALUES[axis])] for kind in KINDS
     ]
 
 

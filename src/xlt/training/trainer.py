@@ -93,8 +93,11 @@ class History:
 
 
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay pulls a parameter to 0: not biases and layer norms, as in the XTREME scripts."""
-    return parameter.ndim > 1 and "LayerNorm" not in name
+    """Whether weight decay pulls a parameter to 0: not biases and layer norms, as in the XTREME scripts.
+
+    Nor what stands for an orthogonal matrix: its size is given, and torch keeps signs in it that must stay 1 or -1.
+    """
+    return parameter.ndim > 1 and "LayerNorm" not in name and ".parametrizations." not in name
 
 
 def make_optimizer(
