@@ -69,7 +69,8 @@ def test_every_table_of_the_project_loads() -> None:
             "  kind: lora",
             "  kind: loraa",
             4,
-            "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora', got 'loraa'",
+            "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora', 'dora', 'ia3', 'prefix', "
+            "'loreft', got 'loraa'",
         ),
         (
             "[q, v]",

@@ -21,6 +21,8 @@ DualEncoder = Literal["reference", "mean-in-batch"]
 """How queries and candidates are embedded and trained (docs/protocol.md): as XTREME-R's code does, or this artifact's way."""
 Benchmark = Literal["xtreme-r", "xtreme"]
 Rate = Annotated[float, Field(gt=0)]
+Checkpoint = Literal["best", "last", "average"]
+"""Which weights a training ends with: the best epoch's on English development data, the last one's, or the mean of all."""
 LONGEST_QUESTION = 64
 """Sub-words of a question that are read (XTREME's ``run_squad.py``)."""
 QUERY_TOKENS = 96
@@ -134,8 +136,7 @@ class Recipe(Input):
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
-    checkpoint: Literal["best", "last"] = "best"
-    """Which epoch's weights are kept: the best on English development data, or the last."""
+    checkpoint: Checkpoint = "best"
     source: str
 
     @model_validator(mode="after")

@@ -195,6 +195,7 @@ def train_multitask(context: Context, mixture: Mixture, checkpointer: Checkpoint
         title=f"{config.regime.name} {'+'.join(part.name for part in parts)} seed {config.seed}",
         perturbation=make_perturbation(config.regime, tokenizer, config.seed),
         schedule=make_schedule(config.regime, "default", config.seed),
+        keep=config.regime.checkpoint or "best",
         checkpointer=checkpointer,
     )
     summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from xlt.config.benchmark import DUAL_ENCODERS, RETRIEVAL, Caps, Model, Recipe, Task
 from xlt.config.lexical_injection import LexicalConfig, job_dir
-from xlt.config.regimes import SMOOTHED, Intermediate, MadX, Regime
+from xlt.config.regimes import Intermediate, MadX, Regime
+from xlt.config.robustness import SMOOTHED
 from xlt.config.run_config import (
     LanguageAdapterSettings,
     Mixture,
