@@ -188,7 +188,8 @@ def run_verify(options: argparse.Namespace) -> int:
     from xlt.config.benchmark import load_yaml
     from xlt.data.download.lockfile import Lock
     from xlt.data.leaks import find_leaks
-    from xlt.data.verify import Verified, as_markdown, verify_files, verify_splits
+    from xlt.data.verify import Verified, verify_files, verify_splits
+    from xlt.data.verify_report import as_markdown, last_line
     from xlt.files import to_json, write_atomic
     from xlt.languages import register
 
@@ -207,7 +208,7 @@ def run_verify(options: argparse.Namespace) -> int:
     write_atomic(options.output.with_suffix(".md"), text)
     lines = text.partition("## Splits")[0].strip().splitlines()
     print("\n".join(lines[:SHOWN] + ([f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])))
-    print(f"the whole report: {options.output.with_suffix('.md')}")
+    print(f"the whole report: {options.output.with_suffix('.md')}\n{last_line(result)}")
     return result.status
 
 
