@@ -14,6 +14,7 @@ from pathlib import Path
 from xlt.config.benchmark import Task, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
+from xlt.names import one_of
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.run_folders import load_plan, load_regime
 
@@ -36,7 +37,7 @@ def main() -> None:
             for task in cells.tasks if cells is not None else []:
                 if task not in tasks:
                     path = configs / "claims" / f"{claim.name}.yaml"
-                    raise InputError(f"tasks: expected one of {', '.join(tasks)}, got {task}", path)
+                    raise InputError(f"tasks: {one_of(tasks, task)}", path)
     names = {name for claim in claims.values() for c in claim.contrasts for name in (c.first, c.second)}
     regimes = {name: load_regime(root, plan, name) for name in names if name in plan.regimes}
     findings = [assess(claim, root, plan, regimes, tasks) for claim in claims.values()]

@@ -20,6 +20,7 @@ from xlt.config.benchmark import Table, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
 from xlt.layout import PLAN
+from xlt.names import one_of
 from xlt.planning.table_inputs import row_names, table_inputs, task_configs
 from xlt.results.render import standalone, to_latex, to_markdown
 from xlt.results.reported import load_reported
@@ -98,8 +99,7 @@ def _regime(name: str, arguments: argparse.Namespace) -> ResultTable:
     reported = load_reported(configs / "reported")
     regimes = {each: load_regime(root, plan, each) for each in plan.regimes}
     if name not in regimes:
-        known = ", ".join(regimes) or "none"
-        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / PLAN)
+        raise InputError(f"--regime: {one_of(regimes, name)}", root / PLAN)
     explanations = load_explanations(configs / "tables" / "notes" / "differences.yaml")
     tasks = task_configs(configs, _in_table_order(configs, regimes[name].tasks))
     tasks = {each: task for each, task in tasks.items() if not task.separate}

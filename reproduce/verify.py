@@ -16,6 +16,7 @@ from xlt import languages
 from xlt.config.benchmark import Model, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
+from xlt.names import one_of
 from xlt.results.recording import load_recording
 from xlt.results.render import to_markdown
 from xlt.results.reported import load_reported
@@ -65,7 +66,7 @@ def main() -> int:
         rows = [name]
         tasks = list(dict.fromkeys(task for run in plan.regimes[name].runs for task in run.tasks))
     else:
-        raise InputError(f"TABLE: expected one of {', '.join([*tables, *plan.regimes])}, got {name}")
+        raise InputError(f"TABLE: {one_of([*tables, *plan.regimes], name)}")
     columns = {task: load(Task, configs / "tasks" / f"{task}.yaml") for task in tasks}
     regimes = {row: load_regime(root, plan, row) for row in rows if row in plan.regimes}
     found = verdicts(
