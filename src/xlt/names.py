@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Names of configs: they become folders, targets of make and words of a command."""
+
+NAMED = 12
+"""Names that a message lists."""
+
+
+def one_of(known: Iterable[str], given: str) -> str:
+    """What a message says of a name that is not known: which are, those nearest to it first."""
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(given, names, n=len(names) + 1)
+    listed = [*near, *(name for name in names if name not in near)]
+    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return f"expected one of {', '.join(listed[:NAMED]) or 'none'}{more}, got {given}"
 
 
 def names_config(model: str, configs: Path) -> bool:

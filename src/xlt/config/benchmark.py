@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from xlt.config.yaml_files import line_of, load_yaml
 from xlt.errors import InputError
-from xlt.names import ALLOWED, visible
+from xlt.names import ALLOWED, one_of, visible
 
 Family = Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix", "tatoeba", "bucc"]
 DUAL_ENCODERS = ("lareqa", "mewslix")
@@ -278,7 +278,7 @@ class Table(Strict):
     def _rows_compared(self) -> Table:
         for name in (name for pair in self.differences for name in pair):
             if name not in self.regimes:
-                raise ValueError(f"differences: expected one of {', '.join(self.regimes)}, got {name}")
+                raise ValueError(f"differences: {one_of(self.regimes, name)}")
         return self
 
 

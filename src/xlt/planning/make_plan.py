@@ -6,11 +6,13 @@ Nothing is trained here. A run's config.json is rewritten only when its content 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
 from xlt.config.benchmark import Profile, load
 from xlt.config.run_config import write_config
+from xlt.errors import InputError
 from xlt.files import to_json, write_atomic
 from xlt.folders import make_own
 from xlt.layout import EXTENTS, PLAN, RULES
@@ -19,9 +21,19 @@ from xlt.planning.adopting import adopt
 from xlt.planning.makefile import make_rules
 from xlt.planning.plan import WorkPlan, build
 
+NOT_CARRIED = re.compile(r"""[\s'"`$\\#;&|<>()*?\[\]{}!%:=~^]""")
+"""What rules of make and their commands cannot have in a name; the Makefile refuses the same."""
+
 
 def make_plan(arguments: argparse.Namespace) -> None:
-    """Write the folders of runs and jobs, the plan and its make rules; print what ``--show`` asks for."""
+    """Write the folders of runs and jobs, the plan and its make rules; print what ``--show`` asks for.
+
+    Raises:
+        InputError: a folder has a name that make cannot carry, or something that is planned from is wrong.
+    """
+    for folder in (arguments.root, arguments.data or ""):
+        if found := NOT_CARRIED.search(str(folder)):
+            raise InputError(f"expected a folder without {found[0]!r} in its name; make cannot carry it", folder)
     plan = plan_asked_for(arguments, arguments.root, arguments.data)
     root, planner = plan.root, plan.planner
     make_own(root, PLAN)

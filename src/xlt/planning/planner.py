@@ -21,6 +21,7 @@ from xlt.config.run_config import (
     run_dir,
 )
 from xlt.errors import InputError
+from xlt.names import one_of
 from xlt.planning.data_files import DataFiles
 from xlt.planning.jobs import PlannedJob, language_adapter_jobs, lexical_job
 from xlt.planning.stages import make_stage
@@ -61,7 +62,7 @@ class Planner:
     def recipe(self, name: str, where: str) -> Recipe:
         """The recipe of that name; ``where`` says what asks for it."""
         if name not in self.recipes:
-            raise InputError(f"{where}: expected one of {', '.join(self.recipes)}, got {name}")
+            raise InputError(f"{where}: {one_of(self.recipes, name)}")
         return self.recipes[name]
 
     def twin(self, regime: Regime) -> Regime:
@@ -130,7 +131,7 @@ class Planner:
     def add_lexical(self, name: str, seed: int, where: str) -> str | None:
         """Plan a lexical injection and return its folder, or None without a word list; ``where`` says what asks for it."""
         if name not in self.lexical:
-            raise InputError(f"{where}: lexical: expected one of {', '.join(self.lexical) or 'none'}, got {name}")
+            raise InputError(f"{where}: lexical: {one_of(self.lexical, name)}")
         job = lexical_job(self.lexical[name], self.model, seed, self.files)
         if job is None:
             return None
