@@ -56,6 +56,7 @@ def check_4bit(path: Path, device: torch.device) -> None:
 def load_decoder_tokenizer(path: Path) -> Any:
     """The fast tokenizer of a prepared decoder; where it has no padding token, the end of a text pads (it is masked)."""
     tokenizer = fast_tokenizer(path)
+    read_as_text(tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -10,7 +10,7 @@ from xlt.modeling.model_sources import (
     WEIGHTS,
     weight_files,
 )
-from xlt.modeling.tokenizer import fast_tokenizer, positions_of
+from xlt.modeling.tokenizer import fast_tokenizer, positions_of, read_as_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -69,11 +69,12 @@ def load_word_embeddings(path: Path) -> Any:
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a prepared folder; its ``model_max_length`` is what the encoder's positions allow.
+    """The fast tokenizer of a prepared folder, to which every text is text (``read_as_text``).
 
-    A lower limit in the tokenizer's own config is not the encoder's: sentence encoders are published with the length of
+    Its ``model_max_length`` is what the encoder's positions allow. A lower limit in the tokenizer's own config is not the encoder's: sentence encoders are published with the length of
     their last training (128), and the protocol's passages are longer.
     """
     tokenizer = fast_tokenizer(path)
+    read_as_text(tokenizer)
     tokenizer.model_max_length = positions_of(path)
     return tokenizer
