@@ -10,7 +10,7 @@ import torch
 
 from xlt.config.benchmark import Decoder
 from xlt.errors import InputError
-from xlt.modeling.tokenizer import fast_tokenizer
+from xlt.modeling.tokenizer import fast_tokenizer, read_as_text
 
 
 def load_decoder(path: Path, settings: Decoder, device: torch.device) -> Any:

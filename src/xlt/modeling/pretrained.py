@@ -71,8 +71,9 @@ def load_word_embeddings(path: Path) -> Any:
 def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a prepared folder, to which every text is text (``read_as_text``).
 
-    Its ``model_max_length`` is what the encoder's positions allow. A lower limit in the tokenizer's own config is not the encoder's: sentence encoders are published with the length of
-    their last training (128), and the protocol's passages are longer.
+    Its ``model_max_length`` is what the encoder's positions allow. A lower limit in the tokenizer's own config is not the
+    encoder's: sentence encoders are published with the length of their last training (128), and the protocol's passages
+    are longer.
     """
     tokenizer = fast_tokenizer(path)
     read_as_text(tokenizer)
