@@ -89,6 +89,14 @@ def test_overlap_sizes_and_labels(nli: Path, check: Callable[..., Verified]) -> 
     )
 
 
+def test_what_spells_a_special_token_is_counted(nli: Path, check: Callable[..., Verified]) -> None:
+    path = nli / "XNLI-1.0/xnli.test.tsv"
+    rows = ["Tags: <mask> </s>\tSo.\t3\n", "So.\t[SEP]\t4\n", "<S> [sep]\tSo.\t5\n"]
+    path.write_text(path.read_text() + "".join(f"en\tneutral\t{row}" for row in rows))
+    notes = one(check(nli, "xnli"), "xnli", "test", "en").notes
+    assert "2 examples spell a special token such as </s> or [SEP], which is read as text" in notes
+
+
 def test_missing_is_another_status_than_wrong(nli: Path, check: Callable[..., Verified]) -> None:
     assert check(nli, "xnli", "mnli").status == 0
     (nli / "multinli_1.0/multinli_1.0_train.jsonl").unlink()

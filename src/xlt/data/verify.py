@@ -15,6 +15,7 @@ from xlt.data.download.downloader import published
 from xlt.data.download.lockfile import Lock
 from xlt.data.download.manifest import Wanted
 from xlt.data.leaks import Leak
+from xlt.data.overlap import SPECIAL, examples_of
 from xlt.data.profile_files import languages_of, sources_of
 from xlt.data.records import Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.data.sizes import counted
@@ -206,6 +207,8 @@ def _describe(result: Split, located: Located, records: Any, labels: Sequence[st
     if untranslated:
         result.notes.append(f"{untranslated} untranslated pairs, labelled 0 whatever the truth, do not count")
         records = truly_labelled(records)
+    if spelt := sum(any(map(SPECIAL.search, texts)) for texts in examples_of(records)):
+        result.notes.append(f"{spelt} examples spell a special token such as </s> or [SEP], which is read as text")
     result.labels = dict(sorted(Counter(_labels(records)).items()))
     result.duplicate_ids = _duplicates(records, questions=not result.set.startswith("training "))
     if result.duplicate_ids:

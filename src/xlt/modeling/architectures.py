@@ -1,8 +1,8 @@
 """What differs between the architectures of encoders, said once for each of them.
 
 All else (attention masks, word embeddings to read and to replace, saved weights) goes through transformers' common interface.
-Nothing here needs torch, so that the planner can ask too. Adding an architecture is adding an entry to ``ARCHITECTURES`` and a
-tiny checkpoint to tests/tiny_encoders.py.
+Nothing here needs torch, so that the planner can ask too. Adding an architecture is adding an entry to ``ARCHITECTURES`` and
+a tiny checkpoint to tests/tiny_encoders.py.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ ARCHITECTURES = {
             "layer_ln_2": "output.LayerNorm",
         },
         refused={
-            "madx": "its output matrix is not that of its word embeddings, so an invertible adapter cannot be undone before it",
+            "madx": "its output matrix is not its word embeddings, so an invertible adapter cannot be undone before it",
             "prefix": _NO_PREFIX,
         },
     ),
