@@ -42,7 +42,7 @@ from xlt.files import to_json
 from xlt.results.claims import Claim
 from xlt.results.differences import examples_of
 from xlt.results.reported import load_reported
-from xlt.results.run_folders import PlannedRun, Run, Scores, load_plan, load_run
+from xlt.results.run_folders import FinishedRun, PlannedRun, Provenance, Scores, load_plan, load_run
 from xlt.results.run_folders import RegimeRuns as FinishedRegime
 from xlt.results.sizes_table import Sizes
 from xlt.results.typology import load_facts
@@ -334,7 +334,9 @@ def written(world: Path) -> Iterator[Target]:
     buffer = io.BytesIO()
     kept = {"xnli/accuracy/en": np.ones(4, dtype=np.float32), "xnli/item/en": np.arange(4, dtype=np.uint64)}
     np.savez_compressed(buffer, **kept)  # type: ignore[arg-type]
-    done = Run(PlannedRun(dir=".", recipe="mnli", seed=1, tasks=["xnli"]), None, Scores(tasks={}), None)
+    parts = (RunConfig.model_validate(RUN["config.json"]), Scores(tasks={}))
+    planned = PlannedRun(dir=".", recipe="mnli", seed=1, tasks=["xnli"])
+    done = FinishedRun(planned, *parts, Provenance.model_validate(RUN["provenance.json"]))
     task = load(Task, CONFIGS / "tasks/xnli.yaml")
     reader = partial(lambda r, folder: examples_of(folder, r, task, "en"), FinishedRegime("full", "Full", [done]))
     yield Target("examples", {"examples.npz": buffer.getvalue()}, reader)

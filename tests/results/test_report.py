@@ -17,7 +17,6 @@ from tests import run_configs
 from tests.scripts import call
 
 from xlt.files import read_json
-from xlt.results.report import svg
 from xlt.results.report.cells import MARKS
 from xlt.results.report.evidence import Anchors, Register
 from xlt.results.report.page import TEMPLATES
@@ -289,17 +288,6 @@ def test_equal_contents_share_a_label() -> None:
     register = Register("E")
     assert [register.label([("a", value)]) for value in ("1", "2", "1")] == ["E1", "E2", "E1"]
     assert register.listed() == [("E1", [("a", "1")]), ("E2", [("a", "2")])]
-
-
-def test_axes() -> None:
-    """Round ticks inside the ends; a value lies as far along as it is between them."""
-    axis = svg.axis([0.0, 10.0], 0, 100)
-    assert axis.ticks == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
-    assert axis.place((axis.low + axis.high) / 2) == pytest.approx(50)
-    log = svg.axis([1e3, 1e5], 0, 100, log=True)
-    assert log.ticks == [1e3, 1e4, 1e5] and log.place(1e4) == pytest.approx(50)
-    assert svg.axis([5.0], 0, 100).low < 5.0 < svg.axis([5.0], 0, 100).high
-    assert svg.axis([1.0, 3.0], 0, 100, whole=True).ticks == [1.0, 2.0, 3.0]
 
 
 def themes() -> Iterator[tuple[str, dict[str, str]]]:

@@ -28,7 +28,6 @@ from xlt.pipeline.scoring import score_run_task
 from xlt.pipeline.smoothing import predict_language
 
 _log = logging.getLogger(__name__)
-WITHHELD = "gold withheld"
 PASS_RECORDS = 20_000
 """Records that are tokenised and predicted together at most: bounds memory, and longer passes save nothing measurable."""
 SCORING = {"title", "metrics", "chance", "normalization"}

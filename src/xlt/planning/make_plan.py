@@ -13,7 +13,7 @@ from typing import Any
 from xlt.config.benchmark import Profile, load
 from xlt.config.run_config import write_config
 from xlt.errors import InputError
-from xlt.files import to_json, write_atomic
+from xlt.files import to_json, write_if_changed
 from xlt.folders import make_own
 from xlt.layout import EXTENTS, PLAN, RULES
 from xlt.names import names_config
@@ -87,12 +87,6 @@ def plan_json(plan: WorkPlan, checkpoint: str | None = None) -> dict[str, object
             for name, table in plan.tables.items()
         },
     }
-
-
-def write_if_changed(path: Path, text: str) -> None:
-    """Write ``text`` unless the file has it already."""
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_atomic(path, text)
 
 
 def lacks_data(arguments: argparse.Namespace) -> bool:

@@ -12,12 +12,13 @@ from xlt import languages
 from xlt.config.benchmark import Model, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError
 from xlt.layout import PLAN
-from xlt.results.inputs import Inputs
 from xlt.results.reported import Reported, load_reported
+from xlt.results.run_faults import failures, swapped
 from xlt.results.run_folders import Plan, RegimeRuns, load_plan, load_regime
 
 if TYPE_CHECKING:
     from xlt.results.claims import Finding
+    from xlt.results.score_table import Inputs
     from xlt.results.verdicts import Verdict
 
 
@@ -75,6 +76,8 @@ class ResultReader:
         Raises:
             InputError: the plan has none of its rows, or a run or config is damaged.
         """
+        from xlt.results.score_table import Inputs  # numpy: slow import
+
         planned = self.plan.tables.get(config.name)
         names = config.regimes if planned is None else planned.regimes
         rows, tasks = self.regimes(names), self.tasks(config.tasks)
@@ -117,9 +120,6 @@ class ResultReader:
     @cached_property
     def failed(self) -> dict[str, str]:
         """Run folder -> what went wrong: it ended with an error, or has others' weights."""
-        from xlt.results.verification import failures
-        from xlt.results.weights_check import swapped
-
         return failures(self.root, self.plan) | swapped(self.root, self.plan)
 
     def verdicts(self, regimes: Mapping[str, RegimeRuns], tasks: Mapping[str, Task]) -> list[Verdict]:
@@ -137,8 +137,8 @@ class ResultReader:
         rounded = load(Model, path).rounding_error if path.exists() else None
         if rounded is None:
             return 0.0
-        runs = [run for regime in self.regimes().values() for run in regime.runs]
-        origins = [run.provenance.encoder or "" for run in runs if run.provenance]
+        finished = [run for regime in self.regimes().values() for run in regime.finished]
+        origins = [run.provenance.encoder or "" for run in finished]
         return rounded.points if any(rounded.origin in origin for origin in origins) else 0.0
 
     def findings(self) -> list[Finding]:

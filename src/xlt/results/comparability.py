@@ -82,9 +82,9 @@ class Comparer:
 
     def _facts(self, task: str) -> tuple[Facts | None, dict[str, str]]:
         """The facts of the runs that score a task, and the languages that had no adapter of their own in them."""
-        runs = [run for run in self.regime.runs if task in run.planned.tasks and run.config is not None]
-        served = [run.provenance.language_fallbacks for run in runs if run.provenance is not None]
-        ours = facts_of_run(runs[0].config, task) if runs and runs[0].config is not None else None
+        runs = [run for run in self.regime.finished if task in run.planned.tasks]
+        served = [run.provenance.language_fallbacks for run in runs]
+        ours = facts_of_run(runs[0].config, task) if runs else None
         return ours, {code: by for found in served for code, by in found.items()}
 
     def _another_protocol(self, task: str, languages: Sequence[str], entry: Reported) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 from xlt.config.regimes import Intermediate
 from xlt.errors import InputError
 from xlt.results import export, formatting
-from xlt.results.aggregate import BySeed, TaskResult, paired, summarize
+from xlt.results.aggregate import BySeed, TaskResult, summarize
 from xlt.results.render import Document, Ranked, Section, Text, ranked_grid, text_grid
 from xlt.results.reported import AVERAGE
 from xlt.results.run_folders import RegimeRuns
@@ -67,14 +67,13 @@ class GridTable(ScoreTable):
     def same_data(self, regime: str, task: str) -> bool:
         """Whether the target's own training sets are among the row's intermediate tasks."""
         configs = [run.config for run in self.regimes[regime].runs if task in run.planned.tasks]
-        own = {stage.recipe.name for config in configs if config is not None for stage in config.stages}
+        own = {stage.recipe.name for config in configs for stage in config.stages}
         return bool(own & set(self.intermediates(regime)))
 
     def gain(self, regime: str, task: str) -> BySeed:
         """Points over the base by seed, on average over the languages that both have; empty for the base itself."""
         base = self.base(regime)
-        common = self.both(regime, base, task) if regime != base else []
-        return paired(self.average(regime, task, common), self.average(base, task, common))
+        return self.gap(regime, base, task) if regime != base else {}
 
     def transfer(self, regime: str, task: str) -> float | None:
         """The gain of a pair over seeds; None where one side is missing or the training set is the same."""
@@ -141,7 +140,7 @@ class GridTable(ScoreTable):
             return Text(result.status if result.status != "ok" else "no data"), None
         gain = summarize(self.gain(regime, task))
         shown = "" if gain is None else f" ({formatting.difference(gain.mean)})"
-        marks = tuple(notes.mark(note) for note in self._cell_notes(regime, result))
+        marks = notes.marks(self._cell_notes(regime, result))
         return Text(f"{stat.mean:.1f}{shown}", marks=marks), stat.mean
 
     def _cell_notes(self, regime: str, result: TaskResult) -> list[str]:
@@ -189,10 +188,7 @@ class GridTable(ScoreTable):
         mean = self.mean_gain(name)
         tasks = {
             task: export.result_json(result)
-            | {
-                "difference": export.stat_json(self.gain(name, task)),
-                "same_training_set": self.same_data(name, task),
-            }
+            | {"difference": export.stat_json(self.gain(name, task)), "same_training_set": self.same_data(name, task)}
             for task, result in self.results[name].items()
         }
         return {
@@ -219,8 +215,7 @@ def base_of(regime: str, bases: Iterable[str]) -> str:
 
 def _has_no_intermediate(regime: RegimeRuns) -> bool:
     """Whether a row is a base of its own, crossed or not: nothing is trained before its target tasks."""
-    configs = [run.config for run in regime.runs if run.config is not None]
-    return bool(configs) and all(config.regime.intermediate is None for config in configs)
+    return bool(regime.runs) and all(run.config.regime.intermediate is None for run in regime.runs)
 
 
 def split_by_relation(pairs: Mapping[tuple[str, str], Sequence[float]]) -> tuple[list[float], list[float]]:

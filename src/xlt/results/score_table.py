@@ -7,15 +7,41 @@ the header and the notes of all tables stand here, once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from xlt.config.benchmark import Table, Task
 from xlt.files import to_json
 from xlt.results import export, formatting
-from xlt.results.aggregate import SCORE, BySeed, TaskResult, common_tasks, task_result
-from xlt.results.inputs import Inputs
-from xlt.results.render import Document, Section
+from xlt.results.aggregate import SCORE, BySeed, TaskResult, common_tasks, paired, summarize, task_result
+from xlt.results.render import Document, Ranked, Section, Text
+from xlt.results.reported import Reported
+from xlt.results.run_folders import Plan, RegimeRuns
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a table is made from.
+
+    ``regimes`` are its rows in order, with their runs; ``left_out`` the rows that the profile does not run; ``tasks`` its
+    columns in order; ``root`` the folder of profile and model, below which ``plan.jobs`` lie; ``configs`` the folder of all
+    configs.
+    """
+
+    config: Table
+    plan: Plan
+    root: Path
+    tasks: Mapping[str, Task]
+    regimes: Mapping[str, RegimeRuns]
+    left_out: Sequence[str] = ()
+    reported: Sequence[Reported] = ()
+    configs: Path = Path("configs")
+    sizes: Mapping[str, Mapping[str, Mapping[str, int | None]]] | None = None
+    """Examples found on disk by set, split and language; counted for kind sizes only."""
+    world: bool = False
 
 
 class ResultTable(ABC):
@@ -94,6 +120,25 @@ class ScoreTable(ConfiguredTable):
     def average(self, regime: str, task: str, languages: Sequence[str] | None = None) -> BySeed:
         """A regime's mean score by seed over some languages of a task, or over all it has."""
         return self.results[regime][task].average(SCORE, languages)
+
+    @property
+    def labels(self) -> list[str]:
+        """The titles of the rows."""
+        return [regime.title for regime in self.regimes.values()]
+
+    def gap(self, first: str, second: str, task: str, languages: Sequence[str] | None = None) -> BySeed:
+        """Mean score of a regime minus that of another by seed, over some languages, or over all that both have."""
+        over = self.both(first, second, task) if languages is None else languages
+        return paired(self.average(first, task, over), self.average(second, task, over))
+
+    def cell(
+        self, regime: str, task: str, by_seed: BySeed, marks: tuple[str, ...] = (), empty: str = "no data"
+    ) -> Ranked:
+        """A score as printed; why there is none where the task has none, and ``empty`` where only this figure is lacking."""
+        status, stat = self.results[regime][task].status, summarize(by_seed)
+        if status != "ok" or stat is None:
+            return Text(status if status != "ok" else empty), None
+        return Text(formatting.score(stat), marks=marks), stat.mean
 
     def both(self, first: str, second: str, task: str) -> list[str]:
         """The languages of a task in which both regimes have scores, in the order of the first."""
