@@ -149,7 +149,7 @@ verify-data: $(READY) ## hashes, sizes against published ones, labels, duplicate
 	$(PYTHON) reproduce/data.py verify --profile $(PROFILE) --data $(DATA) --output $(OUT)/$(PROFILE)/data-report
 
 ifdef REBUILD
-encoder: $(READY) ## prepare MODEL: from this package, the hub, an index or a folder (REBUILD=1: pre-train the generated world's again)
+encoder: $(READY) ## prepare MODEL: a config, a folder or owner/name[@commit] (CONVERT=1: also if it is a pickle; REBUILD=1: pre-train the generated world's again)
 	OMP_NUM_THREADS=2 $(PYTHON) reproduce/job.py encoder
 else
 encoder: $(ENCODER)
@@ -249,7 +249,7 @@ $(WORLD): configs/babel.yaml $(wildcard src/xlt/babel/*.py) | $(READY) $(OURS)
 
 # Asked at every call: is it still the encoder that MODEL names? prepared.json is only written when it was not.
 $(CACHE)/%/prepared.json: FORCE | $(READY) $(OURS)
-	@$(PYTHON) reproduce/prepare_model.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE)
+	@$(PYTHON) reproduce/prepare_model.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE) $(if $(CONVERT),--convert)
 
 # The planner runs at every call (also under -n: it only rewrites what changed), then make carries the plan out.
 PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \

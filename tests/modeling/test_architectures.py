@@ -95,7 +95,13 @@ def predicted(model: TransferModel, given: list[Feature], budget: int = 10_000) 
 
 
 def settings(**changes: Any) -> TrainingArguments:
-    given: dict[str, Any] = {"epochs": 8, "batch_size": 3, "learning_rate": 0.02, "warmup_steps": 0, "weight_decay": 0.1}
+    given: dict[str, Any] = {
+        "epochs": 8,
+        "batch_size": 3,
+        "learning_rate": 0.02,
+        "warmup_steps": 0,
+        "weight_decay": 0.1,
+    }
     return TrainingArguments(**{**given, "max_grad_norm": 1.0, "seed": 1, **changes})
 
 
@@ -138,7 +144,9 @@ def test_padding_does_not_change_scores(architecture: str, tuning: str, folder: 
 
 
 @EVERY
-def test_the_fast_path_is_the_reference_path(architecture: str, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fast_path_is_the_reference_path(
+    architecture: str, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lengths sorted, words gathered, read rows trained alone; against the whole table in the order drawn."""
     path = folder(architecture)
     losses, tables = [], []
@@ -343,7 +351,9 @@ def test_perturbation_of_word_embeddings(architecture: str, noise: Any, folder: 
 
 def test_what_cannot_be_is_refused_with_its_reason(folder: Folder, tmp_path: Path) -> None:
     path = folder("rembert")
-    with pytest.raises(InputError, match="tuning madx cannot be had with an encoder of architecture rembert: its output"):
+    with pytest.raises(
+        InputError, match="tuning madx cannot be had with an encoder of architecture rembert: its output"
+    ):
         make(path, MadX(kind="madx"), language_adapters={"en": tmp_path})
     with pytest.raises(InputError, match="rembert predicts no masked words"):
         load_masked_lm_head(path, 1)

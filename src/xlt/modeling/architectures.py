@@ -134,7 +134,7 @@ ARCHITECTURES = {
             "layer_ln_2": "output.LayerNorm",
         },
         refused={
-            "madx": "its output matrix is not that of its word embeddings, so an invertible adapter cannot be undone before it",
+            "madx": "its output matrix is not that of its word embeddings, so an invertible adapter cannot be undone",
             "prefix": _NO_PREFIX,
         },
     ),

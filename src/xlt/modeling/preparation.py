@@ -1,13 +1,12 @@
 """The door through which every encoder enters: one verified folder per model in the cache.
 
 A prepared folder holds ``config.json``, ``model.safetensors``, the files of a fast tokenizer and, written last,
-``prepared.json``: where the model came from, the versions that made the folder and the SHA-256 of each file. Pickled
-weights and code from a repository are never loaded.
+``prepared.json``: where the model came from, the versions that made the folder and the SHA-256 of each file.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from xlt.locks import locked
 from xlt.modeling.model_sources import (
     STAMP,
     WEIGHTS,
+    Fetched,
     Prepared,
     Unavailable,
     fetch,
@@ -30,7 +30,7 @@ from xlt.modeling.model_sources import (
     weight_files,
 )
 from xlt.modeling.tokenizer import CONFIG, TOKENIZER
-from xlt.names import model_name, names_config
+from xlt.names import config_of, hub_reference, model_name
 
 if TYPE_CHECKING:
     pass
@@ -40,37 +40,45 @@ _VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "nu
 
 
 def resolve_model(name: str, configs: Path) -> Model:
-    """The model ``name`` of ``configs/models``, or the folder of that path as a model; a config comes before a folder.
+    """What ``MODEL`` stands for: a config of ``configs/models``, a folder with a checkpoint, or a repository of the hub.
 
-    A folder holds a transformers checkpoint of a BERT or XLM-R encoder with a fast tokenizer; its sentences are
-    embedded by mean pooling over the last layer.
+    ``owner/name`` is the config that has it as its source, if there is one; ``owner/name@commit`` at another commit is that
+    config with that commit. Where there is none, sentences are embedded by mean pooling over the last layer.
 
     Raises:
-        InputError: there is neither such a config nor such a folder.
+        InputError: there is no such config and no such folder, and it is no name of a repository.
     """
-    folder = Path(name)
-    if not names_config(name, configs) and folder.is_dir():
-        path = str(folder.resolve())
-        return Model(
-            name=model_name(name, configs),
-            title=folder.resolve().name,
-            sources=[ModelSource(local=path)],
-            pooling="mean",
-            licence="see its owner",
-            citation=path,
-            parameters="see config.json",
+    if (config := config_of(name, configs)) is not None:
+        return load(Model, configs / "models" / f"{config}.yaml")
+    reference = hub_reference(name)
+    if reference is None and not Path(name).is_dir():
+        if "/" not in name:
+            return load(Model, configs / "models" / f"{name}.yaml")  # says which there are
+        raise InputError(
+            "expected the name of a model in configs/models, owner/name or owner/name@commit (40 hex digits) of the hub, or "
+            "an existing folder with a checkpoint",
+            name,
         )
-    if "/" in name or os.sep in name:
-        raise InputError("expected the name of a model in configs/models or an existing folder with a checkpoint", name)
-    return load(Model, configs / "models" / f"{name}.yaml")
+    path = str(Path(name).resolve())
+    if reference is None:
+        title, source, citation = Path(path).name, ModelSource(local=path), path
+    else:
+        source, citation = ModelSource(hub=reference[0], revision=reference[1]), f"hub {reference[0]}"
+        title = reference[0] if reference[1] is None else f"{reference[0]}@{reference[1][:8]}"
+    given = {"name": model_name(name, configs), "title": title, "sources": [source]}
+    if reference is not None and (config := config_of(reference[0], configs)) is not None:
+        return load(Model, configs / "models" / f"{config}.yaml").model_copy(update=given)
+    unknown = {"licence": "see its owner", "parameters": "see config.json"}
+    return Model.model_validate({**given, "pooling": "mean", "citation": citation, **unknown})
 
 
-def prepare(model: Model, cache: Path) -> Prepared:
+def prepare(model: Model, cache: Path, *, pins: Mapping[str, str] | None = None, convert: bool = False) -> Prepared:
     """The model's folder ``cache/<name>``, made from the first source that can give it; made once, verified ever after.
 
     Several processes may call this at once: one makes the folder, the others wait. A folder whose source is no longer
     in the model's config, or any file of whose local source has changed, is made again. Hashes of files that have not
-    been touched since are remembered, so that make can ask at every call.
+    been touched since are remembered, so that make can ask at every call. ``pins``: the commit of each hub repository that
+    was found on first use, for sources that name none. ``convert``: whether pickled weights may be converted.
 
     Raises:
         InputError: no source can give the model (with each one's reason), or a file of the folder has changed.
@@ -89,8 +97,8 @@ def prepare(model: Model, cache: Path) -> Prepared:
         for source in model.sources:
             try:
                 with atomic_folder(folder) as new:
-                    origin = fetch(source, model, new)
-                    _finish(new, model, source, origin)
+                    fetched = fetch(source, model, new, pin=(pins or {}).get(source.hub or ""), convert=convert)
+                    _finish(new, model, source, fetched)
             except Unavailable as reason:
                 reasons.append(f"{label(source)}: {reason}")
             else:
@@ -139,7 +147,7 @@ def _is_of(source: ModelSource, model: Model, stamp: dict[str, Any]) -> bool:
     return same_source and model.tokenizer_from == stamp.get("tokenizer_from")
 
 
-def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> None:
+def _finish(folder: Path, model: Model, source: ModelSource, fetched: Fetched) -> None:
     """Check that ``folder`` holds a checkpoint this project can use, then stamp it."""
     from xlt.modeling.fitness import check_fit  # transformers: slow import
 
@@ -155,4 +163,8 @@ def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> Non
         check_fit(folder, model)
     except InputError as error:
         raise Unavailable(error.message) from None
-    stamp_folder(folder, name=model.name, source=source, origin=origin, **more)
+    if fetched.licence is not None:
+        more["licence"] = fetched.licence
+    if fetched.pickled:
+        more["pickled"] = fetched.pickled
+    stamp_folder(folder, name=model.name, source=source, origin=fetched.origin, **more)
