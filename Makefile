@@ -132,7 +132,7 @@ test: $(READY) ## the tests, on up to four cores
 
 plan: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## what TABLE (or a regime) would run and cost, what is done; nothing is trained (GPU=a100: hours on one)
 	@$(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS) --show $(TABLE) \
-		--encoder $(dir $(ENCODER)) --jobs $(JOBS) --threads $(THREADS) $(if $(GPU),--gpu $(GPU))
+		--jobs $(JOBS) --threads $(THREADS) $(if $(GPU),--gpu $(GPU))
 
 data: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## fetch what PROFILE reads (DRY=1: only list it); FROM=folder or pack: import it (LINK=1: hard links)
 ifdef FROM
@@ -252,7 +252,7 @@ $(CACHE)/%/prepared.json: FORCE | $(READY) $(OURS)
 	@$(PYTHON) reproduce/prepare_model.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE) $(if $(CONVERT),--convert)
 
 # The planner runs at every call (also under -n: it only rewrites what changed), then make carries the plan out.
-PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
+PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) --encoder $(dir $(ENCODER)) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(filter all,$(ROWS)),--all-rows)
 FORCE:
 $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) | $(OURS)

@@ -18,7 +18,7 @@ import yaml
 from loopback import COMMIT, Fault, Loopback, Repository
 from safetensors.torch import load_file
 from tests import scripts
-from tests.conftest import CONFIGS, ROOT
+from tests.conftest import CONFIGS, ROOT, make_plan
 from tests.tiny_encoders import make_tokenizer, write_encoder
 
 from xlt.data.records import AnswerSpan, Question, Tagged
@@ -27,9 +27,10 @@ from xlt.evaluation.qa_decoding import best_answers
 from xlt.families.qa import span_features
 from xlt.families.tagging import tagging_features
 from xlt.files import read_json, sha256_file
-from xlt.modeling.preparation import prepare, resolve_model
+from xlt.modeling.preparation import by_size, prepare, resolve_model
 from xlt.modeling.pretrained import load_encoder, load_tokenizer
 from xlt.names import model_name
+from xlt.planning.plan import build
 
 PINNED = "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089"  # of configs/models/xlmr-base.yaml
 OTHER = "0" * 40
@@ -264,6 +265,35 @@ for name in NAMES:
         run(["org/good", f"org/good@{COMMIT}"], "second")  # another machine with the same lock asks for the pin
         asked = {path for _, path, _ in hub.requests[before:] if path.startswith("/api/")}
         assert asked == {f"/api/models/org/good/revision/{COMMIT}"}
+
+
+def test_rates_and_layer_by_size() -> None:
+    small = {"model_type": "distilbert", "dim": 384, "n_layers": 6}
+    assert by_size(small) == {"retrieval_layer": 4, "learning_rate": {"full": 1e-4, "adapter": 1e-3, "lora": 1e-3}}
+    large = {"model_type": "xlm-roberta", "hidden_size": 1024, "num_hidden_layers": 24}
+    assert by_size(large) == {"retrieval_layer": 16, "learning_rate": None}
+    huge = {"model_type": "xlm-roberta-xl", "hidden_size": 2560, "num_hidden_layers": 36}
+    assert by_size(huge) == {"retrieval_layer": 24, "learning_rate": {"full": 5e-6}}
+
+
+def test_rows_that_an_architecture_cannot_have_are_not_planned(
+    mini_configs: Path, mini_data: Path, tmp_path: Path
+) -> None:
+    folder = write_encoder(tmp_path / "encoder", "rembert")
+    root = tmp_path / "root"
+    make_plan(mini_configs, mini_data, root, folder, "--encoder", str(folder))
+    regimes = read_json(root / "plan.json")["regimes"]
+    assert regimes["madx"]["runs"] == [] == regimes["full-itt-mlm"]["runs"]
+    assert regimes["adapter"]["runs"] and regimes["full-itt"]["runs"]
+    found = build(mini_configs, "mini", root, data=mini_data, model=str(folder), encoder=folder).planner.without_runs
+    assert found["madx"].startswith("madx cannot be had with an encoder of architecture rembert: its output matrix")
+
+
+def test_a_question_longer_than_the_encoder_reads_is_refused() -> None:
+    tokenizer = make_tokenizer("unigram")
+    tokenizer.model_max_length = 16
+    with pytest.raises(InputError, match="expected an encoder that reads more than 16 sub-words at a time: question 7"):
+        span_features([Question("7", "who saw the cat " * 9, "a cat", ())], tokenizer, 64, 16, training=False)
 
 
 def test_an_old_name_says_what_it_resolves_to(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerFast
 
+    from xlt.modeling.architectures import Architecture
+
 
 def pair_features(
     records: Sequence[Pair], tokenizer: PreTrainedTokenizerFast, labels: Sequence[str], max_length: int

@@ -16,6 +16,7 @@ from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.files import atomic_folder, read_json, sha256_file, to_json, write_atomic
 from xlt.locks import locked
+from xlt.modeling.architectures import ARCHITECTURES, architecture_of
 from xlt.modeling.model_sources import (
     STAMP,
     WEIGHTS,
@@ -39,11 +40,37 @@ if TYPE_CHECKING:
 _VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 
 
-def resolve_model(name: str, configs: Path) -> Model:
+SMALL, HUGE = 768, 2048
+"""Widths below and from which the recipes' learning rates, published for encoders of 768 and 1,024, are not taken."""
+
+
+def config_of_encoder(folder: Path) -> dict[str, Any] | None:
+    """The ``config.json`` of a prepared encoder; None where it is not there yet, and of a decoder."""
+    config: dict[str, Any] = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    return config if config.get("model_type") in ARCHITECTURES else None
+
+
+def by_size(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Learning rates and the layer for retrieval of an encoder that has no config of its own, by its width and depth.
+
+    A small one learns at the rates of multilingual-e5-small's config, full fine-tuning of a huge one at a quarter of the
+    recipes' rate. Retrieval without tuning reads two thirds of the way up, as XTREME's 8 of 12 layers.
+    """
+    architecture = architecture_of(config)
+    width, depth = (int(architecture.figure(config, name)) for name in ("hidden_size", "num_hidden_layers"))
+    rates = {"full": 1.0e-4, "adapter": 1.0e-3, "lora": 1.0e-3} if width < SMALL else {"full": 5.0e-6}
+    return {
+        "retrieval_layer": round(2 * depth / 3),
+        "learning_rate": rates if width < SMALL or width >= HUGE else None,
+    }
+
+
+def resolve_model(name: str, configs: Path, encoder: Path | None = None) -> Model:
     """What ``MODEL`` stands for: a config of ``configs/models``, a folder with a checkpoint, or a repository of the hub.
 
     ``owner/name`` is the config that has it as its source, if there is one; ``owner/name@commit`` at another commit is that
-    config with that commit. Where there is none, sentences are embedded by mean pooling over the last layer.
+    config with that commit. Where there is none, sentences are embedded by mean pooling; what else a repository's encoder
+    gets depends on its size, so that it is known once it is prepared, in the folder ``encoder``.
 
     Raises:
         InputError: there is no such config and no such folder, and it is no name of a repository.
@@ -68,8 +95,10 @@ def resolve_model(name: str, configs: Path) -> Model:
     given = {"name": model_name(name, configs), "title": title, "sources": [source]}
     if reference is not None and (config := config_of(reference[0], configs)) is not None:
         return load(Model, configs / "models" / f"{config}.yaml").model_copy(update=given)
-    unknown = {"licence": "see its owner", "parameters": "see config.json"}
-    return Model.model_validate({**given, "pooling": "mean", "citation": citation, **unknown})
+    more: dict[str, Any] = {"licence": "see its owner", "parameters": "see config.json"}
+    if reference is not None and encoder is not None and (prepared := config_of_encoder(encoder)) is not None:
+        more |= by_size(prepared)
+    return Model.model_validate({**given, "pooling": "mean", "citation": citation, **more})
 
 
 def prepare(model: Model, cache: Path, *, pins: Mapping[str, str] | None = None, convert: bool = False) -> Prepared:

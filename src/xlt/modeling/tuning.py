@@ -15,7 +15,7 @@ from torch import nn
 
 from xlt.config.regimes import Bottleneck, Frozen, Full, Head, LoRA, MadX, Tuning
 from xlt.errors import InputError
-from xlt.modeling.architectures import architecture_of, check_tuning
+from xlt.modeling.architectures import architecture_of, refusal
 from xlt.modeling.composition import TASK, prepare_for_adapters
 
 
@@ -81,7 +81,8 @@ def attach(encoder: nn.Module, tuning: Tuning) -> None:
     Raises:
         InputError: the encoder's architecture cannot be tuned so.
     """
-    check_tuning(encoder.config, tuning.kind)
+    if (reason := refusal(encoder.config, tuning.kind)) is not None:
+        raise InputError(f"tuning {reason}")
     ATTACH[type(tuning)](encoder, tuning)
 
 

@@ -311,7 +311,7 @@ class Planner:
         folders: list[str] = []
         if self.model.decoder is not None:  # for lexical injection alone
             return folders
-        if (reason := self.why_no_adapters(regime)) is not None:
+        if (reason := self.without_runs.get(regime.name) or self.why_no_adapters(regime)) is not None:
             self.without_runs[regime.name] = reason
             return folders
         frozen = regime.tuning.kind == "frozen"
