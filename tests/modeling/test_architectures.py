@@ -111,8 +111,16 @@ def whole_loss(model: TransferModel, given: list[Feature]) -> float:
     return float(torch.nn.functional.cross_entropy(torch.from_numpy(predicted(model, given)), gold))
 
 
-def test_every_architecture_has_a_checkpoint_here() -> None:
+def test_every_architecture_has_a_checkpoint_here_and_its_row_in_the_docs() -> None:
     assert MADE.keys() == ARCHITECTURES.keys()
+    page = (CONFIGS.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    rows = {cells[0].strip("`"): cells[2:] for cells in lines if cells[0].strip("`") in ARCHITECTURES}
+    assert rows.keys() == ARCHITECTURES.keys()
+    for name, cells in rows.items():  # MAD-X is the fourth column of tunings, masked text the last
+        refused = {"madx": cells[3], "masked_text": cells[7]}
+        assert all(cell.startswith("no (") == (kind in ARCHITECTURES[name].refused) for kind, cell in refused.items())
+        assert all(cell.startswith("yes") for cell in cells if cell not in refused.values())
 
 
 @EVERY
