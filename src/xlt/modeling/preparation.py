@@ -20,7 +20,7 @@ from xlt.modeling.architectures import ARCHITECTURES, architecture_of
 from xlt.modeling.model_sources import (
     STAMP,
     WEIGHTS,
-    Fetched,
+    FetchedModel,
     Prepared,
     Unavailable,
     fetch,
@@ -176,7 +176,7 @@ def _is_of(source: ModelSource, model: Model, stamp: dict[str, Any]) -> bool:
     return same_source and model.tokenizer_from == stamp.get("tokenizer_from")
 
 
-def _finish(folder: Path, model: Model, source: ModelSource, fetched: Fetched) -> None:
+def _finish(folder: Path, model: Model, source: ModelSource, fetched: FetchedModel) -> None:
     """Check that ``folder`` holds a checkpoint this project can use, then stamp it."""
     from xlt.modeling.fitness import check_fit  # transformers: slow import
 

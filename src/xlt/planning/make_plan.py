@@ -46,7 +46,7 @@ def given_again(model: str) -> str:
 
 def plan_asked_for(arguments: argparse.Namespace, root: Path, data: Path | str | None, **more: Any) -> WorkPlan:
     """The plan that a command line describes, of the given data below ``root``."""
-    given = {name: getattr(arguments, name) for name in ("model", "seeds", "all_rows", "encoder")}
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in ("model", "seeds", "all_rows", "encoder")}
     return build(arguments.configs, arguments.profile, root, data=data, **given, **more)
 
 
