@@ -62,6 +62,7 @@ def make_tokenizer(kind: str, text: Sequence[str] = (TEXT,)) -> PreTrainedTokeni
         bytes_ = [f"<0x{number:02X}>" for number in range(256)]
         raw = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
         raw.normalizer = normalizers.Replace(" ", "▁")
+        raw.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
         raw.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
         trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=[*SPECIAL, *bytes_], max_token_length=8)
     trainer.show_progress = False

@@ -111,8 +111,16 @@ def whole_loss(model: TransferModel, given: list[Feature]) -> float:
     return float(torch.nn.functional.cross_entropy(torch.from_numpy(predicted(model, given)), gold))
 
 
-def test_every_architecture_has_a_checkpoint_here() -> None:
+def test_every_architecture_has_a_checkpoint_here_and_its_row_in_the_docs() -> None:
     assert MADE.keys() == ARCHITECTURES.keys()
+    page = (CONFIGS.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    rows = {cells[0].strip("`"): cells[2:] for cells in lines if cells[0].strip("`") in ARCHITECTURES}
+    assert rows.keys() == ARCHITECTURES.keys()
+    for name, cells in rows.items():  # MAD-X is the fourth column of tunings, masked text the last
+        refused = {"madx": cells[3], "masked_text": cells[7]}
+        assert all(cell.startswith("no (") == (kind in ARCHITECTURES[name].refused) for kind, cell in refused.items())
+        assert all(cell.startswith("yes") for cell in cells if cell not in refused.values())
 
 
 @EVERY
@@ -249,7 +257,9 @@ def test_an_adapter_reads_through_the_norm_of_its_own_layer(folder: Folder) -> N
     assert seen[0].mean().item() == pytest.approx(7.0, abs=1e-4)
 
 
-@pytest.mark.parametrize("architecture", [name for name, each in ARCHITECTURES.items() if each.masked_lm is not None])
+@pytest.mark.parametrize(
+    "architecture", [name for name, each in ARCHITECTURES.items() if "masked_text" not in each.refused]
+)
 def test_the_checkpoint_s_head_predicts_what_transformers_own_does(architecture: str, tmp_path: Path) -> None:
     import transformers
 
@@ -355,7 +365,9 @@ def test_what_cannot_be_is_refused_with_its_reason(folder: Folder, tmp_path: Pat
         InputError, match="tuning madx cannot be had with an encoder of architecture rembert: its output"
     ):
         make(path, MadX(kind="madx"), language_adapters={"en": tmp_path})
-    with pytest.raises(InputError, match="rembert predicts no masked words"):
+    with pytest.raises(
+        InputError, match="masked_text cannot be had with an encoder of architecture rembert: its output"
+    ):
         load_masked_lm_head(path, 1)
     with pytest.raises(InputError, match=r"expected one of the architectures bert, xlm-roberta, .* got gpt2"):
         architecture_of({"model_type": "gpt2"})

@@ -113,7 +113,10 @@ def test_what_is_no_safe_complete_checkpoint_is_refused(local: Path, tmp_path: P
     (local / "model.safetensors").write_bytes(b"not weights")
     assert "is not a safetensors file" in reason()
     (local / "model.safetensors").rename(local / "pytorch_model.bin")
-    assert "weights only as a pickle (pytorch_model.bin), which may run code and is refused; save the model" in reason()
+    assert (
+        "weights only as a pickle (pytorch_model.bin), which may run code and is refused; make encoder CONVERT=1"
+        in reason()
+    )
 
 
 def test_every_source_tried_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

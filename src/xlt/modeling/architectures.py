@@ -34,6 +34,7 @@ _BERT_PARTS = {
     "layer_pre_self_attn": "attention",
     "layer_pre_ffn": "intermediate",
 }
+_NO_HEAD = "its output matrix is not that of its word embeddings"
 _NO_PREFIX = "the adapters library's plug-in interface has no prefix tuning"
 
 
@@ -51,11 +52,10 @@ class Architecture:
         classifier_reads_pooler: whether its own classifier of sequences lies on the checkpoint's pooler.
         options: what its loading is told besides.
         feed_forward: matrices of width times inner width in a layer.
-        masked_lm: names of the masked-language-modelling head's tensors in a checkpoint, by our own; None where no head
-            can lie on the word embeddings.
+        masked_lm: names of the masked-language-modelling head's tensors in a checkpoint, by our own.
         plug_in: the parts that the adapters library hooks into, where it has no class of its own for the architecture
             (``AdapterModelInterface``); None where it has.
-        refused: kinds of tuning that it cannot have, and why.
+        refused: kinds of tuning (or ``masked_text``) that it cannot have, and why.
     """
 
     layers: str = "encoder.layer"
@@ -67,7 +67,7 @@ class Architecture:
     classifier_reads_pooler: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     feed_forward: int = 2
-    masked_lm: Mapping[str, str] | None = field(default_factory=lambda: _BERT_HEAD)
+    masked_lm: Mapping[str, str] = field(default_factory=lambda: _BERT_HEAD)
     plug_in: Mapping[str, Any] | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
 
@@ -126,7 +126,6 @@ ARCHITECTURES = {
     "rembert": Architecture(
         keys={"hidden_dropout_prob": "classifier_dropout_prob", "embedding_size": "input_embedding_size"},
         classifier_reads_pooler=True,
-        masked_lm=None,
         plug_in={
             **_BERT_PARTS,
             "model_embeddings": "encoder.embedding_hidden_mapping_in",
@@ -134,7 +133,8 @@ ARCHITECTURES = {
             "layer_ln_2": "output.LayerNorm",
         },
         refused={
-            "madx": "its output matrix is not its word embeddings, so an invertible adapter cannot be undone before it",
+            "madx": f"{_NO_HEAD}, so an invertible adapter cannot be undone",
+            "masked_text": _NO_HEAD,
             "prefix": _NO_PREFIX,
         },
     ),
@@ -162,13 +162,8 @@ def architecture_of(config: Any) -> Architecture:
     return known[kind]
 
 
-def check_tuning(config: Any, kind: str) -> None:
-    """Refuse a kind of tuning that the architecture of an encoder cannot have.
-
-    Raises:
-        InputError: with the reason.
-    """
+def refusal(config: Any, kind: str) -> str | None:
+    """Why the architecture of an encoder cannot have a kind of tuning, in one line; None where it can."""
     reason = architecture_of(config).refused.get(kind)
-    if reason is not None:
-        name = config["model_type"] if isinstance(config, Mapping) else config.model_type
-        raise InputError(f"tuning {kind} cannot be had with an encoder of architecture {name}: {reason}")
+    name = config["model_type"] if isinstance(config, Mapping) else config.model_type
+    return None if reason is None else f"{kind} cannot be had with an encoder of architecture {name}: {reason}"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from xlt.errors import InputError
 from xlt.files import read_json
-from xlt.modeling.architectures import architecture_of
+from xlt.modeling.architectures import architecture_of, refusal
 from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model_sources import MLM_HEAD, weight_files
 from xlt.modeling.precision import arithmetic
@@ -75,8 +75,8 @@ def load_masked_lm_head(path: Path, seed: int) -> MaskedLMHead:
     """
     config = read_json(path / CONFIG)
     architecture = architecture_of(config)
-    if architecture.masked_lm is None:
-        raise InputError(f"an encoder of architecture {config['model_type']} predicts no masked words here", path)
+    if (reason := refusal(config, "masked_text")) is not None:
+        raise InputError(reason, path)
     torch.manual_seed(seed)
     eps = float(config.get(architecture.keys.get("layer_norm_eps", "layer_norm_eps"), 1e-12))
     head = MaskedLMHead(int(architecture.figure(config, "hidden_size")), int(config["vocab_size"]), eps)

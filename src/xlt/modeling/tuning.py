@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import orthogonal
 
 from xlt.config.regimes import IA3, Bottleneck, DoRA, Frozen, Full, Head, LoRA, LoReFT, MadX, Prefix, Tuning
 from xlt.errors import InputError
-from xlt.modeling.architectures import architecture_of, check_tuning
+from xlt.modeling.architectures import architecture_of, refusal
 from xlt.modeling.composition import TASK, prepare_for_adapters
 
 
@@ -112,7 +112,8 @@ def attach(encoder: nn.Module, tuning: Tuning) -> None:
     Raises:
         InputError: the encoder's architecture cannot be tuned so.
     """
-    check_tuning(encoder.config, tuning.kind)
+    if (reason := refusal(encoder.config, tuning.kind)) is not None:
+        raise InputError(f"tuning {reason}")
     ATTACH[type(tuning)](encoder, tuning)
 
 

@@ -312,7 +312,7 @@ class Planner:
         """All runs of a regime for every seed; a task without any file, or without training files, has none."""
         if self.model.decoder is not None:
             return []  # for lexical injection alone
-        if (reason := self.why_no_adapters(regime)) is not None:
+        if (reason := self.without_runs.get(regime.name) or self.why_no_adapters(regime)) is not None:
             self.without_runs[regime.name] = reason
             return []
         folders: list[str] = []
