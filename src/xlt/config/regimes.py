@@ -199,6 +199,7 @@ class Regime(Strict):
     ``checkpoint``: which weights every training ends with, in place of what its recipe says; ``average`` is the mean of the
     weights after each epoch (Schmidt et al. 2023, Free Lunch).
     ``method``: the regime that this one is with other settings; published numbers of that regime are held against it too.
+    ``rate_factor``: every learning rate is multiplied by it.
     """
 
     name: str
@@ -214,6 +215,7 @@ class Regime(Strict):
     instead: dict[str, str] = Field(default={})
     checkpoint: Checkpoint | None = None
     method: str | None = None
+    rate_factor: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Regime:
@@ -224,8 +226,9 @@ class Regime(Strict):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a ``checkpoint`` that is not given, so that configs which have none stay as they are."""
-        return {key: value for key, value in serialize(self).items() if key != "checkpoint" or value is not None}
+        """Without a ``checkpoint`` or ``rate_factor`` that is not given, so that configs which have none stay as they are."""
+        lately = ("checkpoint", "rate_factor")
+        return {key: value for key, value in serialize(self).items() if key not in lately or value is not None}
 
     def training_of(self, recipe: str) -> Training:
         """What is trained otherwise on a recipe."""
