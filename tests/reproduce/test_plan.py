@@ -303,7 +303,7 @@ def test_bad_seeds_are_refused(plan: Plan, given: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("file", "pattern", "new", "message"),
     [
-        ("tables/table2.yaml", r"\[full, full-gradual,", "[full, adaptor,", "regimes: expected one of .*, got adaptor"),
+        ("tables/table2.yaml", r"\[full, full-average,", "[full, adaptor,", "regimes: expected one of .*, got adaptor"),
         ("tables/table2.yaml", r"\[xnli,", "[xlni,", "tasks: no task xlni"),
         ("tasks/xnli.yaml", r"recipe: mnli", "recipe: mnil", "recipe: no recipe mnil"),
         ("tasks/xnli.yaml", r"recipe: mnli", "recipe: udpos", "family: expected tagging, as recipe udpos trains"),

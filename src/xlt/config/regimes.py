@@ -217,18 +217,18 @@ class Regime(Strict):
     method: str | None = None
     rate_factor: float | None = Field(default=None, gt=0)
 
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what came later and is absent, so that configs which have none stay as they are."""
-        later = ("checkpoint", "rate_factor")
-        return {key: value for key, value in serialize(self).items() if key not in later or value is not None}
-
     @model_validator(mode="after")
     def _makes_sense(self) -> Regime:
         for contradiction in CONTRADICTIONS:
             if contradiction.found(self):
                 raise ValueError(contradiction.message)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a ``checkpoint`` or ``rate_factor`` that is not given, so that configs which have none stay as they are."""
+        lately = ("checkpoint", "rate_factor")
+        return {key: value for key, value in serialize(self).items() if key not in lately or value is not None}
 
     def training_of(self, recipe: str) -> Training:
         """What is trained otherwise on a recipe."""

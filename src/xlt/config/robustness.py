@@ -59,7 +59,8 @@ class Synonyms(Copies):
     """Randomized smoothing by data augmentation, RS-DA (Huang et al. 2021, section 3.2).
 
     Each training example becomes seeded copies in which every word is a uniform draw from itself and its neighbours.
-    ``neighbours``: the JSON file of word -> neighbours below the data folder.
+    ``neighbours``: the JSON file of word -> neighbours below the data folder; or, with ``{lang}`` in it, the word lists
+    of all languages, whose translations are the neighbours (code-switching: Qin et al. 2020, CoSDA-ML, section 3).
     """
 
     kind: Literal["synonyms"]

@@ -51,7 +51,8 @@ def training_records(stage: Stage, data: Path) -> list[Any]:
     records, noise = _clean_records(stage, data), stage.augmentation
     if noise is None:
         return records
-    neighbours = {} if noise.neighbours is None else load_neighbours(data / noise.neighbours.files[0])
+    files = noise.neighbours
+    neighbours = {} if files is None else load_neighbours([data / name for name in files.files], files.format)
     return augment(records, neighbours, noise.copies, noise.seed)
 
 

@@ -128,7 +128,7 @@ class Study:
         return (
             f"{', '.join(models)}; percent, mean (± standard deviation over seeds) over all languages with gold labels; "
             f"training sets capped ({self.training_caps()}). {sum(runs.values())} of the {len(runs)} runs of table 2 are "
-            "recorded so far. In brackets the 95 % interval over seeds and test items (translations of an item drawn as one); "
+            "recorded. In brackets the 95 % interval over seeds and test items (translations of an item drawn as one); "
             "with one seed over items alone."
         )
 
