@@ -193,7 +193,7 @@ report: $(PLAN) ## start here: one HTML page of all that has finished: tables, c
 	@$(PYTHON) reproduce/report.py --root $(ROOT) $(if $(wildcard $(DATA)),--data $(DATA)) $(if $(filter tiny,$(PROFILE)),--world $(DATA))
 
 language-adapters: $(PLAN) $(ENCODER) ## data and encoders: make MODEL's language adapters: from raw text in DATA, or ready-made from the hub
-	+@if [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
+	+@if [ -e $(PLAN) ]; then exec $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
 
 fuzz: $(READY) ## developers: COUNT damaged files (20000) through every reader: each is read or refused in one line
 	$(PYTHON) -m tests.fuzz --count $(or $(COUNT),20000) --seed $(or $(SEED),1)
@@ -270,13 +270,17 @@ $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) | $(OURS)
 
 PLAN_MAKE = -f $(PLAN) LAUNCH= PYTHON=$(PYTHON) ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
 	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)" $(if $(filter-out 1,$(PROCESSES)),PROCESSES=$(PROCESSES))
-HERE = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) $(PLAN_MAKE) \
+IN_MAKE = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) $(PLAN_MAKE) \
 	LAUNCH='$(or $(LAUNCH),$(if $(filter-out 0,$(GPUS)),$(PYTHON) reproduce/gpu_lock.py --each $(PER_GPU)$(if $(filter-out 1,$(PROCESSES)), --gpus $(PROCESSES)) --))'
 SUBMIT = $(PYTHON) reproduce/slurm.py --root $(ROOT) --options='$(SBATCH)' --threads $(shell echo $$(( $(THREADS) * $(PROCESSES) ))) \
-	$(if $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),--dry-run) -- $(PLAN_MAKE)
-CARRY_OUT = $(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(HERE))
+	$(if $(findstring n,$(DRY)),--dry-run) -- $(PLAN_MAKE)
+DRY = $(filter-out --%,$(firstword -$(MAKEFLAGS)))# letters of make's own options: n, q and t carry nothing out
+ESTIMATE = $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS) --encoder $(dir $(ENCODER)) --threads $(THREADS) $(if $(GPU),--gpu $(GPU)) --seconds --show
+SHOWN = $(PYTHON) reproduce/status.py --root $(ROOT) --carry-out $(JOBS) --estimate='$(ESTIMATE)' \
+	$(if $(GPU),,$(if $(LAUNCH)$(filter-out 0,$(GPUS)),--relative)) -- $(IN_MAKE)
+CARRY_OUT = $(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(if $(findstring n,$(DRY))$(findstring q,$(DRY))$(findstring t,$(DRY)),$(MAKE) $(IN_MAKE),$(SHOWN)))
 
 SIZES := $(basename $(notdir $(shell grep -l '^kind: sizes' configs/tables/*.yaml)))  # tables without runs
 $(filter-out $(SIZES),$(GOALS)): $(ENCODER)
 $(GOALS): $(PLAN)
-	+@if [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
+	+@if [ -e $(PLAN) ]; then exec $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi

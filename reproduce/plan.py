@@ -36,6 +36,9 @@ def main() -> None:
         "--show", default=None, metavar="TARGET", help="print what a table or regime would run, and its cost"
     )
     parser.add_argument(
+        "--seconds", action="store_true", help="with --show: only the seconds of each run, as JSON by folder"
+    )
+    parser.add_argument(
         "--encoder", type=Path, default=Path("encoder"), help="folder of the prepared encoder (for --show)"
     )
     parser.add_argument("--jobs", type=count("--jobs"), default=1, help="runs at a time (for --show)")
