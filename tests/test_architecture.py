@@ -25,6 +25,7 @@ BASE = {
     "locks",
     "names",
     "options",
+    "records",
     "run_log",
 }
 ALLOWED = {  # package: what it may import, for type checking too, besides itself (docs/architecture.md)
@@ -43,6 +44,7 @@ ALLOWED = {  # package: what it may import, for type checking too, besides itsel
     "folders": {"errors", "files", "names"},
     "locks": {"errors", "files"},
     "options": {"errors"},
+    "records": {"errors", "files", "folders", "layout"},
     "names": set(),
     "run_log": {"layout"},
     "layout": set(),
