@@ -101,7 +101,7 @@ export PYTHONPATH := src
 
 .PHONY: $(TARGETS) $(GOALS)
 
-HEADINGS := start here|results|data and encoders|packing and cleaning|developers# what stands before the first colon after \#\#
+HEADINGS := start here|results|data and encoders|records|packing and cleaning|developers# what stands before the first colon after \#\#
 
 help:
 	@echo "usage: make TARGET [PROFILE=tiny|pilot|study|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
@@ -197,7 +197,7 @@ report: $(PLAN) ## start here: one HTML page of all that has finished: tables, c
 	@$(PYTHON) reproduce/report.py --root $(ROOT) $(if $(wildcard $(DATA)),--data $(DATA)) $(if $(filter tiny,$(PROFILE)),--world $(DATA))
 
 language-adapters: $(PLAN) $(ENCODER) ## data and encoders: make MODEL's language adapters: from raw text in DATA, or ready-made from the hub
-	+@if [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
+	+@if [ -e $(PLAN) ]; then exec $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
 
 fuzz: $(READY) ## developers: COUNT damaged files (20000) through every reader: each is read or refused in one line
 	$(PYTHON) -m tests.fuzz --count $(or $(COUNT),20000) --seed $(or $(SEED),1)
@@ -227,17 +227,17 @@ archive: $(READY) ## packing and cleaning: source, image recipe, locks and resul
 	$(PYTHON) reproduce/records.py deposit --out $(OUT) $(if $(ALLOW_DIRTY),--allow-dirty)
 
 KEPT ?= table2 table3 table4 table6 table7 table9
-keep: $(PLAN) ## results: record the finished runs of PROFILE and MODEL in RESULTS, and the pages of KEPT made from the records alone
+keep: $(PLAN) ## records: record the finished runs of PROFILE and MODEL in RESULTS, and the pages of KEPT made from the records alone
 	$(PYTHON) reproduce/records.py keep --root $(ROOT) --records $(RECORDS)
 	+@$(MAKE) DATA=$(OUT)/no-data OUT=$(OUT)/kept clean pages
 	$(PYTHON) reproduce/records.py pages --root $(OUT)/kept/$(PROFILE)/$(MODEL_NAME) --records $(RECORDS)
 
-pages: $(KEPT) claims report ## results: the pages of KEPT, the claims and the report
+pages: $(KEPT) claims report ## records: the pages of KEPT, the claims and the report
 
-rescore: $(READY) ## results: every recorded score anew, from the predictions in RESULTS and the gold labels in DATA
+rescore: $(READY) ## records: every recorded score anew, from the predictions in RESULTS and the gold labels in DATA
 	$(PYTHON) reproduce/records.py rescore --records $(RECORDS) --data $(DATA)
 
-recheck: ## results: train the recorded RUN (regime/recipe/seed-n) again, and hold it against its records
+recheck: ## records: train the recorded RUN (regime/recipe/seed-n) again, and hold it against its records
 	+@$(MAKE) OUT=$(OUT)/recheck DATA=$(DATA) CACHE=$(CACHE) RESULTS= CARRY='$(OUT)/recheck/$(PROFILE)/$(MODEL_NAME)/runs/$(RUN)/scores.json' carry
 	@$(PYTHON) reproduce/records.py recheck --root $(OUT)/recheck/$(PROFILE)/$(MODEL_NAME) --records $(RECORDS) --run $(or $(RUN),$(error give RUN=<regime>/<recipe>/seed-<n>))
 
@@ -293,14 +293,19 @@ $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) | $(OURS)
 
 PLAN_MAKE = -f $(PLAN) LAUNCH= PYTHON=$(PYTHON) ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
 	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)" $(if $(filter-out 1,$(PROCESSES)),PROCESSES=$(PROCESSES))
-HERE = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) $(PLAN_MAKE) \
+IN_MAKE = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) $(PLAN_MAKE) \
 	LAUNCH='$(or $(LAUNCH),$(if $(filter-out 0,$(GPUS)),$(PYTHON) reproduce/gpu_lock.py --each $(PER_GPU)$(if $(filter-out 1,$(PROCESSES)), --gpus $(PROCESSES)) --))'
+HERE = $(MAKE) $(IN_MAKE)
 SUBMIT = $(PYTHON) reproduce/slurm.py --root $(ROOT) --options='$(SBATCH)' --threads $(shell echo $$(( $(THREADS) * $(PROCESSES) ))) \
-	$(if $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),--dry-run) -- $(PLAN_MAKE)
-CARRY_OUT = $(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(HERE))
+	$(if $(findstring n,$(LETTERS)),--dry-run) -- $(PLAN_MAKE)
+LETTERS = $(filter-out --%,$(firstword -$(MAKEFLAGS)))# letters of make's own options: n, q and t carry nothing out
+ESTIMATE = $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS) --encoder $(dir $(ENCODER)) --threads $(THREADS) $(if $(GPU),--gpu $(GPU)) --seconds --show
+WATCHED = $(PYTHON) reproduce/status.py --root $(ROOT) --carry-out $(JOBS) --estimate='$(ESTIMATE)' \
+	$(if $(GPU),,$(if $(LAUNCH)$(filter-out 0,$(GPUS)),--relative)) -- $(IN_MAKE)
+CARRY_OUT = $(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(if $(findstring n,$(LETTERS))$(findstring q,$(LETTERS))$(findstring t,$(LETTERS)),$(HERE),$(WATCHED)))
 
 SIZES := $(basename $(notdir $(shell grep -l '^kind: sizes' configs/tables/*.yaml)))  # tables without runs
 $(if $(SHOWN),,$(filter-out $(SIZES),$(GOALS)): $(ENCODER))
 $(GOALS): $(PLAN)
 	+@if [ -n "$(SHOWN)" ]; then $(PYTHON) reproduce/table.py $(if $(filter $@,$(TABLES)),--table,--regime) $@ --root $(ROOT); \
-	elif [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
+	elif [ -e $(PLAN) ]; then exec $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi

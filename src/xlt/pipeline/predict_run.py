@@ -150,6 +150,7 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
         if done.get(name, {}).get("key") == key:
             continue
         records, withheld, left_out = read_task(evaluation, context.data)
+        _log.info("%s: predicting %d languages", evaluation.task.title, len(records))
         if done.pop(name, None) is not None:  # if this stops half-way, the old entry must not vouch for what is left
             broadcast_from_main(write_atomic, path, to_json(done))
         broadcast_from_main(_remove, context.folder, name)
