@@ -65,7 +65,8 @@ def test_ids_must_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "expected an object with key 'data', got list"),
+        ([], "expected examples, got an empty 'data' list"),
+        ("x", "expected an object with key 'data', got str"),
         ({"version": 1}, "expected key 'data', got version"),
         ({"data": []}, "empty 'data' list"),
         ({"data": [{"title": "t"}]}, "expected key 'paragraphs', got title"),

@@ -40,6 +40,8 @@ class Provenance(Loose):
     """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
     left_out: dict[str, int] = Field(default={})
     """By recipe, the training examples that share a sentence with what is scored and were left out."""
+    faults: dict[str, list[str]] = Field(default={})
+    """By task and "training <recipe>", the bad examples that were repaired or left out: how many of a kind, and the first."""
     code_hash: str | None = None
     locks: dict[str, str] = Field(default={})
     python: str | None = None
