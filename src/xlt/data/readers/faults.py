@@ -120,7 +120,7 @@ def notes(tallies: Mapping[Path, Tally]) -> list[str]:
         for kind, names in tally.named.items():
             named.setdefault(kind, []).extend(f"{path.name} {name}" for name in names)
     return [
-        f"{count} {kind} ({', '.join(named[kind][:NAMED])}{', ...' if count > NAMED else ''})"
+        f"{kind}: {count} ({', '.join(named[kind][:NAMED])}{', ...' if count > NAMED else ''})"
         for kind, count in counts.items()
     ]
 
@@ -128,7 +128,7 @@ def notes(tallies: Mapping[Path, Tally]) -> list[str]:
 def left_out(tallies: Mapping[Path, Tally]) -> list[str]:
     """What the formats' own rules left out of the files: lines without a word, say."""
     counts = sum((tally.by_rule for tally in tallies.values()), Counter[str]())
-    return [f"{count} {what} left out" for what, count in counts.items()]
+    return [f"{what}, left out: {count}" for what, count in counts.items()]
 
 
 def examples(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
