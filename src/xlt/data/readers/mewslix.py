@@ -56,7 +56,7 @@ def mewslix_mentions(path: Path, language: str) -> list[Mention]:
     Raises:
         InputError: no document in this language; a mention that does not stand at its offsets.
     """
-    mentions = []
+    mentions: list[Mention] = []
     seen = set()
     for number, row in json_lines(path):
         context = field(row, "context", dict, path, number)
