@@ -12,6 +12,7 @@ SEEDS   ?=
 OUT     ?= out
 DATA    ?= $(if $(filter tiny,$(PROFILE)),$(OUT)/tiny/data,$(or $(XLT_DATA),data))
 CACHE   ?= $(or $(XLT_CACHE),$(OUT)/cache)
+RESULTS ?= results# recorded runs, which count as done
 LAUNCH  ?=
 SBATCH  ?=
 PER_GPU ?= 1
@@ -43,7 +44,7 @@ whole   = $(and $($1),$(filter 1,$(words |$($1)|)),$(if $(call without,$(DIGITS)
 	$(word $2,$(call spaced,$(DIGITS),$($1))),,1))
 number  = $(call literal,$1)$(if $(call given,$1),$(if $(call whole,$1,$2),,$(call refuse,$1,a whole number above 0 \
 	of fewer than $2 digits)))
-$(foreach name,XLT_PROFILE XLT_DATA XLT_CACHE XLT_PYTHON PROFILE OUT DATA CACHE MODEL TABLE RUN FROM,$(call path,$(name)))
+$(foreach name,XLT_PROFILE XLT_DATA XLT_CACHE XLT_PYTHON PROFILE OUT DATA CACHE RESULTS MODEL TABLE RUN FROM,$(call path,$(name)))
 $(foreach name,PROFILE OUT DATA CACHE,$(if $($(name)),,$(call refuse,$(name),a name)))
 $(foreach name,THREADS JOBS PROCESSES PER_GPU,$(call number,$(name),4))
 $(call number,CHECKPOINT,8)
@@ -70,12 +71,15 @@ $(if $(MEANT),$(if $(MODEL_NAME),,$(error MODEL: expected Python 3.11 or 3.12 to
 OURS    := $(OUT)/.made-by-xlt
 ROOT    := $(OUT)/$(PROFILE)/$(MODEL_NAME)
 PLAN    := $(ROOT)/plan.mk
+RECORDS := $(RESULTS)/$(PROFILE)/$(MODEL_NAME)
+RECORDED := $(if $(RESULTS),$(wildcard $(RECORDS)/plan.tar.xz))
+SHOWN   := $(if $(RECORDED),$(if $(wildcard $(DATA)),,1))# without data: tables from the records alone
 WORLD   := $(if $(filter tiny,$(PROFILE)),$(DATA),$(OUT)/tiny/data)/babel.stamp.json
 ENCODER := $(CACHE)/$(MODEL_NAME)/prepared.json
 TABLES  := $(basename $(notdir $(wildcard configs/tables/*.yaml)))
 REGIMES := $(basename $(notdir $(wildcard configs/regimes/*.yaml)))
 GOALS   := $(TABLES) $(REGIMES)
-TARGETS := help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report record data encoder lint docs archive clean clean-cache clean-all data-pack verify-data FORCE
+TARGETS := help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report record data encoder lint docs archive keep pages rescore recheck carry clean clean-cache clean-all data-pack verify-data FORCE
 $(foreach piece,$(filter-out configs/tables/%.yaml configs/regimes/%.yaml,$(wildcard configs/tables/*.yaml configs/regimes/*.yaml)),$(error \
 	configs: expected names without spaces, got one with '$(piece)'))
 $(foreach name,$(GOALS),$(foreach character,$(UNSAFE),$(if $(findstring $(character),$(name)),$(error configs: expected \
@@ -95,7 +99,7 @@ export PYTHONPATH := src
 .PHONY: $(TARGETS) $(GOALS)
 
 help: ## this list
-	@echo "usage: make TARGET [PROFILE=tiny|pilot|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
+	@echo "usage: make TARGET [PROFILE=tiny|pilot|study|paper] [MODEL=name] [SEEDS='1 2'] [DATA=folder] [OUT=out] [ROWS=all] [-n] [-j N]"
 	@echo
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "    TABLE        one of: $(TABLES) (plan, train what is missing, tabulate)"
@@ -210,7 +214,25 @@ docs: $(READY) ## write docs/regimes.md, REPRODUCE.md and the recorded figures i
 	$(PYTHON) -m tests.verification_page
 
 archive: $(READY) ## source, image recipe, locks and results with checksums in one file, for a DOI (ALLOW_DIRTY=1: the last commit)
-	$(PYTHON) reproduce/archive.py --out $(OUT) $(if $(ALLOW_DIRTY),--allow-dirty)
+	$(PYTHON) reproduce/records.py deposit --out $(OUT) $(if $(ALLOW_DIRTY),--allow-dirty)
+
+KEPT ?= table2 table3 table4 table6 table7 table9
+keep: $(PLAN) ## record the finished runs of PROFILE and MODEL in RESULTS, and the pages of KEPT made from the records alone
+	$(PYTHON) reproduce/records.py keep --root $(ROOT) --records $(RECORDS)
+	+@$(MAKE) DATA=$(OUT)/no-data OUT=$(OUT)/kept clean pages
+	$(PYTHON) reproduce/records.py pages --root $(OUT)/kept/$(PROFILE)/$(MODEL_NAME) --records $(RECORDS)
+
+pages: $(KEPT) claims report ## the pages of KEPT, the claims and the report
+
+rescore: $(READY) ## every recorded score anew, from the predictions in RESULTS and the gold labels in DATA
+	$(PYTHON) reproduce/records.py rescore --records $(RECORDS) --data $(DATA)
+
+recheck: ## train the recorded RUN (regime/recipe/seed-n) again, and hold it against its records
+	+@$(MAKE) OUT=$(OUT)/recheck DATA=$(DATA) CACHE=$(CACHE) RESULTS= CARRY='$(OUT)/recheck/$(PROFILE)/$(MODEL_NAME)/runs/$(RUN)/scores.json' carry
+	@$(PYTHON) reproduce/records.py recheck --root $(OUT)/recheck/$(PROFILE)/$(MODEL_NAME) --records $(RECORDS) --run $(or $(RUN),$(error give RUN=<regime>/<recipe>/seed-<n>))
+
+carry: $(ENCODER) $(PLAN)
+	+@$(HERE) $(CARRY)
 
 lock: ## write the image's hash-locked requirement files again (needs uv)
 	docker/lock
@@ -256,7 +278,8 @@ PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL
 	$(if $(filter all,$(ROWS)),--all-rows)
 FORCE:
 $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) | $(OURS)
-	+@if [ -x "$$(command -v $(PYTHON))" ]; then $(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS); fi
+	+@if [ -x "$$(command -v $(PYTHON))" ]; then $(if $(SHOWN),$(PYTHON) reproduce/records.py restore --root $(ROOT) --records \
+		$(RECORDS),$(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS) $(if $(RECORDED),--records $(RECORDS) --goals $(filter $(GOALS),$(MAKECMDGOALS)))); fi
 
 PLAN_MAKE = -f $(PLAN) LAUNCH= PYTHON=$(PYTHON) ENCODER=$(ENCODER) REPORTED="$(wildcard configs/reported/*.yaml configs/tables/notes/*.yaml)" \
 	RUN="--data $(DATA) --encoder $(dir $(ENCODER)) --threads $(THREADS) --checkpoint-every $(CHECKPOINT)" $(if $(filter-out 1,$(PROCESSES)),PROCESSES=$(PROCESSES))
@@ -267,6 +290,7 @@ SUBMIT = $(PYTHON) reproduce/slurm.py --root $(ROOT) --options='$(SBATCH)' --thr
 CARRY_OUT = $(if $(filter slurm,$(LAUNCH)),$(SUBMIT),$(HERE))
 
 SIZES := $(basename $(notdir $(shell grep -l '^kind: sizes' configs/tables/*.yaml)))  # tables without runs
-$(filter-out $(SIZES),$(GOALS)): $(ENCODER)
+$(if $(SHOWN),,$(filter-out $(SIZES),$(GOALS)): $(ENCODER))
 $(GOALS): $(PLAN)
-	+@if [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi
+	+@if [ -n "$(SHOWN)" ]; then $(PYTHON) reproduce/table.py $(if $(filter $@,$(TABLES)),--table,--regime) $@ --root $(ROOT); \
+	elif [ -e $(PLAN) ]; then $(CARRY_OUT) $@; else echo "(the plan itself is made first; run without -n once)"; fi

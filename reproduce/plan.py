@@ -35,6 +35,10 @@ def main() -> None:
     parser.add_argument(
         "--show", default=None, metavar="TARGET", help="print what a table or regime would run, and its cost"
     )
+    parser.add_argument("--records", type=Path, default=None, help="folder of recorded runs, which count as done")
+    parser.add_argument(
+        "--goals", nargs="*", default=[], help="the tables and regimes that recorded runs are wanted for"
+    )
     parser.add_argument(
         "--encoder", type=Path, default=Path("encoder"), help="folder of the prepared encoder (for --show)"
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from xlt.config.benchmark import Strict
 from xlt.config.schedules import Training, Unfreezing
@@ -229,6 +229,7 @@ class Regime(Strict):
 
     ``training``: by recipe, what is trained otherwise. ``instead``: recipe -> the recipe that serves its tasks in its place.
     ``method``: the regime that this one is with other settings; published numbers of that regime are held against it too.
+    ``rate_factor``: every learning rate is multiplied by it.
     """
 
     name: str
@@ -243,6 +244,12 @@ class Regime(Strict):
     training: dict[str, Training] = Field(default={})
     instead: dict[str, str] = Field(default={})
     method: str | None = None
+    rate_factor: float | None = Field(default=None, gt=0)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without an absent ``rate_factor``, so that configs which have none stay as they are."""
+        return {key: value for key, value in serialize(self).items() if key != "rate_factor" or value is not None}
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Regime:

@@ -15,6 +15,7 @@ from xlt.files import to_json, write_atomic
 from xlt.folders import make_own
 from xlt.layout import EXTENTS, PLAN, RULES
 from xlt.names import names_config
+from xlt.planning.adopting import adopt
 from xlt.planning.makefile import make_rules
 from xlt.planning.plan import WorkPlan, build
 
@@ -31,6 +32,10 @@ def make_plan(arguments: argparse.Namespace) -> None:
     checkpoint = None if names_config(given, arguments.configs) else str(Path(given).resolve())
     write_if_changed(root / PLAN, to_json(plan_json(plan, checkpoint)))
     write_if_changed(root / RULES, make_rules(plan))
+    if arguments.records is not None and arguments.goals:
+        adopted = adopt(plan, arguments.records, arguments.goals)
+        if adopted:
+            print(f"{len(adopted)} finished runs are those of {arguments.records} (RESULTS= trains them here)")
     if arguments.show:
         from xlt.planning.cost import show  # scipy: slow import
         from xlt.planning.token_counts import Extents

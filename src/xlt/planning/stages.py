@@ -25,7 +25,7 @@ def make_stage(files: DataFiles, model: Model, recipe: Recipe, regime: Regime, s
     }
     return Stage(
         recipe=recipe.model_copy(update=values),
-        learning_rate=learning_rate(recipe, regime, model),
+        learning_rate=learning_rate(recipe, regime, model) * (regime.rate_factor or 1),
         caps=files.profile.cap(recipe.name),
         train=train,
         dev=dev,
