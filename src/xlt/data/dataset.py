@@ -84,6 +84,10 @@ def locate(
             continue
         if source.format not in FORMATS:
             raise InputError(f"source {source.path!r}: expected a format of {', '.join(sorted(FORMATS))}")
+        if source.on_error != "refuse" and source.format in (*BITEXT, *MINING):
+            raise InputError(
+                f"source {source.path!r}: expected on_error refuse: lines of {source.format} belong together"
+            )
         pattern = expand(source.path, language=language, split=split, question_language=question_language)
         found = visible(data, pattern) if "*" in pattern else [data / pattern]
         if files := tuple(path for path in found if path.is_file()):
