@@ -50,6 +50,7 @@ class DataFiles:
                     skip=source.skip,
                     take=source.take,
                     apart={} if source.apart_from is None else self._scored(source.apart_from),
+                    on_error=source.on_error,
                 )
         return None
 

@@ -52,6 +52,8 @@ class Provenance(Loose):
     """``max_length`` of the recipes and tasks that the encoder has fewer ``positions`` for, by name."""
     language_fallbacks: dict[str, str] = Field(default={})
     """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
+    faults: dict[str, list[str]] = Field(default={})
+    """By task and "training <recipe>", the bad examples that were repaired or left out: how many of a kind, and the first."""
     left_out: dict[str, int] = Field(default={})
     """By recipe, the training examples that share a sentence with what is scored and were left out."""
     code_hash: str | None = None

@@ -14,7 +14,7 @@ from xlt.results import formatting
 from xlt.results.aggregate import SCORE, TaskResult, summarize, task_result
 from xlt.results.differences import difference
 from xlt.results.effects import ENOUGH, Effect
-from xlt.results.run_folders import RegimeRuns, load_plan, load_regime
+from xlt.results.run_folders import FinishedRun, RegimeRuns, load_plan, load_regime
 
 STUDY = Path("results") / "study" / "e5-small"
 TABLE = "table2"
@@ -123,8 +123,8 @@ class Study:
         planned = [
             run for regime in self.regimes.values() for run in regime.runs if set(run.planned.tasks) & set(self.tasks)
         ]
-        runs = {run.planned.dir: run.scores is not None for run in planned}
-        models = sorted({run.config.model.title for run in planned if run.config})
+        runs = {run.planned.dir: isinstance(run, FinishedRun) for run in planned}
+        models = sorted({run.config.model.title for run in planned})
         return (
             f"{', '.join(models)}; percent, mean (± standard deviation over seeds) over all languages with gold labels; "
             f"training sets capped ({self.training_caps()}). {sum(runs.values())} of the {len(runs)} runs of table 2 are "
@@ -134,7 +134,7 @@ class Study:
 
     def training_caps(self) -> str:
         """The most examples that each training set has."""
-        finished = [run.config for regime in self.regimes.values() for run in regime.finished if run.config]
+        finished = [run.config for regime in self.regimes.values() for run in regime.finished]
         stages = [stage for config in finished for stage in config.stages]
         found = {stage.recipe.title: stage.caps.train for stage in stages if stage.caps.train is not None}
         return ", ".join(f"{title} {most:,}" for title, most in sorted(found.items()))
