@@ -19,6 +19,7 @@ from xlt.config.benchmark import Table, load
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
 from xlt.layout import PLAN
+from xlt.names import one_of
 from xlt.planning.result_reader import ResultReader
 from xlt.results.render import rendered
 
@@ -85,8 +86,7 @@ def _regime(name: str, reader: ResultReader) -> ResultTable:
 
     regimes = reader.regimes()
     if name not in regimes:
-        known = ", ".join(regimes) or "none"
-        raise InputError(f"expected a planned regime, got {name}; planned are {known}", reader.root / PLAN)
+        raise InputError(f"--regime: {one_of(regimes, name)}", reader.root / PLAN)
     explanations = load_explanations(reader.configs / "tables" / "notes" / "differences.yaml")
     tasks = reader.tasks(_in_table_order(reader.tables, regimes[name].tasks))
     tasks = {each: task for each, task in tasks.items() if not task.separate}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
+from xlt.names import one_of
 from xlt.planning.result_reader import ResultReader
 from xlt.results.recording import load_recording
 from xlt.results.render import to_markdown
@@ -45,7 +46,7 @@ def main() -> int:
         rows = [name]
         tasks = list(dict.fromkeys(task for run in plan.regimes[name].runs for task in run.tasks))
     else:
-        raise InputError(f"TABLE: expected one of {', '.join([*tables, *plan.regimes])}, got {name}")
+        raise InputError(f"TABLE: {one_of([*tables, *plan.regimes], name)}")
     columns = reader.tasks(tasks)
     found = reader.verdicts(reader.regimes(rows), columns)
     recording = load_recording(reader.configs / "reported", plan.profile, plan.model)

@@ -275,7 +275,7 @@ def others() -> Iterator[Target]:
             form, {"w.tsv": words}, partial(lambda f, folder: read_lexicon([(folder / "w.tsv", f)], "qaa"), form)
         )
     neighbours = to_json({"good": ["fine", "nice"], "bad": ["poor"]}).encode()
-    yield Target("neighbours", {"n.json": neighbours}, lambda folder: load_neighbours(folder / "n.json"))
+    yield Target("neighbours", {"n.json": neighbours}, lambda folder: load_neighbours([folder / "n.json"]))
     yield Target("plan", {"plan.json": to_json(PLAN).encode()}, load_plan)
     files = {f"{FOLDER}/{n}": (v if isinstance(v, str) else to_json(v)).encode() for n, v in RUN.items()}
     planned = PlannedRun(dir=FOLDER, recipe="mnli", seed=1, tasks=["xnli"])

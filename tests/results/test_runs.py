@@ -55,7 +55,7 @@ def test_plan_is_required(tmp_path: Path) -> None:
 
 
 def test_unknown_regime(one_run: tuple[Any, Path]) -> None:
-    with pytest.raises(InputError, match="got adapter; planned are full"):
+    with pytest.raises(InputError, match="regime: expected one of full, got adapter"):
         load(one_run[0], "adapter")
 
 

@@ -7,11 +7,10 @@ is in it (settings, the files with their hashes, the run it goes on from), excep
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from xlt.config.benchmark import Caps, ConfigModel, DualEncoder, Model, Recipe, Strict, Task, parse
+from xlt.config.benchmark import Caps, ConfigModel, DualEncoder, Model, OnError, Recipe, Strict, Task, parse
 from xlt.config.regimes import MadX, MaskedText, Regime
 from xlt.files import read_json, to_json, write_if_changed
 from xlt.layout import CONFIG
@@ -32,12 +31,8 @@ class FileSet(Strict):
     sha256: dict[str, str]
     skip: int = 0
     take: int | None = None
-    apart: dict[str, list[FileSet]] = Field(default={})
-
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without an empty ``apart``, so that configs which have none stay as they are."""
-        return {key: value for key, value in serialize(self).items() if key != "apart" or value}
+    apart: dict[str, list[FileSet]] = Field(default={}, exclude_if=lambda value: not value)
+    on_error: OnError = Field(default="refuse", exclude_if=lambda value: value == "refuse")
 
 
 class Augmentation(Strict):

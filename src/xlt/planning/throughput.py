@@ -12,6 +12,7 @@ from pydantic import Field
 
 from xlt.config.benchmark import Strict, load_yaml, parse
 from xlt.errors import InputError
+from xlt.names import one_of
 from xlt.planning.flops import Work
 
 START_SECONDS = 6.0
@@ -70,7 +71,7 @@ def load_gpu(name: str, path: Path) -> Gpu:
     """
     known = load_yaml(path)
     if name not in known:
-        raise InputError(f"GPU: expected one of {', '.join(known)}, got {name}; add it to {path.name}")
+        raise InputError(f"GPU: {one_of(known, name)}; add it to {path.name}")
     return parse(Gpu, known[name], path)
 
 

@@ -203,6 +203,11 @@ def _data_notes(config: RunConfig | None, regimes: Iterable[RegimeRuns], tasks: 
     found = {name: scores[name].notes for scores in finished for name in tasks if name in scores}
     shown += [f"{tasks[name].title}: {note}" for name, notes in found.items() for note in notes]
     provenances = [run.provenance for regime in regimes for run in regime.finished]
+    faults = {name: found for each in provenances for name, found in each.faults.items()}
+    titles = {name: task.title for name, task in tasks.items()} | {
+        f"training {name}": f"training {name}" for name in recipes
+    }
+    shown += [f"{title}: {fault}" for name, title in titles.items() for fault in faults.get(name, [])]
     left_out = {name: n for each in provenances for name, n in each.left_out.items()}
     shown += [
         f"{name}: {count(number)} training examples left out, which share a sentence with what is scored or chooses the epoch"

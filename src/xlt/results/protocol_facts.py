@@ -44,7 +44,7 @@ class Facts(Strict):
     epochs: dict[str, int] | Unstated | None = None
     batch_size: dict[str, int] | Unstated | None = None
     learning_rate: dict[str, float] | Unstated | None = None
-    checkpoint: Literal["best", "last", "target"] | Unstated | None = None
+    checkpoint: Literal["best", "last", "average", "target"] | Unstated | None = None
     scorer: Literal["squad", "mlqa", "another"] | Unstated | None = None
     pooling: Literal["mean", "cls", "pooler"] | Unstated | None = None
     layer: int | Literal["last"] | Unstated | None = None
@@ -155,6 +155,8 @@ def _training(theirs: Facts, ours: Facts) -> str | None:
                 return f"{value:g} {what} on {each}, here {own[each]:g}"
     if theirs.checkpoint == "target":
         return "checkpoint chosen on development data of the target language, here of English"
+    if "average" in (theirs.checkpoint, ours.checkpoint) and theirs.checkpoint != ours.checkpoint:
+        return f"checkpoint: {theirs.checkpoint}, here {ours.checkpoint}"
     return None
 
 

@@ -16,6 +16,7 @@ from xlt.config.run_config import ProfileSummary, RunConfig, read_run
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
 from xlt.layout import CONFIG, PLAN, PROVENANCE, SCORES
+from xlt.names import one_of
 
 
 class Loose(BaseModel):
@@ -51,6 +52,8 @@ class Provenance(Loose):
     """``max_length`` of the recipes and tasks that the encoder has fewer ``positions`` for, by name."""
     language_fallbacks: dict[str, str] = Field(default={})
     """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
+    faults: dict[str, list[str]] = Field(default={})
+    """By task and "training <recipe>", the bad examples that were repaired or left out: how many of a kind, and the first."""
     left_out: dict[str, int] = Field(default={})
     """By recipe, the training examples that share a sentence with what is scored and were left out."""
     code_hash: str | None = None
@@ -311,8 +314,7 @@ def load_regime(root: Path, plan: Plan, name: str) -> RegimeRuns:
         InputError: the plan has no such regime, two runs score the same task with the same seed, or a run is damaged.
     """
     if name not in plan.regimes:
-        known = ", ".join(plan.regimes) or "none"
-        raise InputError(f"expected a planned regime, got {name}; planned are {known}", root / PLAN)
+        raise InputError(f"regime: {one_of(plan.regimes, name)}", root / PLAN)
     planned = plan.regimes[name]
     pairs = [(task, run.seed) for run in planned.runs for task in run.tasks]
     if doubled := sorted({pair for pair in pairs if pairs.count(pair) > 1}):
