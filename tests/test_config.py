@@ -70,7 +70,8 @@ def test_every_table_of_the_project_loads() -> None:
             "  kind: lora",
             "  kind: loraa",
             4,
-            "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora', got 'loraa'",
+            "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora', 'dora', 'ia3', 'prefix', "
+            "'loreft', got 'loraa'",
         ),
         (
             "[q, v]",
@@ -107,7 +108,7 @@ def test_a_missing_key_an_empty_file_and_a_missing_file(tmp_path: Path, write: C
         load(Regime, write(tmp_path / "lora.yaml", LORA.replace("title: LoRA\n", "")))
     with pytest.raises(InputError, match="expected a mapping, got an empty file"):
         load(Regime, write(tmp_path / "empty.yaml", "# nothing\n"))
-    with pytest.raises(InputError, match="no such config; there are: empty, lora"):
+    with pytest.raises(InputError, match="no such config; expected one of empty, lora"):
         load(Regime, tmp_path / "absent.yaml")
 
 

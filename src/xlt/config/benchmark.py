@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from xlt.config.yaml_files import line_of, load_yaml, location_of, message_of
 from xlt.errors import InputError
-from xlt.names import ALLOWED, visible
+from xlt.names import ALLOWED, one_of, visible
 
 Family = Literal["classification", "choice", "tagging", "span", "lareqa", "mewslix", "tatoeba", "bucc"]
 DUAL_ENCODERS = ("lareqa", "mewslix")
@@ -22,6 +22,8 @@ Benchmark = Literal["xtreme-r", "xtreme"]
 OnError = Literal["refuse", "repair", "drop"]
 """What becomes of a bad example of a file: the file is refused; it is repaired, or dropped if it cannot be; it is dropped."""
 Rate = Annotated[float, Field(gt=0)]
+Checkpoint = Literal["best", "last", "average"]
+"""Which weights a training ends with: the best epoch's on English development data, the last one's, or the mean of all."""
 LONGEST_QUESTION = 64
 """Sub-words of a question that are read (XTREME's ``run_squad.py``)."""
 QUERY_TOKENS = 96
@@ -156,8 +158,7 @@ class Recipe(Input):
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
-    checkpoint: Literal["best", "last"] = "best"
-    """Which epoch's weights are kept: the best on English development data, or the last."""
+    checkpoint: Checkpoint = "best"
     source: str
 
     @model_validator(mode="after")
@@ -299,7 +300,7 @@ class Table(Strict):
     def _rows_compared(self) -> Table:
         for name in (name for pair in self.differences for name in pair):
             if name not in self.regimes:
-                raise ValueError(f"differences: expected one of {', '.join(self.regimes)}, got {name}")
+                raise ValueError(f"differences: {one_of(self.regimes, name)}")
         return self
 
 

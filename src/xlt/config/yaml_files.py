@@ -10,7 +10,7 @@ import yaml
 from pydantic_core import ErrorDetails
 
 from xlt.errors import InputError
-from xlt.names import visible
+from xlt.names import one_of, visible
 
 LARGEST_TEXT, LARGEST_VALUE = 2**24, 2**20
 """Characters of a config file, and values in it with its aliases written out: far more than any has."""
@@ -39,7 +39,8 @@ def load_yaml(path: Path) -> Any:
         text = path.read_bytes().decode("utf-8")
         value = _plain(text, path)
     except FileNotFoundError:
-        raise InputError(f"no such config; there are: {_names(path.parent)}", path) from None
+        names = [other.stem for other in visible(path.parent, "*.yaml")]
+        raise InputError(f"no such config; {one_of(names, path.stem)}", path) from None
     except yaml.MarkedYAMLError as error:
         line = _line(error.problem_mark, text) if error.problem_mark else None
         raise InputError(f"expected YAML: {error.problem}", path, line) from None
@@ -91,10 +92,6 @@ def _refuse_twice(keys: Sequence[yaml.ScalarNode], text: str, path: Path) -> Non
         if key.value in seen:
             raise InputError(f"expected each key once, got {key.value} twice", path, _line(key.start_mark, text))
         seen.add(key.value)
-
-
-def _names(folder: Path) -> str:
-    return ", ".join(path.stem for path in visible(folder, "*.yaml")) or "none"
 
 
 def line_of(path: Path, location: tuple[int | str, ...]) -> int | None:

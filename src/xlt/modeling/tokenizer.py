@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.modeling.architectures import architecture_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 SETTINGS = ("special_tokens_map.json", "tokenizer_config.json")
+PIECES = ("spm.model", "sentencepiece.bpe.model", "sentencepiece.model", "tokenizer.model", "vocab.txt")
+"""Vocabularies of checkpoints from before fast tokenizers: sentencepiece's, and BERT's list of words."""
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
@@ -66,13 +69,29 @@ def read_as_text(tokenizer: PreTrainedTokenizerFast) -> None:
     backend.model = Tokenizer.from_str(json.dumps({**content, "added_tokens": [], "post_processor": None})).model
 
 
+def converted_tokenizer(source: Path, folder: Path) -> None:
+    """Write the fast tokenizer that transformers makes of the older one in ``source`` to ``folder``.
+
+    Raises:
+        InputError: its vocabulary cannot be read; in one line, without a path.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        AutoTokenizer.from_pretrained(source, use_fast=True, local_files_only=True).save_pretrained(folder)
+    except ImportError:
+        raise InputError(
+            "its tokenizer has to be converted once, which needs two more packages: pip install sentencepiece protobuf"
+        ) from None
+    except Exception as error:  # the converters raise whatever they meet
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputError(f"its tokenizer cannot be converted ({reason})") from None
+
+
 def positions_of(path: Path) -> int:
     """Sub-words that the encoder of a folder reads at a time, special tokens included."""
     config = read_json(path / CONFIG)
-    positions = int(config["max_position_embeddings"])
-    if config["model_type"] != "bert":  # RoBERTa counts positions from the padding id + 1
-        positions -= config["pad_token_id"] + 1
-    return positions
+    return architecture_of(config).positions(config)
 
 
 def _is_of_a_later_library(settings: dict[str, Any]) -> bool:

@@ -29,7 +29,6 @@ from xlt.pipeline.scoring import score_run_task
 from xlt.pipeline.smoothing import predict_language
 
 _log = logging.getLogger(__name__)
-WITHHELD = "gold withheld"
 PASS_RECORDS = 20_000
 """Records that are tokenised and predicted together at most: bounds memory, and longer passes save nothing measurable."""
 SCORING = {"title", "metrics", "chance", "normalization"}
@@ -160,6 +159,7 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
             continue
         with collected() as tallies:
             records, withheld, left_out = read_task(evaluation, context.data)
+        _log.info("%s: predicting %d languages", evaluation.task.title, len(records))
         if done.pop(name, None) is not None:  # if this stops half-way, the old entry must not vouch for what is left
             broadcast_from_main(write_atomic, path, to_json(done))
         broadcast_from_main(_remove, context.folder, name)

@@ -52,7 +52,8 @@ def training_records(stage: Stage, data: Path) -> list[Any]:
     records, noise = _clean_records(stage, data), stage.augmentation
     if noise is None:
         return records
-    neighbours = {} if noise.neighbours is None else load_neighbours(data / noise.neighbours.files[0])
+    files = noise.neighbours
+    neighbours = {} if files is None else load_neighbours([data / name for name in files.files], files.format)
     return augment(records, neighbours, noise.copies, noise.seed)
 
 
@@ -198,6 +199,7 @@ def train_multitask(context: Context, mixture: Mixture, checkpointer: Checkpoint
         title=f"{config.regime.name} {'+'.join(part.name for part in parts)} seed {config.seed}",
         perturbation=make_perturbation(config.regime, tokenizer, config.seed),
         schedule=make_schedule(config.regime, "default", config.seed),
+        keep=config.regime.checkpoint or "best",
         checkpointer=checkpointer,
     )
     summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}
