@@ -121,7 +121,7 @@ def test_a_task_is_one_file(project: Path, root: Path, mini_encoder: Path) -> No
 
 def test_a_set_with_other_labels_is_one_file(project: Path, root: Path, mini_encoder: Path) -> None:
     assert [path for path, _, text in blocks() if "masakhaner" in path + text] == ["configs/tasks/masakhaner.yaml"]
-    folder = root / "runs" / "bitfit" / "panx" / "seed-1"
+    folder = root / "runs" / "full" / "panx" / "seed-1"
     given = [str(folder), "--data", str(project / "data"), "--encoder", str(mini_encoder), "--threads", "1"]
     done = call(project, "run", *given)
     assert done.returncode == 0, done.stderr
@@ -133,7 +133,7 @@ def test_a_set_with_other_labels_is_one_file(project: Path, root: Path, mini_enc
     assert read_json(folder / "provenance.json")["faults"] == {"masakhaner": [repaired]}
     plan = load_plan(root)
     tasks = {"masakhaner": load(Task, project / "configs" / "tasks" / "masakhaner.yaml")}
-    said = dict(header(plan, [load_regime(root, plan, "bitfit")], [], tasks))["Data"]
+    said = dict(header(plan, [load_regime(root, plan, "full")], [], tasks))["Data"]
     mapped = "labels of its files that are read as others: B-DATE as O, I-DATE as O"
     assert all(f"MasakhaNER, Swahili: {note}" in said for note in (mapped, repaired))
 

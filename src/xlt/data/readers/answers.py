@@ -25,8 +25,8 @@ class TrueMatch:
 def true_match(context: str, text: str, start: int) -> TrueMatch:
     """Look for an answer that does not stand at its offset.
 
-    First where the offset leads if it counts UTF-8 bytes or UTF-16 units; then nearest to it, as it is, without white space
-    around it, or in another Unicode normal form.
+    First where the offset leads if it counts UTF-8 bytes or UTF-16 units; then nearest to it without white space around it;
+    then, where the passage does not have it, in another Unicode normal form.
     """
     wanted = text.strip()
     for unit, place in (("UTF-8 bytes", _decoded(context, "utf-8", start)), ("UTF-16 units", _utf16(context, start))):
@@ -35,8 +35,8 @@ def true_match(context: str, text: str, start: int) -> TrueMatch:
             return TrueMatch(f"answers whose offset counts {unit}", AnswerSpan(text, place), said)
     if not wanted:
         return TrueMatch(ABSENT, None, "it has no text")
-    places = [AnswerSpan(wanted, place) for place in _places(context, wanted)]
-    near = min([*places, *_other_forms(context, wanted)], key=lambda span: abs(span.start - start), default=None)
+    as_it_is = [AnswerSpan(wanted, place) for place in _places(context, wanted)]
+    near = min(as_it_is or _other_forms(context, wanted), key=lambda span: abs(span.start - start), default=None)
     if near is None:
         return TrueMatch(ABSENT, None, f"it is not in the passage{_difference(wanted, context[max(start, 0) :])}")
     if near.text != wanted:

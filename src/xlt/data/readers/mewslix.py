@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def _sentences(owner: dict[str, Any], text: str, path: Path, line: int) -> list[
     return spans
 
 
+def _listed(given: dict[str, Any], context: dict[str, Any], path: Path, line: int) -> Mention:
+    """A mention as a document lists it; its entity may be withheld."""
+    name = field(given, "example_id", str, path, line)
+    entity = field(given, "entity_id", str, path, line) if "entity_id" in given else None
+    return _mention(context, given, path, line, name, entity)
+
+
 def mewslix_mentions(path: Path, language: str) -> list[Mention]:
     """The mentions of one language in a file with all of them, one document a line.
 
@@ -63,12 +71,7 @@ def mewslix_mentions(path: Path, language: str) -> list[Mention]:
         seen.add(field(context, "language", str, path, number))
         if context["language"] != language:
             continue
-
-        def mention(given: dict[str, Any], context: dict[str, Any] = context, number: int = number) -> Mention:
-            name = field(given, "example_id", str, path, number)
-            entity = field(given, "entity_id", str, path, number) if "entity_id" in given else None
-            return _mention(context, given, path, number, name, entity)
-
+        mention = partial(_listed, context=context, path=path, line=number)
         mentions += examples(field(row, "mentions", list, path, number), mention)
     if not mentions:
         raise InputError(f"expected mentions in language {language}, got {', '.join(sorted(seen))}", path)

@@ -72,26 +72,25 @@ def _header_rows(path: Path, labels: Labels, language: str | None, glue: bool = 
         raise InputError(f"expected a header with {wanted}, got {first[:80]!r}", path, 1)
     if language is not None and language_at is None:
         raise InputError("expected a header with a language column", path, 1)
-    whole: list[tuple[int, list[str]]] = []
-    broken: list[tuple[int, list[str]]] = []
-    for number, row in rows:
-        cells = row.split("\t")
-        if len(cells) < len(header) or (len(cells) > len(header) and not glue):
-            broken.append((number, cells))
-        elif language is None or language_at is None or cells[language_at] == language:
-            whole.append((number, cells))
+
+    def broken(cells: list[str]) -> bool:
+        return len(cells) < len(header) or (len(cells) > len(header) and not glue)
 
     def parts(number: int, cells: list[str]) -> Cells:
-        if len(cells) < len(header) or (len(cells) > len(header) and not glue):
+        if broken(cells):
             message = f"expected {len(header)} columns, got {len(cells)}"
             raise Faulty("rows with another number of columns", message, path, number)
         label = None if label_at is None else cells[-1 if glue else label_at].strip()
         return cells[id_at] if id_at is not None else str(number - 2), cells[text_a], cells[text_b], label
 
-    if glue and len(broken) <= _GLUE_BROKEN * (len(whole) + len(broken)):
-        report_dropped(path, len(broken), f"rows without {len(header)} columns")
-        broken = []
-    pairs = _pairs(path, sorted([*whole, *broken]), parts, labels)
+    found = [(number, row.split("\t")) for number, row in rows]
+    whole = [(number, cells) for number, cells in found if not broken(cells)]
+    if glue and len(found) - len(whole) <= _GLUE_BROKEN * len(found):
+        report_dropped(path, len(found) - len(whole), f"rows without {len(header)} columns")
+        found = whole
+    if language is not None and language_at is not None:
+        found = [(number, cells) for number, cells in found if broken(cells) or cells[language_at] == language]
+    pairs = _pairs(path, found, parts, labels)
     if not pairs:
         raise InputError(f"expected examples{f' in language {language}' if language else ''}, got none", path)
     return pairs

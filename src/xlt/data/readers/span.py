@@ -54,6 +54,10 @@ class SquadDocument:
                 field(paragraph, "qas", list, self.path, None)
                 yield paragraph
 
+    def rows(self) -> Iterator[tuple[Any, str]]:
+        """The row and the passage of each question."""
+        return ((row, paragraph["context"]) for paragraph in self.paragraphs() for row in paragraph["qas"])
+
     def answers(self, row: dict[str, Any], context: str) -> tuple[AnswerSpan, ...]:
         """The answers of a question, checked against the passage; () when it has none or its gold is withheld.
 
@@ -134,8 +138,7 @@ def squad(path: Path, language: str) -> list[Question]:
         InputError: not this layout; an answer that does not stand at its offset (with the question's id); an id twice.
     """
     document = SquadDocument(path)
-    rows = ((row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"])
-    return document.unique(document.questions(rows))
+    return document.unique(document.questions(document.rows()))
 
 
 def tydiqa(path: Path, language: str) -> list[Question]:
@@ -145,8 +148,7 @@ def tydiqa(path: Path, language: str) -> list[Question]:
     """
     document = SquadDocument(path)
     prefix = f"{languages.name(language).lower()}-"
-    rows = ((row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"])
-    own = (row for row in rows if str(field(row[0], "id", str, path, None)).startswith(prefix))
+    own = (row for row in document.rows() if str(field(row[0], "id", str, path, None)).startswith(prefix))
     questions = document.questions(own)
     if not questions:
         raise InputError(f"expected questions with ids beginning {prefix!r}, got none", path)
@@ -160,13 +162,12 @@ def tydiqa_xtreme(path: Path, language: str) -> list[Question]:
     from 0 in the file.
     """
     document = SquadDocument(path)
-    rows = ((row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"])
 
     def numbered(item: tuple[int, tuple[Any, str]]) -> Question:
         question = document.question(*item[1])
         return replace(question, id=f"{item[0]}-{question.id}")
 
-    return list(examples(enumerate(rows), numbered))
+    return list(examples(enumerate(document.rows()), numbered))
 
 
 def squad_rows(path: Path, language: str) -> list[Question]:
