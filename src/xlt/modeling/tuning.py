@@ -15,7 +15,7 @@ from torch import nn
 
 from xlt.config.regimes import Bottleneck, Frozen, Full, Head, LoRA, MadX, Tuning
 from xlt.errors import InputError
-from xlt.modeling.architectures import architecture_of, refusal
+from xlt.modeling.architectures import refusal
 from xlt.modeling.composition import TASK, prepare_for_adapters
 
 
@@ -37,7 +37,7 @@ def _bottleneck(encoder: nn.Module, tuning: Any) -> None:
 
 
 def _lora(encoder: Any, tuning: Any) -> None:
-    depth = int(architecture_of(encoder.config).figure(encoder.config, "num_hidden_layers"))
+    depth = int(encoder.config.num_hidden_layers)
     chosen = range(depth) if tuning.layers is None else tuning.layers
     if max(chosen) >= depth:
         raise InputError(
