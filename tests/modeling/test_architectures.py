@@ -17,7 +17,7 @@ from tests.modeling.test_language_adapters import SETTINGS, write_adapter
 from tests.tiny_encoders import MADE, write_encoder
 from torch import Tensor
 
-from xlt.config.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, RandomPerturbation, Tuning
+from xlt.config.regimes import Bottleneck, Full, Head, LoRA, MadX, Tuning
 from xlt.config.schedules import FisherUnfreezing, GradualUnfreezing
 from xlt.data import batching
 from xlt.data.features import Feature
@@ -38,7 +38,7 @@ from xlt.modeling.tuning import merged
 from xlt.modeling.word_embeddings import embed_words
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.multitask import fit
-from xlt.training.registry import PERTURBATIONS, SCHEDULES
+from xlt.training.registry import PERTURBATIONS, SCHEDULES, Adversarial, RandomPerturbation
 from xlt.training.trainer import TrainingArguments
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
