@@ -87,7 +87,9 @@ class FetchedModel:
     pickled: dict[str, str] = field(default_factory=dict)
 
 
-def fetch(source: ModelSource, model: Model, folder: Path, *, pin: str | None = None, convert: bool = False) -> FetchedModel:
+def fetch(
+    source: ModelSource, model: Model, folder: Path, *, pin: str | None = None, convert: bool = False
+) -> FetchedModel:
     """Put the model's files into ``folder``.
 
     Args:
