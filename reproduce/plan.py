@@ -42,6 +42,9 @@ def main() -> None:
         "--goals", nargs="*", default=[], help="the tables and regimes that recorded runs are wanted for"
     )
     parser.add_argument(
+        "--seconds", action="store_true", help="with --show: only the seconds of each run, as JSON by folder"
+    )
+    parser.add_argument(
         "--encoder", type=Path, default=Path("encoder"), help="folder of the prepared encoder, where it is there"
     )
     parser.add_argument("--jobs", type=count("--jobs"), default=1, help="runs at a time (for --show)")

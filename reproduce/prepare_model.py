@@ -17,6 +17,7 @@ from xlt.config.benchmark import Benchmark, Recipe, Task, load_all, load_yaml
 from xlt.data.dataset import locate
 from xlt.errors import InputError, exit_status
 from xlt.files import SOURCE_ROOT
+from xlt.names import one_of
 
 if TYPE_CHECKING:
     from xlt.config.benchmark import Source
@@ -75,7 +76,7 @@ def report_data(data: Path, configs: Path, benchmark: str, chosen: Sequence[str]
     recipes = load_all(Recipe, configs / "recipes")
     tasks = {name: task for name, task in load_all(Task, configs / "tasks").items() if not task.pairs}  # same files
     if unknown := set(chosen or ()) - tasks.keys() - recipes.keys():
-        raise InputError(f"expected tasks of {', '.join(sorted({*tasks, *recipes}))}, got {', '.join(sorted(unknown))}")
+        raise InputError(f"--probe: {one_of(sorted({*tasks, *recipes}), min(unknown))}")
     owners: dict[str, str] = load_yaml(configs / "owners.yaml")
     sets: list[tuple[str, str, Mapping[Any, Sequence[Source]], Sequence[str]]] = []
     for name, task in tasks.items():

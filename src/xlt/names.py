@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -16,6 +18,18 @@ MOVED = {
     "xlm-roberta-large": "FacebookAI/xlm-roberta-large",
 }
 """Repositories of the hub that papers and code still call by their names from before they had owners."""
+
+NAMED = 12
+"""Names that a message lists."""
+
+
+def one_of(known: Iterable[str], given: str) -> str:
+    """What a message says of a name that is not known: which are, those nearest to it first."""
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(given, names, n=len(names) + 1)
+    listed = [*near, *(name for name in names if name not in near)]
+    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return f"expected one of {', '.join(listed[:NAMED]) or 'none'}{more}, got {given}"
 
 
 def hub_reference(model: str) -> tuple[str, str | None] | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.errors import InputError
-from xlt.files import read_json, write_atomic
+from xlt.files import read_json, write_atomic, write_if_changed
 from xlt.folders import make_own
 from xlt.layout import CERTIFICATES, CONFIG, EXAMPLES, LEXICAL, PLAN, PREDICTED, PROVENANCE, SCORES, TRAINED
 
@@ -47,12 +47,12 @@ def keep(root: Path, records: Path) -> list[str]:
     for folder, result in planned.items():
         if not (root / folder / result).exists():
             unfinished[f"{folder}/{CONFIG}"] = root / folder / CONFIG
-        elif write_if_new(record_of(records, folder), pack(files_of(root / folder))):
+        elif write_if_changed(record_of(records, folder), pack(files_of(root / folder))):
             changed.append(folder)
     for path in run_records(records):
         if path.relative_to(records).as_posix().removesuffix(SUFFIX) not in planned:
             path.unlink()
-    write_if_new(records / PLANNED, pack(unfinished))
+    write_if_changed(records / PLANNED, pack(unfinished))
     write_sums(records)
     return changed
 
@@ -60,14 +60,6 @@ def keep(root: Path, records: Path) -> list[str]:
 def run_records(records: Path, kind: str = "*") -> list[Path]:
     """The records of runs and jobs, in order, or those of one kind (``runs``)."""
     return sorted(records.glob(f"{kind}/**/*{SUFFIX}"))
-
-
-def write_if_new(path: Path, content: bytes) -> bool:
-    """Write a file unless it is there with this content; says whether it was written."""
-    if path.exists() and path.read_bytes() == content:
-        return False
-    write_atomic(path, content)
-    return True
 
 
 def results_by_folder(plan: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.modeling.architectures import architecture_of
 from xlt.modeling.model_sources import WEIGHTS, weight_files
-from xlt.modeling.tokenizer import CONFIG, fast_tokenizer, positions_of
+from xlt.modeling.tokenizer import CONFIG, fast_tokenizer, positions_of, read_as_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -69,12 +69,14 @@ def load_word_embeddings(path: Path) -> Any:
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a prepared folder, with the encoder's own ``model_max_length``, and segments if it reads them.
+    """The fast tokenizer of a prepared folder, to which every text is text (``read_as_text``).
 
-    A lower limit in the tokenizer's own config is not the encoder's: sentence encoders are published with the length of
-    their last training (128), and the protocol's passages are longer.
+    Its ``model_max_length`` is what the encoder's positions allow. A lower limit in the tokenizer's own config is not the
+    encoder's: sentence encoders are published with the length of their last training (128), and the protocol's passages
+    are longer. It gives segments if the encoder reads them.
     """
     tokenizer = fast_tokenizer(path)
+    read_as_text(tokenizer)
     tokenizer.model_max_length = positions_of(path)
     if not architecture_of(read_json(path / CONFIG)).segments:
         tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]

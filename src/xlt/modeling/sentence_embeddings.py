@@ -75,7 +75,8 @@ def embed(
     widths = [len(row) for row in rows]
     vectors = np.zeros((len(rows), int(model.config.hidden_size)), dtype=np.float32)
     batches = by_token_budget(range(len(rows)), [1] * len(rows), widths, batch_tokens)
-    bar = tqdm(total=len(rows), desc=progress, disable=progress is None or not is_main_process(), unit="text")
+    quiet = True if progress is None or not is_main_process() else None  # None: without a terminal
+    bar = tqdm(total=len(rows), desc=progress, disable=quiet, unit="text")
     with bar, _evaluating(model.to(device)), _lowest(model, layer), torch.inference_mode():
         for batch in shard(batches):
             padded = pad_rows([rows[i] for i in batch], [types[i] for i in batch], int(tokenizer.pad_token_id)).to(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,31 @@ def fast_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     if not tokenizer.is_fast:
         raise InputError(f"expected a fast tokenizer, got {type(tokenizer).__name__}", path / TOKENIZER)
     return tokenizer
+
+
+def read_as_text(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Have ``tokenizer`` read what spells a special token in a text ("</s>", "[SEP]") as text, not as that token.
+
+    The added tokens are told by ``split_special_tokens``. Where the model itself knows such a piece (a unigram model from
+    SentencePiece gives it the best score of all), the piece is taken from it, as in SentencePiece, whose control symbols
+    no text matches. Other texts are read as before.
+    """
+    from tokenizers import Tokenizer
+
+    backend = tokenizer.backend_tokenizer
+    tokenizer.split_special_tokens = backend.encode_special_tokens = True
+    special = {token.content: id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    if all(id not in backend.encode(text, add_special_tokens=False).ids for text, id in special.items()):
+        return
+    content = json.loads(backend.to_str())
+    model = content["model"]
+    if model["type"] == "Unigram":  # a piece's place is its id; no text has the empty piece
+        model["vocab"] = [["" if piece in special else piece, score] for piece, score in model["vocab"]]
+    else:
+        taken = special.keys() - {tokenizer.unk_token}
+        model["vocab"] = {piece: id for piece, id in model["vocab"].items() if piece not in taken}
+        model["merges"] = [pair for pair in model.get("merges", []) if "".join(pair) not in taken]
+    backend.model = Tokenizer.from_str(json.dumps({**content, "added_tokens": [], "post_processor": None})).model
 
 
 def converted_tokenizer(source: Path, folder: Path) -> None:

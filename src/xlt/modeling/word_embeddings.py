@@ -141,7 +141,8 @@ def embed_words(
     found = np.zeros((len(layers), len(words), int(model.config.hidden_size)), dtype=np.float32)
     widths = [len(row) for row in tokens.ids]
     model.eval()
-    with tqdm(total=len(words), desc=progress, disable=progress is None, unit="word") as bar, torch.inference_mode():
+    quiet = True if progress is None else None  # None: without a terminal
+    with tqdm(total=len(words), desc=progress, disable=quiet, unit="word") as bar, torch.inference_mode():
         for chosen in by_token_budget(range(len(words)), [1] * len(words), widths, batch_tokens):
             batch = pad_words(tokens, chosen, pad_id, device)
             for layer, vectors in enumerate(layer_vectors(model, batch, layers)):

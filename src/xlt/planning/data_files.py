@@ -15,7 +15,7 @@ from xlt.data.language_pairs import pairs_of, split_pair
 from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.languages import XTREME_R
-from xlt.names import visible
+from xlt.names import one_of, visible
 
 
 @dataclass
@@ -50,6 +50,7 @@ class DataFiles:
                     skip=source.skip,
                     take=source.take,
                     apart={} if source.apart_from is None else self._scored(source.apart_from),
+                    on_error=source.on_error,
                 )
         return None
 
@@ -60,8 +61,17 @@ class DataFiles:
         return FileSet(format=format, files=[path], sha256=self._hashes([self.data / path]))
 
     def neighbours(self, path: str) -> FileSet | None:
-        """The file of synonyms, if it is there."""
-        return self.single("neighbours", path)
+        """The file of synonyms, or the word lists of all languages where the path names ``{lang}``; None without any."""
+        if "{lang}" not in path:
+            return self.single("neighbours", path)
+        codes = [code for code in self.world or XTREME_R if code != "en"]
+        found = [self.single("lexicon-tsv", path.replace("{lang}", code)) for code in codes]
+        lists = [each for each in found if each is not None]
+        files, hashes = (
+            [f for each in lists for f in each.files],
+            {k: v for each in lists for k, v in each.sha256.items()},
+        )
+        return FileSet(format="lexicon-tsv", files=files, sha256=hashes) if lists else None
 
     def train(self, name: str, own: Mapping[Any, list[Source]], language: str) -> tuple[FileSet | None, FileSet | None]:
         """The training and development files of a recipe; what is kept apart of scored files also is of development."""
@@ -116,7 +126,7 @@ class DataFiles:
     def _scored(self, name: str) -> dict[str, list[FileSet]]:
         """By language, the files that a task is scored on."""
         if name not in self.tasks:
-            raise InputError(f"sources: apart_from: expected one of {', '.join(self.tasks)}, got {name}")
+            raise InputError(f"sources: apart_from: {one_of(self.tasks, name)}")
         return {code: [files] for code, files in self.evaluation(self.tasks[name]).files.items()}
 
     def _languages(self, task: Task) -> list[str]:

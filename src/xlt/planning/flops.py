@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xlt.config.benchmark import Model
 from xlt.config.lexical_injection import LexicalRun
-from xlt.config.regimes import Adversarial
+from xlt.config.robustness import Adversarial
 from xlt.config.run_config import Evaluation, LanguageAdapterConfig, RunConfig, Stage
 from xlt.errors import InputError
 from xlt.files import read_json
@@ -23,8 +23,8 @@ from xlt.planning.token_counts import Extent, Extents
 
 WORD_TOKENS = 6
 """Sub-words of a word in a batch, special tokens and padding included."""
-BACKWARD = {"full": 2.0, "bottleneck": 1.0, "madx": 1.0, "lora": 1.0, "head": 0.0, "frozen": 0.0}
-"""Cost of a step's backward pass in forward passes: with a frozen encoder there is no gradient of its weights."""
+BACKWARD = {"full": 2.0, "head": 0.0, "frozen": 0.0}
+"""Cost of a step's backward pass in forward passes; 1 for what is added to a frozen encoder: no gradient of its weights."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _stage(stage: Stage, run: RunConfig, extents: Extents, shape: EncoderShape) 
     if stage.augmentation is not None:
         train = stage.augmentation.copies * train
     dev = Extent() if stage.dev is None else extents.test(stage.dev, recipe, recipe.language, stage.caps.dev)
-    passes = 1.0 + BACKWARD[run.regime.tuning.kind] + _attack_passes(run)
+    passes = 1.0 + BACKWARD.get(run.regime.tuning.kind, 1.0) + _attack_passes(run)
     operations = shape.forward(train) * passes + _fusion(train, run, shape)
     steps = max(1.0, train.examples / recipe.batch_size)
     return Work(recipe.epochs * operations, recipe.epochs * shape.forward(dev), recipe.epochs * steps)
@@ -183,7 +183,7 @@ def _masked_text(run: RunConfig, steps_of_tasks: float, extents: Extents, shape:
     settings = run.mixture.masked_text
     steps = steps_of_tasks * settings.share / (1 - settings.share)
     batch = max(stage.recipe.batch_size for stage in run.stages)
-    passes = 1.0 + BACKWARD[run.regime.tuning.kind]
+    passes = 1.0 + BACKWARD.get(run.regime.tuning.kind, 1.0)
     length = extents.blocks(run.mixture.text, settings.max_length)
     return Work(passes * steps * _masked_step(batch, length, settings.mask, shape), 0.0, steps)
 

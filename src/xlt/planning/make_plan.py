@@ -6,12 +6,14 @@ Nothing is trained here. A run's config.json is rewritten only when its content 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
 from xlt.config.benchmark import Profile, load
 from xlt.config.run_config import write_config
-from xlt.files import to_json, write_atomic
+from xlt.errors import InputError
+from xlt.files import to_json, write_if_changed
 from xlt.folders import make_own
 from xlt.layout import EXTENTS, PLAN, RULES
 from xlt.names import config_of, hub_reference
@@ -19,9 +21,19 @@ from xlt.planning.adopting import adopt
 from xlt.planning.makefile import make_rules
 from xlt.planning.plan import WorkPlan, build
 
+NOT_CARRIED = re.compile(r"""[\s'"`$\\#;&|<>()*?\[\]{}!%:=~^]""")
+"""What rules of make and their commands cannot have in a name; the Makefile refuses the same."""
+
 
 def make_plan(arguments: argparse.Namespace) -> None:
-    """Write the folders of runs and jobs, the plan and its make rules; print what ``--show`` asks for."""
+    """Write the folders of runs and jobs, the plan and its make rules; print what ``--show`` asks for.
+
+    Raises:
+        InputError: a folder has a name that make cannot carry, or something that is planned from is wrong.
+    """
+    for folder in (arguments.root, arguments.data or ""):
+        if found := NOT_CARRIED.search(str(folder)):
+            raise InputError(f"expected a folder without {found[0]!r} in its name; make cannot carry it", folder)
     plan = plan_asked_for(arguments, arguments.root, arguments.data)
     root, planner = plan.root, plan.planner
     make_own(root, PLAN)
@@ -81,12 +93,6 @@ def plan_json(plan: WorkPlan, checkpoint: str | None = None) -> dict[str, object
             for name, table in plan.tables.items()
         },
     }
-
-
-def write_if_changed(path: Path, text: str) -> None:
-    """Write ``text`` unless the file has it already."""
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_atomic(path, text)
 
 
 def lacks_data(arguments: argparse.Namespace) -> bool:

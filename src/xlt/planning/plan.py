@@ -17,6 +17,7 @@ from xlt.languages import register
 from xlt.layout import DIGESTS, FAILURE, PROVENANCE, SCORES
 from xlt.modeling.architectures import refusal
 from xlt.modeling.preparation import config_of_encoder, resolve_model
+from xlt.names import one_of
 from xlt.planning.checks import check_configs
 from xlt.planning.data_files import DataFiles
 from xlt.planning.jobs import PlannedJob, job_seeds, language_adapter_settings
@@ -62,7 +63,7 @@ class WorkPlan:
             runs = [f for row in rows for f in self.regimes.get(row, []) if served & set(self.runs[f].tasks)]
             return runs + [f for f in self.jobs if any(f.split("/")[:2] == ["lexical", name] for name in table.lexical)]
         if target not in self.regimes:
-            raise InputError(f"TABLE: expected one of {', '.join([*self.regimes, *self.tables])}, got {target}")
+            raise InputError(f"TABLE: {one_of([*self.tables, *self.regimes], target)}")
         return [f for f in self.regimes[target] if not any(e.task.separate for e in self.runs[f].evaluations)]
 
     def needed(self, target: str) -> list[str]:

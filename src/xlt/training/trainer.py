@@ -6,7 +6,6 @@ without), ``xlt.training.language_adapter``, ``xlt.training.lexical_injection`` 
 
 from __future__ import annotations
 
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,14 +15,15 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from xlt.config.benchmark import Checkpoint
 from xlt.data.features import Feature
-from xlt.modeling.distributed import is_main_process
 from xlt.modeling.model import TransferModel
+from xlt.run_log import Progress
 from xlt.training.checkpoint_state import TrainingState, capture, restore
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.optimizer_step import MicroBatches, MicroBatchLoss, StepBatch, draw_apart, optimizer_step
+from xlt.training.progress import TrainingProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class TrainingArguments:
 
     ``decay``: whether the learning rate falls linearly to 0 after the warm-up or stays ``constant``.
     ``capped``: the training set is smaller than the one that the number of warm-up steps was published for. ``checkpoint``:
-    which epoch's weights are kept, those of the best development score or the last.
+    which weights it ends with (``xlt.config.benchmark.Checkpoint``).
     """
 
     epochs: int
@@ -45,7 +45,7 @@ class TrainingArguments:
     token_budget: int = 4096
     decay: Literal["linear", "constant"] = "linear"
     capped: bool = False
-    checkpoint: Literal["best", "last"] = "best"
+    checkpoint: Checkpoint = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Schedule(Protocol):
 
 @dataclass(slots=True)
 class History:
-    """What happened: mean loss and development score (percent) per epoch, the epoch kept, steps and seconds.
+    """What happened: mean loss and development score (percent) per epoch, the epoch kept (of a mean the last), steps, time.
 
     ``unfrozen``: the order in which layers joined, where a schedule decided it. ``halved``: the steps at which memory did
     not do and micro-batches were halved.
@@ -92,8 +92,11 @@ class History:
 
 
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay pulls a parameter to 0: not biases and layer norms, as in the XTREME scripts."""
-    return parameter.ndim > 1 and "LayerNorm" not in name
+    """Whether weight decay pulls a parameter to 0: not biases and layer norms, as in the XTREME scripts.
+
+    Nor what stands for an orthogonal matrix: its size is given, and torch keeps signs in it that must stay 1 or -1.
+    """
+    return parameter.ndim > 1 and "LayerNorm" not in name and ".parametrizations." not in name
 
 
 def make_optimizer(
@@ -141,15 +144,15 @@ class Trainer(ABC):
     """One training, from its first step or a checkpoint to its last.
 
     Args:
-        title: shown on the progress bar and in errors.
+        title: said with its progress and in errors.
         parameters: what is trained, by name.
         optimizer: of these parameters (``make_optimizer``).
         epochs: the steps of each epoch.
         warmup: steps in which the rate rises.
         decay: how it goes on, ``linear`` or ``constant``.
         modules: what is switched to training (dropout) before the steps of an epoch.
-        keep_best: end with the weights of the epoch with the highest mean development score, the first of several, and
-            not with those of the last one.
+        keep: which weights it ends with: ``best`` are those of the epoch with the highest mean development score, the first
+            of several.
     """
 
     kept: tuple[str, ...] = ("done", "epoch", "seconds", "means")
@@ -164,16 +167,16 @@ class Trainer(ABC):
         warmup: int,
         decay: Literal["linear", "constant"] = "linear",
         modules: Sequence[nn.Module] = (),
-        keep_best: bool = True,
+        keep: Checkpoint = "best",
     ) -> None:
         self.title, self.parameters, self.optimizer = title, parameters, optimizer
         self.epoch_ends, self.warmup, self.decay = list(accumulate(epochs)), warmup, decay
         self.total = self.epoch_ends[-1]
         self.done = self.epoch = 0
         self.seconds = 0.0
-        self.modules, self.keep_best = modules, keep_best
+        self.modules, self.keep = modules, keep
         self.means: list[float] = []
-        self.best: dict[str, Tensor] = {}
+        self.chosen: dict[str, Tensor] = {}
         self.norm_order: Sequence[nn.Parameter] | None = None
 
     @abstractmethod
@@ -185,24 +188,44 @@ class Trainer(ABC):
         return {}
 
     def end_epoch(self, scores: Mapping[int, float]) -> None:
-        """Keep the mean of the scores, and the weights if it is the best so far."""
+        """Keep the mean of the scores, and the weights if it is the best so far or all epochs count."""
         if scores:
             self.means.append(sum(scores.values()) / len(scores))
-            if self.keep_best and self.best_epoch() == self.epoch:
-                self.best = {name: each.detach().to("cpu", copy=True) for name, each in self.parameters.items()}
+        if self.keep == "average":
+            self.add_to_average()
+        elif self.keep == "best" and scores and self.best_epoch() == self.epoch:
+            self.chosen = self.weights()
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy on the CPU of everything that an epoch leaves, by name."""
+        return {name: each.detach().to("cpu", copy=True) for name, each in self.parameters.items()}
+
+    def end_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what ``weights`` gave."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(weights[name])
+
+    def add_to_average(self) -> None:
+        """Make the weights that are kept the mean over the epochs so far, this one included: m + (w - m) / n."""
+        weights = self.weights()
+        if not self.chosen:
+            self.chosen = weights
+        for name, mean in self.chosen.items():
+            mean.add_((weights[name] - mean) / (self.epoch + 1))
 
     def best_epoch(self) -> int:
         """The epoch whose weights are kept (from 0)."""
-        return self.means.index(max(self.means)) if self.keep_best and self.means else len(self.epoch_ends) - 1
+        return self.means.index(max(self.means)) if self.keep == "best" and self.means else len(self.epoch_ends) - 1
 
     def state(self) -> TrainingState:
         """Everything that the rest of the training depends on; subclasses add what is their own."""
-        kept = capture(self.parameters, self.optimizer, self.best)
+        kept = capture(self.parameters, self.optimizer, self.chosen)
         return TrainingState(kept.values | {name: getattr(self, name) for name in self.kept}, kept.tensors)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from what ``state`` gave."""
-        self.best = restore(state, self.parameters, self.optimizer)
+        self.chosen = restore(state, self.parameters, self.optimizer)
         for name in self.kept:
             setattr(self, name, state.values[name])
 
@@ -240,24 +263,26 @@ class Trainer(ABC):
         found = checkpointer.pop_resume_state()
         if found is not None:
             self.restore(found)
-        with progress(self.title, self.total, self.done) as bar, checkpointer.checkpoint_on_signal(self.state):
+        epochs, score = len(self.epoch_ends), self.means[-1] if self.means else None
+        begun = Progress(self.title, min(self.epoch + 1, epochs), epochs, self.done, self.total, None, score)
+        progress = TrainingProgress(begun)
+        with progress.bar, checkpointer.checkpoint_on_signal(self.state):
             for end in self.epoch_ends[self.epoch :]:
                 for module in self.modules:
                     module.train()
                 while self.done < end:
                     started = time.perf_counter()
-                    bar.set_postfix(epoch=self.epoch + 1, loss=f"{self.step():.3f}", refresh=False)
+                    loss = self.step()
                     self.seconds += time.perf_counter() - started
-                    bar.update()
+                    progress.step(self.epoch, self.done, loss)
                     checkpointer.after_step()
                 with checkpointer.between_steps():
                     scores = self.evaluate()
                 self.end_epoch(scores)
+                progress.end_epoch(self.means[-1] if scores else None)
                 self.epoch += 1
-        if self.best and self.best_epoch() != len(self.epoch_ends) - 1:
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    parameter.copy_(self.best[name])
+        if self.chosen and (self.keep == "average" or self.best_epoch() != len(self.epoch_ends) - 1):
+            self.end_with(self.chosen)
 
 
 class LossTrainer(Trainer):
@@ -303,17 +328,3 @@ def batched_means(losses: Sequence[float], size: int) -> list[float]:
     """The means of ``size`` losses each, one after the other; the last may be of fewer."""
     parts = [losses[start : start + size] for start in range(0, len(losses), size)]
     return [sum(part) / len(part) for part in parts]
-
-
-def progress(title: str, total: int, done: int) -> tqdm[Any]:
-    """A progress bar. One that is not watched (a log file) is written twice a minute, so that the log stays small."""
-    interval = 2.0 if sys.stderr.isatty() else 30.0
-    return tqdm(
-        total=total,
-        initial=done,
-        desc=title,
-        unit="step",
-        mininterval=interval,
-        dynamic_ncols=True,
-        disable=not is_main_process(),
-    )
