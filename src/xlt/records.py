@@ -2,7 +2,7 @@
 
 ``<folder>/<profile>/<model>/`` holds a ``.tar.xz`` for each run and job (config, scores, provenance, training history, single
 examples' scores, predictions; no weights, no text or labels of the data), one for the plan (with the configs of what has not
-finished), checksums, and the pages made from all that. The same run gives the same bytes.
+finished, and how it was trained), checksums, and the pages made from all that. The same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def keep(root: Path, records: Path) -> list[str]:
     changed, unfinished = [], {PLAN: root / PLAN}
     for folder, result in planned.items():
         if not (root / folder / result).exists():
-            unfinished[f"{folder}/{CONFIG}"] = root / folder / CONFIG
+            unfinished |= {f"{folder}/{name}": root / folder / name for name in (CONFIG, *trained(root / folder))}
         elif write_if_changed(record_of(records, folder), pack(files_of(root / folder))):
             changed.append(folder)
     for path in run_records(records):
@@ -55,6 +55,12 @@ def keep(root: Path, records: Path) -> list[str]:
     write_if_changed(records / PLANNED, pack(unfinished))
     write_sums(records)
     return changed
+
+
+def trained(folder: Path) -> list[str]:
+    """The training history of a run that was only trained, unless its config is a later one."""
+    path = folder / TRAINED
+    return [TRAINED] if path.exists() and path.stat().st_mtime > (folder / CONFIG).stat().st_mtime else []
 
 
 def run_records(records: Path, kind: str = "*") -> list[Path]:

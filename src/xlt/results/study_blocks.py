@@ -9,6 +9,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from xlt.config.benchmark import Table, Task, load
+from xlt.config.run_config import read_run
+from xlt.files import read_json
+from xlt.layout import TRAINED
 from xlt.records import PLANNED, restore
 from xlt.results import formatting
 from xlt.results.aggregate import SCORE, TaskResult, summarize, task_result
@@ -25,22 +28,24 @@ QUESTIONS = (
     ("adapter-itt", "full-itt", "An adapter instead of full fine-tuning, both after MNLI"),
 )
 """Pairs of regimes, and what the first has that the second has not."""
+TRIED = ("full", "adapter", "lora")
+"""Regimes that were trained with other learning rates, too."""
 NOTHING = "No run of the study is recorded yet."
 
 
 def study_blocks(project: Path) -> dict[str, str]:
-    """The texts of the block ``study``, for a page.
+    """The texts of the blocks ``study`` and ``rates``, for a page.
 
     Args:
         project: the checkout, with ``results`` and ``configs``.
     """
     records = project / STUDY
     if not (records / PLANNED).exists():
-        return {"study": NOTHING}
+        return {"study": NOTHING, "rates": NOTHING}
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "study" / "e5-small"
         restore(records, root)
-        return {"study": Study(root, project / "configs").text()}
+        return {"study": Study(root, project / "configs").text(), "rates": rates(root)}
 
 
 class Study:
@@ -90,10 +95,8 @@ class Study:
             if whole is not None:
                 parts = {self.tasks[task].title: self.effect(first, second, [task]) for task in tasks}
                 each = "; ".join(f"{name} {points(part)}" for name, part in parts.items() if part is not None)
-                lines.append(
-                    f"- **{title}**: {points(whole)} points, {in_words(whole)}"
-                    + (f" ({each})." if len(tasks) > 1 else ".")
-                )
+                where = each if len(tasks) > 1 else ", ".join(parts)
+                lines.append(f"- **{title}**: {points(whole)} points, {in_words(whole)} ({where}).")
         return "\n".join(lines)
 
     def common(self, first: str, second: str) -> list[str]:
@@ -138,6 +141,45 @@ class Study:
         stages = [stage for config in finished for stage in config.stages]
         found = {stage.recipe.title: stage.caps.train for stage in stages if stage.caps.train is not None}
         return ", ".join(f"{title} {most:,}" for title, most in sorted(found.items()))
+
+
+def rates(root: Path) -> str:
+    """The English development score at each learning rate that was tried, seed by seed; the best in bold."""
+    plan = load_plan(root)
+    rows = []
+    for regime in TRIED:
+        for run in plan.regimes[regime].runs if regime in plan.regimes else []:
+            tried = {name: root / run.dir.replace(f"runs/{regime}/", f"runs/{name}/") for name in rates_of(regime)}
+            scores = {name: dev_score(folder) for name, folder in tried.items()}
+            known = {name: score for name, score in scores.items() if score is not None}
+            if len(known) > 1:
+                best = max(known, key=lambda name: known[name])
+                cells = [rate_cell(tried[name], score, name == best) for name, score in scores.items()]
+                rows.append([plan.regimes[regime].title, plan.recipes[run.recipe].title, str(run.seed), *cells])
+    headers = ["tuning", "trained on", "seed", "a third of the rate", "the rate", "three times the rate"]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True) if rows else NOTHING
+
+
+def rates_of(regime: str) -> list[str]:
+    """The regimes that differ from one in their learning rate, and itself, by rate."""
+    return [f"{regime}-third-rate", regime, f"{regime}-triple-rate"]
+
+
+def dev_score(folder: Path) -> float | None:
+    """The English development score of the weights that a run kept, in percent; None for one that was not trained."""
+    if not (folder / TRAINED).exists():
+        return None
+    stage = read_run(folder).stages[-1]
+    scores = read_json(folder / TRAINED)["stages"][stage.recipe.name]["dev_scores"]
+    return float(max(scores) if stage.recipe.checkpoint == "best" else scores[-1])
+
+
+def rate_cell(folder: Path, score: float | None, best: bool) -> str:
+    """A rate with its score."""
+    if score is None:
+        return ""
+    shown = f"{score:.1f}"
+    return f"{read_run(folder).stages[-1].learning_rate:.1e}: {f'**{shown}**' if best else shown}"
 
 
 def points(found: Effect | None) -> str:
