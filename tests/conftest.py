@@ -115,17 +115,17 @@ def tokenizer(mini_encoder: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def mini_decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+def mini_decoder(tmp_path_factory: pytest.TempPathFactory, mini_encoder: Path) -> Path:
     """A prepared folder with a Llama of 3 layers and width 16; texts begin with <s> and have no padding token."""
     import torch
     from tokenizers import Tokenizer, processors
     from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("decoder") / "mini-llama"
-    raw = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    raw = Tokenizer.from_file(str(mini_encoder / "tokenizer.json"))
     raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=raw.get_vocab_size(),
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=3,

@@ -17,7 +17,7 @@ from tests.modeling.test_language_adapters import SETTINGS, write_adapter
 from tests.tiny_encoders import MADE, write_encoder
 from torch import Tensor
 
-from xlt.config.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, RandomPerturbation, Tuning
+from xlt.config.regimes import IA3, Bottleneck, DoRA, Full, Head, LoRA, LoReFT, MadX, Prefix, Tuning
 from xlt.config.schedules import FisherUnfreezing, GradualUnfreezing
 from xlt.data import batching
 from xlt.data.features import Feature
@@ -38,7 +38,7 @@ from xlt.modeling.tuning import merged
 from xlt.modeling.word_embeddings import embed_words
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.multitask import fit
-from xlt.training.registry import PERTURBATIONS, SCHEDULES
+from xlt.training.registry import PERTURBATIONS, SCHEDULES, Adversarial, RandomPerturbation
 from xlt.training.trainer import TrainingArguments
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -50,6 +50,10 @@ TUNINGS: dict[str, Tuning] = {
     "houlsby": Bottleneck(kind="bottleneck", placement="houlsby", reduction_factor=4),
     "parallel": Bottleneck(kind="bottleneck", placement="parallel", reduction_factor=4),
     "lora": LoRA(kind="lora", rank=2, alpha=4, targets=["q", "k", "v", "intermediate", "output"]),
+    "dora": DoRA(kind="dora", rank=2, alpha=2),
+    "ia3": IA3(kind="ia3"),
+    "prefix": Prefix(kind="prefix", length=4),
+    "loreft": LoReFT(kind="loreft", rank=2),
 }
 SENTENCES = [
     "the cat sat on the mat",
@@ -61,6 +65,12 @@ SENTENCES = [
 ]
 Folder = Callable[..., Path]
 EVERY = pytest.mark.parametrize("architecture", MADE)
+
+
+def every_with(*names: str) -> pytest.MarkDecorator:
+    """Each architecture with those of these tunings that it does not refuse."""
+    pairs = [(each, name) for each in MADE for name in names if TUNINGS[name].kind not in ARCHITECTURES[each].refused]
+    return pytest.mark.parametrize(("architecture", "tuning"), pairs)
 
 
 @pytest.fixture(scope="session")
@@ -111,20 +121,44 @@ def whole_loss(model: TransferModel, given: list[Feature]) -> float:
     return float(torch.nn.functional.cross_entropy(torch.from_numpy(predicted(model, given)), gold))
 
 
+@torch.no_grad()
+def moved(model: TransferModel) -> TransferModel:
+    """The model after a walk of what was added to its encoder: far from doing nothing, as after a training."""
+    torch.manual_seed(5)
+    for name, parameter in model.trained_parameters().items():
+        if any(part in name for part in (".adapters.", "lora_", "prefix", "refts")) and "parametrizations" not in name:
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
 def test_every_architecture_has_a_checkpoint_here_and_its_row_in_the_docs() -> None:
     assert MADE.keys() == ARCHITECTURES.keys()
     page = (CONFIGS.parent / "docs" / "models.md").read_text(encoding="utf-8")
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
     rows = {cells[0].strip("`"): cells[2:] for cells in lines if cells[0].strip("`") in ARCHITECTURES}
     assert rows.keys() == ARCHITECTURES.keys()
-    for name, cells in rows.items():  # MAD-X is the fourth column of tunings, masked text the last
-        refused = {"madx": cells[3], "masked_text": cells[7]}
-        assert all(cell.startswith("no (") == (kind in ARCHITECTURES[name].refused) for kind, cell in refused.items())
-        assert all(cell.startswith("yes") for cell in cells if cell not in refused.values())
+    for name, cells in rows.items():
+        columns = [
+            "full",
+            "bottleneck",
+            "lora",
+            "dora",
+            "ia3",
+            "prefix",
+            "loreft",
+            "madx",
+            "stack",
+            "unfreezing",
+            "noise",
+        ]
+        refused = {
+            kind: cell for kind, cell in zip([*columns, "masked_text"], cells, strict=True) if cell.startswith("no")
+        }
+        assert refused.keys() == ARCHITECTURES[name].refused.keys()
+        assert all(cell.startswith(("yes", "no (")) for cell in cells)
 
 
-@EVERY
-@pytest.mark.parametrize("tuning", TUNINGS)
+@every_with(*TUNINGS)
 def test_losses_fall_and_nothing_else_moves(architecture: str, tuning: str, folder: Folder) -> None:
     path = folder(architecture)
     model, given = make(path, TUNINGS[tuning]), features(path)
@@ -136,16 +170,10 @@ def test_losses_fall_and_nothing_else_moves(architecture: str, tuning: str, fold
     assert moved and moved <= model.trainable
 
 
-@EVERY
-@pytest.mark.parametrize("tuning", ["full", "pfeiffer", "parallel"])
+@every_with(*(name for name in TUNINGS if name != "head"))
 def test_padding_does_not_change_scores(architecture: str, tuning: str, folder: Folder) -> None:
     path = folder(architecture)
-    model, given = make(path, TUNINGS[tuning]), features(path)
-    torch.manual_seed(3)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if ".adapters." in name:
-                parameter.normal_(std=0.3)
+    model, given = moved(make(path, TUNINGS[tuning])), features(path)
     together = predicted(model, given)
     assert np.allclose(together, predicted(model, given, budget=1), atol=1e-5)
     assert np.abs(np.diff(together, axis=0)).max() > 0.1
@@ -200,15 +228,10 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(
     assert all(torch.equal(tensor, whole[name]) for name, tensor in resumed.items())
 
 
-@EVERY
-def test_merged_lora_predicts_the_same_and_leaves_no_trace(architecture: str, folder: Folder) -> None:
+@every_with("lora", "dora", "ia3")
+def test_what_is_merged_predicts_the_same_and_leaves_no_trace(architecture: str, tuning: str, folder: Folder) -> None:
     path = folder(architecture)
-    model, given = make(path, TUNINGS["lora"]), features(path)
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_" in name:
-                parameter.add_(0.3 * torch.randn_like(parameter))
+    model, given = moved(make(path, TUNINGS[tuning])), features(path)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     apart = predicted(model, given)
     with merged(model.encoder):

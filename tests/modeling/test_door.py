@@ -286,6 +286,10 @@ def test_rows_that_an_architecture_cannot_have_are_not_planned(
     assert regimes["madx"]["runs"] == [] == regimes["full-itt-mlm"]["runs"]
     assert regimes["adapter"]["runs"] and regimes["full-itt"]["runs"]
     found = build(mini_configs, "mini", root, data=mini_data, model=str(folder), encoder=folder).planner.without_runs
+    done = subprocess.run(
+        ["make", "-f", str(root / "plan.mk"), "madx", "ENCODER=e"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {found['madx']}\n")
     assert found["madx"].startswith("madx cannot be had with an encoder of architecture rembert: its output matrix")
 
 

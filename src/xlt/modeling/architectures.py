@@ -122,6 +122,7 @@ ARCHITECTURES = {
             "layer_norm.bias": "vocab_layer_norm.bias",
             "bias": "vocab_projector.bias",
         },
+        refused={"prefix": "the adapters library's class for it heeds a prefix more where a batch has padding"},
     ),
     "rembert": Architecture(
         keys={"hidden_dropout_prob": "classifier_dropout_prob", "embedding_size": "input_embedding_size"},

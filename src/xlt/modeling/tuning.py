@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import orthogonal
 
 from xlt.config.regimes import IA3, Bottleneck, DoRA, Frozen, Full, Head, LoRA, LoReFT, MadX, Prefix, Tuning
 from xlt.errors import InputError
-from xlt.modeling.architectures import architecture_of, refusal
+from xlt.modeling.architectures import refusal
 from xlt.modeling.composition import TASK, prepare_for_adapters
 
 
@@ -40,7 +40,7 @@ def _bottleneck(encoder: nn.Module, tuning: Any) -> None:
 
 
 def _low_rank(encoder: Any, tuning: Any) -> None:
-    depth = int(architecture_of(encoder.config).figure(encoder.config, "num_hidden_layers"))
+    depth = int(encoder.config.num_hidden_layers)
     chosen = range(depth) if tuning.layers is None else tuning.layers
     if max(chosen) >= depth:
         raise InputError(

@@ -16,8 +16,12 @@ def make_rules(plan: WorkPlan) -> str:
     for folder, run in plan.runs.items():
         lines += _folder_rule(plan, folder, "run.py", run.needs(), " --processes $(PROCESSES)")
     lines += _language_adapter_rule(plan)
-    for name in plan.regimes:
-        lines += _page_rule(plan, name, f"regime-{name}", f"--regime {name}", "")
+    for name, folders in plan.regimes.items():
+        reason = plan.planner.without_runs.get(name)
+        if reason is None or folders:
+            lines += _page_rule(plan, name, f"regime-{name}", f"--regime {name}", "")
+        else:
+            lines += [f".PHONY: {name}", f"{name}:", _refuse(reason), ""]
     for name in plan.tables:
         lines += _page_rule(plan, name, name, f"--table {name}", f"configs/tables/{name}.yaml")
     return "\n".join(lines) + "\n"
@@ -33,9 +37,15 @@ def _folder_rule(plan: WorkPlan, folder: str, script: str, needs: list[str], opt
 def _language_adapter_rule(plan: WorkPlan) -> list[str]:
     """The goal that makes every language adapter of this profile and model."""
     folders = plan.planner.adapter_folders.values()
-    command = [] if folders else [f"\t@echo 'error: {NO_ADAPTERS}' >&2; exit 2"]
+    command = [] if folders else [_refuse(NO_ADAPTERS)]
     needs = " ".join(str(plan.result(folder)) for folder in folders)
     return [".PHONY: language-adapters", f"language-adapters: {needs}", *command, ""]
+
+
+def _refuse(reason: str) -> str:
+    """A command that says why there is nothing to make."""
+    quoted = reason.replace("'", "'\\''")
+    return f"\t@echo 'error: {quoted}' >&2; exit 2"
 
 
 def _page_rule(plan: WorkPlan, goal: str, page: str, what: str, config: str) -> list[str]:
