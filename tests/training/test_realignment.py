@@ -107,6 +107,19 @@ def test_whole_sentence_pairs_are_held_out(job: Callable[..., LexicalJob]) -> No
         assert pairs.every[code] == pairs.trained[code] + pairs.held_out[code]
 
 
+def test_articles_do_not_become_most_of_the_pairs(
+    job: Callable[..., LexicalJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = job()
+    whole = align_pairs(asked, *load_model(asked)).every
+    monkeypatch.setattr("xlt.training.pairs.MOST_OF_ONE", 1)
+    pairs = align_pairs(asked, *load_model(asked))
+    for code, found in pairs.every.items():
+        different = {pair.keys for pair in whole[code]}
+        assert sorted(pair.keys for pair in found) == sorted(different)
+        assert pairs.left_out[code].get("repeated", 0) == len(whole[code]) - len(different)
+
+
 def test_the_pull_is_nothing_at_the_start_and_counts_how_far_english_words_went(job: Callable[..., LexicalJob]) -> None:
     asked = job()
     model, tokenizer, pad_id = load_model(asked)

@@ -7,7 +7,7 @@ from typing import Any
 
 from xlt.config.lexical_injection import LexicalRun
 from xlt.data.parallel import aligned, held_out_of, read_bitext, words_in
-from xlt.data.word_lists import WordPair, read_lexicon, split_pairs
+from xlt.data.word_lists import REASONS, WordPair, read_lexicon, split_pairs
 from xlt.errors import InputError
 from xlt.evaluation.word_alignment import SPLITS, Pairs
 from xlt.modeling.word_embeddings import embed_words, layer_count
@@ -15,6 +15,8 @@ from xlt.training.job import TrainingJob
 
 LexicalJob = TrainingJob[LexicalRun]
 """One lexical injection to be carried out."""
+MOST_OF_ONE = 5
+"""Occurrences of the same two words that a realignment keeps: else articles would be most of its pairs."""
 
 
 def read_pairs(job: LexicalJob) -> Pairs:
@@ -53,14 +55,20 @@ def align_pairs(job: LexicalJob, model: Any, tokenizer: Any, pad_id: int) -> Pai
         if len(sentences) < 2:
             raise InputError(f"{code}: expected at least two sentence pairs, got {len(sentences)}; use a larger bitext")
         apart, counts = held_out_of(len(sentences), method.held_out, job.config.seed), Counter[str]()
+        seen = Counter[tuple[str, str]]()
         for part in parts:
             part[code] = []
         for number, pair in enumerate(sentences):
             own, english = (words_in(text) for text in pair)
             vectors = embed_words(model, tokenizer, [*own, *english], pad_id=pad_id, device=job.device)[layer]
             lexicon = aligned(code, (own, english), vectors[: len(own)], vectors[len(own) :])
-            parts[number in apart][code] += lexicon.pairs
             counts += lexicon.left_out
+            for each in lexicon.pairs:
+                seen[each.keys] += 1
+                if seen[each.keys] <= MOST_OF_ONE:
+                    parts[number in apart][code].append(each)
+                else:
+                    counts[REASONS[2]] += 1
         left_out[code] = dict(counts)
         if not (parts[0][code] and parts[1][code]):
             raise InputError(
