@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xlt.errors import InputError, exit_status
 from xlt.files import SOURCE_ROOT
+from xlt.names import one_of
 from xlt.options import count
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def configs_of(options: argparse.Namespace) -> tuple[dict[str, Task], dict[str, 
 def profile_of(options: argparse.Namespace, profiles: dict[str, Profile]) -> Profile:
     """The profile that the command line names."""
     if options.profile not in profiles:
-        raise InputError(f"--profile: expected one of {', '.join(profiles)}, got {options.profile}")
+        raise InputError(f"--profile: {one_of(profiles, options.profile)}")
     return profiles[options.profile]
 
 
@@ -95,7 +96,7 @@ def chosen(options: argparse.Namespace, files: list[Wanted]) -> list[Wanted]:
         return files
     tasks, recipes, profiles = configs_of(options)
     if unknown := set(options.only or ()) - tasks.keys() - recipes.keys():
-        raise InputError(f"--only: expected tasks of {', '.join(sorted({*tasks, *recipes}))}, got {', '.join(unknown)}")
+        raise InputError(f"--only: {one_of(sorted({*tasks, *recipes}), min(unknown))}")
     if options.only:
         tasks = {name: task for name, task in tasks.items() if name in options.only}
         recipes = {name: recipe for name, recipe in recipes.items() if name in options.only}
@@ -188,7 +189,8 @@ def run_verify(options: argparse.Namespace) -> int:
     from xlt.config.benchmark import load_yaml
     from xlt.data.download.lockfile import Lock
     from xlt.data.leaks import find_leaks
-    from xlt.data.verify import Verified, as_markdown, verify_files, verify_splits
+    from xlt.data.verify import Verified, verify_files, verify_splits
+    from xlt.data.verify_report import as_markdown, last_line
     from xlt.files import to_json, write_atomic
     from xlt.languages import register
 
@@ -207,7 +209,7 @@ def run_verify(options: argparse.Namespace) -> int:
     write_atomic(options.output.with_suffix(".md"), text)
     lines = text.partition("## Splits")[0].strip().splitlines()
     print("\n".join(lines[:SHOWN] + ([f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])))
-    print(f"the whole report: {options.output.with_suffix('.md')}")
+    print(f"the whole report: {options.output.with_suffix('.md')}\n{last_line(result)}")
     return result.status
 
 

@@ -17,6 +17,7 @@ from xlt.config.benchmark import Benchmark, Recipe, Task, load_all, load_yaml
 from xlt.data.dataset import locate
 from xlt.errors import InputError, exit_status
 from xlt.files import SOURCE_ROOT
+from xlt.names import one_of
 
 if TYPE_CHECKING:
     from xlt.config.benchmark import Source
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model of configs/models, or a folder with a checkpoint: prepare it")
+    parser.add_argument(
+        "--model",
+        help="a model of configs/models, a folder with a checkpoint, or owner/name[@commit] of the hub: prepare it",
+    )
+    parser.add_argument(
+        "--convert", action="store_true", help="weights that are a pickle: convert them in a process apart"
+    )
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="where models are kept (default: cache)")
     parser.add_argument("--data", type=Path, help="folder of official files: report what is there and what is missing")
     parser.add_argument("--tasks", nargs="+", metavar="NAME", help="tasks and training sets to report (default: all)")
@@ -69,7 +76,7 @@ def report_data(data: Path, configs: Path, benchmark: str, chosen: Sequence[str]
     recipes = load_all(Recipe, configs / "recipes")
     tasks = {name: task for name, task in load_all(Task, configs / "tasks").items() if not task.pairs}  # same files
     if unknown := set(chosen or ()) - tasks.keys() - recipes.keys():
-        raise InputError(f"expected tasks of {', '.join(sorted({*tasks, *recipes}))}, got {', '.join(sorted(unknown))}")
+        raise InputError(f"--probe: {one_of(sorted({*tasks, *recipes}), min(unknown))}")
     owners: dict[str, str] = load_yaml(configs / "owners.yaml")
     sets: list[tuple[str, str, Mapping[Any, Sequence[Source]], Sequence[str]]] = []
     for name, task in tasks.items():
@@ -84,6 +91,23 @@ def report_data(data: Path, configs: Path, benchmark: str, chosen: Sequence[str]
             print(line)
             total += found
     return total
+
+
+def prepare_model(name: str, configs: Path, cache: Path, lock: Path, *, convert: bool) -> None:
+    """Prepare what ``MODEL`` stands for, at the commit of its first use, and say what it is."""
+    from xlt.data.download.lockfile import Lock
+    from xlt.modeling.preparation import prepare, resolve_model
+
+    model = resolve_model(name, configs)
+    known = {each.hub: Lock(lock).get("pins", each.hub) for each in model.sources if each.hub and not each.revision}
+    pins = {hub: str(pin["revision"]) for hub, pin in known.items() if pin is not None}
+    prepared = prepare(model, cache, pins=pins, convert=convert)
+    hold_to_first_use(prepared, lock)
+    for hub in known:
+        if prepared.origin.startswith(f"hub {hub}@"):
+            Lock(lock).record("pins", {hub: {"revision": prepared.origin.partition("@")[2][:40]}})
+    alias = "" if name in (model.name, model.sources[0].local) or Path(name).is_dir() else f"{name} is "
+    print(f"{alias}{prepared.path}: {prepared.origin}")
 
 
 def hold_to_first_use(prepared: Prepared, lock: Path) -> None:
@@ -118,11 +142,8 @@ def main() -> None:
     """Prepare and report what the command line asks for."""
     options = arguments()
     if options.model is not None:
-        from xlt.modeling.preparation import prepare, resolve_model
-
-        prepared = prepare(resolve_model(options.model, options.configs), options.cache)
-        hold_to_first_use(prepared, options.lock or options.configs / "data.lock.yaml")
-        print(f"{prepared.path}: {prepared.origin}")
+        lock = options.lock or options.configs / "data.lock.yaml"
+        prepare_model(options.model, options.configs, options.cache, lock, convert=options.convert)
     if options.data is not None and not report_data(options.data, options.configs, options.benchmark, options.tasks):
         raise InputError("expected official files, found none; see docs/data-layout.md", options.data)
 

@@ -18,6 +18,7 @@ from xlt.config.run_config import Evaluation, RunConfig, read_run
 from xlt.errors import InputError, exit_status
 from xlt.files import atomic_folder, read_json, to_json, write_atomic
 from xlt.layout import CONFIG, PLAN, SCORES
+from xlt.names import one_of
 
 
 def arguments() -> argparse.Namespace:
@@ -55,8 +56,7 @@ def folders_of(root: Path, name: str, seed: int | None, asked: Benchmark | None)
     else:
         plan = load_plan(root)
         if name not in plan.regimes:
-            known = ", ".join(plan.regimes) or "none"
-            raise InputError(f"expected a regime or a run folder, got {name}; regimes are {known}", root / PLAN)
+            raise InputError(f"RUN: {one_of(plan.regimes, name)}, or a run folder", root / PLAN)
         seeds = list(dict.fromkeys(run.seed for run in plan.regimes[name].runs))
         chosen = seeds[0] if seed is None and seeds else seed or 0
         found = {root / run.dir: read_run(root / run.dir) for run in plan.regimes[name].runs if run.seed == chosen}

@@ -26,6 +26,7 @@ BASE = {
     "names",
     "options",
     "records",
+    "run_log",
 }
 ALLOWED = {  # package: what it may import, for type checking too, besides itself (docs/architecture.md)
     "bench": BASE | {"pipeline", "training", "families", "evaluation", "modeling", "data"},
@@ -45,6 +46,7 @@ ALLOWED = {  # package: what it may import, for type checking too, besides itsel
     "options": {"errors"},
     "records": {"errors", "files", "folders", "layout"},
     "names": set(),
+    "run_log": {"layout"},
     "layout": set(),
     "files": {"errors"},
     "languages": {"config", "errors"},

@@ -15,9 +15,21 @@ from xlt.config.benchmark import Recipe, load_all
 from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.modeling.preparation import resolve_model
-from xlt.names import model_name, visible
+from xlt.names import model_name, one_of, visible
 from xlt.results.report.cells import command
 from xlt.results.run_folders import load_plan
+
+
+def test_the_nearest_names_come_first() -> None:
+    tables, regimes = [f"table{n}" for n in (1, 2, 3)], [f"regime-{n}" for n in range(10)]
+    assert one_of([*regimes, "table2", "table1"], "tabel2").startswith(
+        "expected one of table2, table1, regime-0, regime-1"
+    )
+    assert one_of([*tables, *regimes], "zzz") == (
+        "expected one of table1, table2, table3, regime-0, regime-1, regime-2, regime-3, regime-4, regime-5, regime-6, "
+        "regime-7, regime-8 and 1 more, got zzz"
+    )
+    assert one_of([], "x") == "expected one of none, got x"
 
 
 def expected(folder: Path, readable: str) -> str:

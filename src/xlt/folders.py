@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xlt.errors import InputError, exit_status
 from xlt.files import SOURCE_ROOT, write_atomic
-from xlt.names import model_name
+from xlt.names import model_name, one_of
 
 OWN = ".made-by-xlt"
 """The file that says so."""
@@ -56,8 +56,13 @@ def main() -> None:
     remove = commands.add_parser("remove", help="remove a folder that was made so")
     remove.add_argument("folder", type=Path)
     remove.add_argument("--below", type=Path, required=True, help="the folder that it must lie in, or be")
+    nearest = commands.add_parser("nearest", help="print what to say of a goal that make does not know")
+    nearest.add_argument("goal")
+    nearest.add_argument("known", nargs="+")
     options = parser.parse_args()
-    if options.command == "name":
+    if options.command == "nearest":
+        print(f"goal: {one_of(options.known, options.goal)}")
+    elif options.command == "name":
         print(model_name(options.model, SOURCE_ROOT / "configs"))
     elif options.command == "make":
         make_own(options.folder)

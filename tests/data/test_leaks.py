@@ -13,7 +13,8 @@ from xlt.config.benchmark import Profile, Recipe, Source, Task, load, load_all
 from xlt.data.leaks import Leak, as_table, chain, find_leaks, hashed, shared
 from xlt.data.overlap import examples_of, normalised
 from xlt.data.records import CandidateEntity, Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
-from xlt.data.verify import Verified, as_markdown
+from xlt.data.verify import Verified
+from xlt.data.verify_report import as_markdown
 from xlt.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

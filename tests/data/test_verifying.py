@@ -14,7 +14,8 @@ from tests.scripts import call
 from xlt.config.benchmark import Profile, Recipe, Task, load, load_all
 from xlt.data.download.data_folder import DataFolder
 from xlt.data.download.lockfile import Lock
-from xlt.data.verify import Verified, as_markdown, verify_files, verify_splits
+from xlt.data.verify import Split, Verified, verify_files, verify_splits
+from xlt.data.verify_report import as_markdown, last_line
 from xlt.errors import InputError
 from xlt.languages import register
 
@@ -81,7 +82,35 @@ def test_overlap_sizes_and_labels(nli: Path, check: Callable[..., Verified]) -> 
     assert (english.examples, english.overlap, english.labels) == (2, 1, {"entailment": 1, "neutral": 1})
     assert english.notes == ["no example of contradiction"] and english.verdict == "as published"
     german = one(result, "xnli", "test", "de")
-    assert german.problems == ["expected 2 examples as published, got 1"] and result.status == 1
+    assert german.not_as_published and german.verdict == "wrong" and result.status == 1
+    assert (
+        f"\n- xnli: {len(load_languages()) - 1} of {len(load_languages())}: test ar 1 for 2, test bg 1 for 2, "
+        in as_markdown(result, nli)
+    )
+
+
+def test_what_spells_a_special_token_is_counted(nli: Path, check: Callable[..., Verified]) -> None:
+    path = nli / "XNLI-1.0/xnli.test.tsv"
+    rows = ["Tags: <mask> </s>\tSo.\t3\n", "So.\t[SEP]\t4\n", "<S> [sep]\tSo.\t5\n"]
+    path.write_text(path.read_text() + "".join(f"en\tneutral\t{row}" for row in rows))
+    notes = one(check(nli, "xnli"), "xnli", "test", "en").notes
+    assert "2 examples spell a special token such as </s> or [SEP], which is read as text" in notes
+
+
+def test_bad_examples_and_empty_sentences_are_counted(
+    nli: Path, check: Callable[..., Verified], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = nli / "XNLI-1.0/xnli.test.tsv"
+    path.write_text(path.read_text() + "en\tneutral\t \tSo.\t3\n" + "en\tso\tSo.\tSo.\t4\n")
+    assert "got 'so'" in one(check(nli, "xnli"), "xnli", "test", "en").problems[0]
+    task = load(Task, CONFIGS / "tasks" / "xnli.yaml")
+    sources = {"test": [task.sources["test"][0].model_copy(update={"on_error": "drop"})]}
+    monkeypatch.setattr("xlt.data.readers.faults.MOST", 0.5)
+    profile = load(Profile, CONFIGS / "profiles" / "paper.yaml")
+    splits = verify_splits(nli, profile, {"xnli": task.model_copy(update={"sources": sources})}, {}, {})
+    notes = next(split.notes for split in splits if split.language == "en")
+    assert "pairs with an empty sentence, left out: 1 (xnli.test.tsv line 18)" in notes
+    assert "unknown labels, dropped: 1 (xnli.test.tsv line 19)" in notes
 
 
 def test_missing_is_another_status_than_wrong(nli: Path, check: Callable[..., Verified]) -> None:
@@ -97,7 +126,7 @@ def test_ids_twice_and_unknown_labels(nli: Path, check: Callable[..., Verified])
     result = check(nli, "xnli")
     assert one(result, "xnli", "test", "en").problems == ["1 ids occur more than once"]
     path.write_text(path.read_text() + "en\tperhaps\tX.\tY.\t9\n")
-    problem = one(check(nli, "xnli"), "xnli", "test", "en").problems[0]
+    problem = one(check(nli, "xnli"), "xnli", "test", "en").unreadable
     assert problem.startswith(f"{path}:19: expected") and "perhaps" in problem
 
 
@@ -140,8 +169,40 @@ def test_mewslix_is_checked_against_its_candidates(
     problems = [problem for split in check(data, "mewslix", world=WORLD).splits for problem in split.problems]
     assert problems and all("have an entity that is not among the candidates" in problem for problem in problems)
     path.write_text("".join([*rows, rows[0]]))
-    problems = [problem for split in check(data, "mewslix", world=WORLD).splits for problem in split.problems]
-    assert problems and all("expected each entity once" in problem for problem in problems)
+    tests = [split for split in check(data, "mewslix", world=WORLD).splits if split.split == "test"]
+    assert tests and all("expected each entity once" in str(split.unreadable) for split in tests)
+
+
+def test_what_weighs_most_stands_first(nli: Path, check: Callable[..., Verified]) -> None:
+    """A file that cannot be read is not hidden behind sizes, and said once for all languages."""
+    result = check(nli, "mnli", sizes={"training mnli": {"train": 3}})
+    broken = f"{nli}/z.json:1: expected JSON"
+    result.splits += [Split("xquad", "test", code, 0, 1190, unreadable=broken) for code in ("ar", "de", "el", "en")]
+    result.splits.append(Split("pawsx", "test", "de", 2, 2, problems=["1 ids occur more than once"]))
+    result.problems.append("ud/x: an interrupted download; run make data again")
+    unreadable = f"xquad, test, ar de el and 1 more: {broken}"
+    lines = [line for line in as_markdown(result, nli).splitlines() if line.startswith(("##", "- "))]
+    assert lines[:7] == [
+        "## Wrong files",
+        f"- {unreadable}",
+        "- ud/x: an interrupted download; run make data again",
+        "## Wrong labels and ids",
+        "- pawsx, test, de: 1 ids occur more than once",
+        "## Sizes that are not the published ones",
+        "- training mnli: 1 of 1: train en 1 for 3",
+    ]
+    said = last_line(result)
+    assert said.startswith(
+        "something is wrong (wrong files: 2, wrong labels and ids: 1, sizes that are not the published ones: 1"
+    )
+    assert said.endswith(f"; the worst: {unreadable}")
+
+
+def test_the_last_line_names_what_is_missing(nli: Path, check: Callable[..., Verified]) -> None:
+    assert last_line(check(nli, "xnli", "mnli")) == "everything is there and right"
+    (nli / "multinli_1.0/multinli_1.0_train.jsonl").unlink()
+    missing = "nothing is wrong, something is missing (missing: 1); first: training mnli, train, en"
+    assert last_line(check(nli, "xnli", "mnli")) == missing
 
 
 def test_the_script_writes_both_reports(mini_data: Path, mini_configs: Path, tmp_path: Path) -> None:
@@ -150,4 +211,5 @@ def test_the_script_writes_both_reports(mini_data: Path, mini_configs: Path, tmp
     assert done.returncode == 1, done.stderr  # the miniature world is smaller than the sizes of configs/babel.yaml
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["status"] == 1 and all(file["verdict"] == "unknown" for file in report["files"])
-    assert "xnli, test, qaa: expected 150 examples as published, got 9" in (tmp_path / "report.md").read_text()
+    sizes = (tmp_path / "report.md").read_text().partition("## Sizes that are not the published ones\n")[2]
+    assert "- xnli: 6 of 6: dev en 9 for 150, test en 9 for 150, dev qaa 9 for 150 and 3 more\n" in sizes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,10 @@ def make(*arguments: str, folder: Path = ROOT, **more: str) -> subprocess.Comple
         ("OUT=a#b", "OUT: expected no # in it"),
         ("OUT=a\\b", "OUT: expected no \\ in it"),
         ("OUT=a%b", "OUT: expected no % in it"),
+        ("BASE_PYTHON=/opt/my python", "BASE_PYTHON: expected no spaces in it"),
+        ("GPU=a 100", "GPU: expected no spaces in it"),
+        ("SEED=1 2", "SEED: expected no spaces in it"),
+        ("COUNT=$(shell touch broken)", "COUNT: expected no $ in it"),
         ("OUT=-rf", "OUT: expected no - before it"),
         ("OUT=", "OUT: expected a name, got ''"),
         ("PROFILE=../..", "PROFILE: expected one of paper pilot study tiny"),
@@ -63,6 +68,27 @@ def test_the_environment_is_no_way_round(tmp_path: Path) -> None:
 def test_what_can_be_carried_is(tmp_path: Path) -> None:
     done = make("help", f"OUT={tmp_path}/été+1,2@x", "SEEDS=1, 2", "THREADS=999", "ROWS=all", "JOBS=10")
     assert done.returncode == 0 and f"OUT={tmp_path}/été+1,2@x JOBS=10 THREADS=999" in done.stdout
+
+
+def test_help_begins_with_five_lines_and_has_every_target_once_under_a_heading(tmp_path: Path) -> None:
+    text = make("help").stdout
+    first, *others = text.partition("\n\n")[2].split("\n\n")
+    assert first.splitlines()[0] == "start here"
+    assert [line.split()[0] for line in first.splitlines()[1:]] == ["smoke", "test", "plan", "table2", "report"]
+    headings = [block.splitlines()[0] for block in others[:-1]]
+    assert headings == ["results", "data and encoders", "records", "packing and cleaning", "developers"]
+    shown = [line.split()[0] for block in (first, *others[:-1]) for line in block.splitlines()[1:]]
+    targets = set(re.search(r"^TARGETS := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1].split())
+    assert sorted(shown) == sorted((targets - {"help", "carry", "FORCE"}) | {"table2", "TABLE", "REGIME"})
+
+
+def test_a_wrong_goal_is_told_the_nearest(tmp_path: Path) -> None:
+    for given, nearest in (("verify-dta", "verify-data, verify,"), ("fulll", "full, full-longer,"), ("xyz", "table1,")):
+        done = make(given)
+        assert (
+            done.returncode == 2 and f"goal: expected one of {nearest}" in done.stderr and done.stderr.count("\n") == 1
+        )
+    assert "expected no ; in it" in make("a;b").stderr
 
 
 @pytest.mark.parametrize(

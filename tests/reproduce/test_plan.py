@@ -17,6 +17,7 @@ from tests.conftest import make_plan
 from xlt.config.run_config import RunConfig, Upstream, read_run
 from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.planning.pending import due, planned
 
 Plan = Callable[..., Path]
 
@@ -68,6 +69,26 @@ def written(root: Path) -> set[str]:
         for path in root.rglob("*")
         if path.is_file() and path.stat().st_mtime_ns != 10**9
     }
+
+
+@pytest.mark.parametrize("name", ["out é", "it's", "a$b", "a:b", "a#b", "a%b", "two\nlines"])
+def test_a_folder_that_make_cannot_carry_is_one_line(plan: Plan, mini_data: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="make cannot carry it"):
+        plan(root=name)
+    with pytest.raises(InputError, match="make cannot carry it"):
+        plan(data=tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["été", "ete\u0301", "数据", "данные,1", "données-α+β@x"])
+def test_letters_of_any_script_are_carried(plan: Plan, mini_data: Path, tmp_path: Path, name: str) -> None:
+    data = tmp_path / name / "data"
+    shutil.copytree(mini_data, data)
+    root = plan(data=data, root=f"{name}/root")
+    given = ["-f", str(root / "plan.mk"), "PYTHON=python", "ENCODER=/dev/null", f"RUN=--data {data}", "adapter-itt"]
+    work = {each.folder: each.command for each in due(given)}
+    assert set(work) == set(planned(given).values()) and str(root / "runs/adapter-itt/mnli/seed-1") in work
+    assert all(f"{folder} --data {data}" in command for folder, command in work.items())
 
 
 def configs_of(*runs: str) -> set[str]:
@@ -258,7 +279,7 @@ def test_without_intermediate_files_a_regime_has_no_runs_rather_than_others(plan
 
 def test_seeds_may_be_given(plan: Plan) -> None:
     for given, seeds in (("3", [3]), ("4 5", [4, 5]), ("6,7", [6, 7])):
-        root = plan("--seeds", given, root=f"root-{given}")
+        root = plan("--seeds", given, root=f"root-{seeds[0]}")
         assert read_json(root / "plan.json")["seeds"] == seeds
         names = {path.name for path in root.glob("runs/full/*/*")}
         assert names == {f"seed-{seed}" for seed in seeds}

@@ -224,7 +224,7 @@ def test_status_gives_every_run_with_the_reason(place: Path) -> None:
 def test_status_of_something_that_is_not_planned_is_one_line(place: Path) -> None:
     done = script(place, "status", goal="table9")
     assert done.returncode == 2
-    assert done.stderr == "error: root/plan.mk: expected a table or regime of the plan, got table9\n"
+    assert done.stderr == "error: root/plan.mk: TABLE: expected one of table2, got table9\n"
 
 
 def test_a_group_larger_than_an_array_may_be_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -301,8 +301,8 @@ def test_other_model_has_no_reported_value(folders: Callable[..., Any], configs:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        (("--table", "table9"), "no such config; there are: table2"),
-        (("--regime", "madx"), "expected a planned regime, got madx; planned are full"),
+        (("--table", "table9"), "no such config; expected one of table2, got table9"),
+        (("--regime", "madx"), "regime: expected one of full, got madx"),
     ],
 )
 def test_wrong_names_give_one_line_and_status_2(

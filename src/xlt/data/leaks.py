@@ -17,6 +17,7 @@ from xlt.data.dataset import locate, read
 from xlt.data.overlap import examples_of, normalised
 from xlt.data.profile_files import languages_of, sources_of
 from xlt.errors import InputError
+from xlt.names import one_of
 
 NAMED = 5
 """Languages that a row of the table names, those with the largest share first."""
@@ -97,7 +98,7 @@ def find_leaks(
     def scored(name: str) -> dict[str, list[Texts]]:
         """By language, the examples that a task is scored on."""
         if name not in tasks:
-            raise InputError(f"sources: apart_from: expected one of {', '.join(tasks)}, got {name}")
+            raise InputError(f"sources: apart_from: {one_of(tasks, name)}")
         split, task = profile.splits.get(name, "test"), tasks[name]
         sources = sources_of(profile, name, split, task.sources)
         return {code: read_examples(data, sources, code, split) for code in world or languages_of(task, profile)}

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
-from xlt.config.benchmark import Profile, Recipe, Source, Task
+from xlt.config.benchmark import Input, Profile, Recipe, Source, Task
 from xlt.data.dataset import Located, locate, read, read_candidates, truly_labelled
 from xlt.data.download.data_folder import DataFolder
 from xlt.data.download.downloader import published
 from xlt.data.download.lockfile import Lock
 from xlt.data.download.manifest import Wanted
-from xlt.data.leaks import Leak, as_table
+from xlt.data.leaks import Leak
+from xlt.data.overlap import SPECIAL, examples_of
 from xlt.data.profile_files import languages_of, sources_of
+from xlt.data.readers.faults import collected, left_out, notes
 from xlt.data.records import Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.data.sizes import counted
 from xlt.errors import InputError
@@ -39,7 +39,10 @@ class File:
 
 @dataclass
 class Split:
-    """One split in one language. ``problems`` makes it wrong; ``overlap`` counts examples that the training set has too."""
+    """One split in one language; ``overlap`` counts examples that the training set has too.
+
+    It is wrong where it is ``unreadable`` (why), its labels or ids have ``problems``, or its size is ``not_as_published``.
+    """
 
     set: str
     split: str
@@ -49,13 +52,20 @@ class Split:
     labels: dict[str, int] = field(default_factory=dict)
     duplicate_ids: int = 0
     overlap: int | None = None
+    unreadable: str | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
+    def not_as_published(self) -> bool:
+        """Whether it was read, and has another number of examples than was published."""
+        read = self.unreadable is None and self.examples is not None
+        return read and self.published not in (None, self.examples)
+
+    @property
     def verdict(self) -> str:
         """wrong, missing, as published, or present (no size is published, or none could be verified)."""
-        if self.problems:
+        if self.unreadable is not None or self.problems or self.not_as_published:
             return "wrong"
         if self.examples is None:
             return "missing"
@@ -75,7 +85,11 @@ class Verified:
     @property
     def status(self) -> int:
         """0: everything is there and right; 1: something is wrong; 2: nothing is wrong, something is missing."""
-        if self.problems or any(f.verdict == "changed" for f in self.files) or any(s.problems for s in self.splits):
+        if (
+            self.problems
+            or any(f.verdict == "changed" for f in self.files)
+            or any(s.verdict == "wrong" for s in self.splits)
+        ):
             return 1
         return 2 if any(split.examples is None for split in self.splits) else 0
 
@@ -141,7 +155,7 @@ def verify_splits(
             # A part of one file is disjoint from the other part; the whole file is what has a published size.
             whole = [source for source in sources_of(profile, name, part, recipe.sources) if not source.skip]
             split = Split(f"training {name}", part, recipe.language)
-            found, contents = _judged_split(split, data, whole, recipe.labels, _sizes_of(profile, name, part, sizes))
+            found, contents = _judged_split(split, data, whole, recipe, _sizes_of(profile, name, part, sizes))
             splits += found
             if part == "train" and contents is not None:
                 training[name] = set(contents)
@@ -150,8 +164,8 @@ def verify_splits(
             for tested in task.sources:
                 sources = sources_of(profile, name, tested, task.sources)
                 split = Split(name, tested, language)
-                of = _sizes_of(profile, name, tested, sizes)
-                found, contents = _judged_split(split, data, sources, task.labels, of)
+                own = _sizes_of(profile, name, tested, sizes)
+                found, contents = _judged_split(split, data, sources, task, own)
                 splits += found
                 if tested == "test" and task.recipe in training and contents is not None:
                     split.overlap = sum(content in training[task.recipe] for content in contents)
@@ -164,7 +178,7 @@ def _sizes_of(profile: Profile, name: str, part: str, sizes: Sizes) -> Sizes:
 
 
 def _judged_split(
-    split: Split, data: Path, sources: Sequence[Source], labels: Sequence[str] | None, sizes: Sizes
+    split: Split, data: Path, sources: Sequence[Source], of: Input, sizes: Sizes
 ) -> tuple[list[Split], list[Any] | None]:
     """Fill in a split: it, with a line for each other count that its set has, and what its examples say (None: no list)."""
     if all(source.languages is not None and split.language not in source.languages for source in sources):
@@ -174,19 +188,17 @@ def _judged_split(
     if located is None:
         return [split], None
     try:
-        records = read(located, split.language, labels)
-        extra = _describe(split, located, records, labels)
+        with collected() as tallies:
+            records = read(located, split.language, of.known_labels)
+        extra = _describe(split, located, records, of.labels)
+        split.notes += [*notes(tallies), *left_out(tallies)]
     except InputError as error:
-        split.examples = 0
-        split.problems.append(str(error))
+        split.examples, split.unreadable = 0, str(error)
         return [split], None
     found = [split]
     for ending, count in extra.items():
         size = published_size(sizes, split.set + ending, split.split, split.language)
         found.append(Split(split.set + ending, split.split, split.language, count, size))
-    for one in found:
-        if one.published is not None and one.examples != one.published:
-            one.problems.append(f"expected {one.published} examples as published, got {one.examples}")
     return found, list(map(content_key, records)) if isinstance(records, list) else None
 
 
@@ -198,6 +210,8 @@ def _describe(result: Split, located: Located, records: Any, labels: Sequence[st
     if untranslated:
         result.notes.append(f"{untranslated} untranslated pairs, labelled 0 whatever the truth, do not count")
         records = truly_labelled(records)
+    if spelt := sum(any(map(SPECIAL.search, texts)) for texts in examples_of(records)):
+        result.notes.append(f"{spelt} examples spell a special token such as </s> or [SEP], which is read as text")
     result.labels = dict(sorted(Counter(_labels(records)).items()))
     result.duplicate_ids = _duplicates(records, questions=not result.set.startswith("training "))
     if result.duplicate_ids:
@@ -270,34 +284,3 @@ def content_key(record: Any) -> Any:
         case Mention():
             return record.text, record.start, record.end
     return record
-
-
-def as_markdown(result: Verified, data: Path) -> str:
-    """The report for people: what is wrong first, then one line for each split, then the files that are not as published."""
-    head = {0: "everything is there and right", 1: "something is wrong", 2: "nothing is wrong, something is missing"}
-    wrong = [*result.problems, *(f"{s.set}, {s.split}, {s.language}: {p}" for s in result.splits for p in s.problems)]
-    wrong += [f"{f.path}: expected sha256 {f.expected}, got {f.sha256}" for f in result.files if f.verdict == "changed"]
-    rows = [
-        (s.set, s.split, s.language, s.examples, s.published, _share(s.labels), s.duplicate_ids, s.overlap, s.verdict)
-        for s in result.splits
-    ]
-    header = ("set", "split", "language", "examples", "published", "labels", "ids twice", "in training", "verdict")
-    kinds = Counter(file.verdict for file in result.files)
-    own, other = (as_table(result.leaks, own=own) for own in (True, False))
-    notes = [f"{s.set}, {s.split}, {s.language}: {note}" for s in result.splits for note in s.notes]
-    parts = [
-        f"# Data in {data}: {head[result.status]}",
-        "## Wrong\n\n" + "\n".join(f"- {line}" for line in wrong) if wrong else "",
-        f"## Leaks: examples that share a sentence with what trains for them\n\n{own}" if own else "",
-        "## Splits\n\n" + tabulate(rows, header, tablefmt="github", missingval=""),
-        f"## Sentences in common with other training sets\n\n{other}" if other else "",
-        "## Notes\n\n" + "\n".join(f"- {line}" for line in notes) if notes else "",
-        "## Files\n\n" + ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _share(labels: Mapping[str, int]) -> str:
-    if not labels or len(labels) > 5:
-        return str(len(labels) or "")
-    return " ".join(f"{label} {number}" for label, number in labels.items())

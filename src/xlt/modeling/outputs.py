@@ -28,7 +28,8 @@ def outputs_of(
         range(len(features)), [len(f.rows) for f in features], [f.length for f in features], budget
     )
     model.eval()
-    bar = tqdm(total=len(features), desc=title, unit="ex", mininterval=2.0, leave=False, disable=not is_main_process())
+    quiet = None if is_main_process() else True  # None: without a terminal
+    bar = tqdm(total=len(features), desc=title, unit="ex", mininterval=2.0, leave=False, disable=quiet)
     with torch.inference_mode(), bar:
         for group in shard(groups):
             chosen = [features[i] for i in group]

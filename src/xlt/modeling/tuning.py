@@ -18,7 +18,8 @@ from torch.nn.utils.parametrizations import orthogonal
 
 from xlt.config.regimes import IA3, Bottleneck, DoRA, Frozen, Full, Head, LoRA, LoReFT, MadX, Prefix, Tuning
 from xlt.errors import InputError
-from xlt.modeling.composition import TASK
+from xlt.modeling.architectures import architecture_of, refusal
+from xlt.modeling.composition import TASK, prepare_for_adapters
 
 
 def _full(encoder: nn.Module, tuning: Any) -> None:
@@ -39,7 +40,7 @@ def _bottleneck(encoder: nn.Module, tuning: Any) -> None:
 
 
 def _low_rank(encoder: Any, tuning: Any) -> None:
-    depth = int(encoder.config.num_hidden_layers)
+    depth = int(architecture_of(encoder.config).figure(encoder.config, "num_hidden_layers"))
     chosen = range(depth) if tuning.layers is None else tuning.layers
     if max(chosen) >= depth:
         raise InputError(
@@ -84,7 +85,7 @@ def _loreft(encoder: nn.Module, tuning: Any) -> None:
 
 
 def _add(encoder: Any, config: Any) -> None:
-    adapters.init(encoder)
+    prepare_for_adapters(encoder)
     encoder.add_adapter(TASK, config=config)
     encoder.train_adapter(TASK)  # freezes the encoder, and activates the adapter in the forward pass
     if not any(parameter.requires_grad for parameter in encoder.parameters()):
@@ -106,7 +107,13 @@ ATTACH: dict[type, Callable[[nn.Module, Any], None]] = {
 
 
 def attach(encoder: nn.Module, tuning: Tuning) -> None:
-    """Make exactly the parameters of ``tuning`` trainable, adding modules where it needs them."""
+    """Make exactly the parameters of ``tuning`` trainable, adding modules where it needs them.
+
+    Raises:
+        InputError: the encoder's architecture cannot be tuned so.
+    """
+    if (reason := refusal(encoder.config, tuning.kind)) is not None:
+        raise InputError(f"tuning {reason}")
     ATTACH[type(tuning)](encoder, tuning)
 
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from xlt.data.batching import by_token_budget
 from xlt.data.word_lists import MARK
 from xlt.errors import InputError
+from xlt.modeling.architectures import architecture_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -94,13 +95,13 @@ def pool_words(states: Tensor, own: Tensor) -> Tensor:
 
 def _stack(model: Any) -> tuple[nn.Module, str]:
     """Where a model keeps its transformer layers: the owner module and the attribute's name."""
-    return (model.encoder, "layer") if hasattr(model, "encoder") else (model, "layers")
+    owner, _, name = architecture_of(model.config).layers.rpartition(".")
+    return model.get_submodule(owner), name
 
 
 def layer_count(model: Any) -> int:
     """The number of transformer layers."""
-    owner, name = _stack(model)
-    return len(getattr(owner, name))
+    return len(model.get_submodule(architecture_of(model.config).layers))
 
 
 @contextlib.contextmanager
@@ -150,7 +151,8 @@ def embed_words(
     found = np.zeros((len(layers), len(words), int(model.config.hidden_size)), dtype=np.float32)
     widths = [len(row) for row in tokens.ids]
     model.eval()
-    with tqdm(total=len(words), desc=progress, disable=progress is None, unit="word") as bar, torch.inference_mode():
+    quiet = True if progress is None else None  # None: without a terminal
+    with tqdm(total=len(words), desc=progress, disable=quiet, unit="word") as bar, torch.inference_mode():
         for chosen in by_token_budget(range(len(words)), [1] * len(words), widths, batch_tokens):
             batch = pad_words(tokens, chosen, pad_id, device)
             for layer, vectors in enumerate(layer_vectors(model, batch, layers)):

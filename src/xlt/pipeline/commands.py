@@ -6,14 +6,17 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.layout import ADAPTER, CONFIG, LEXICAL, TRAINED
 from xlt.options import count, seconds
 from xlt.pipeline.folder_lock import alone, as_one
+from xlt.run_log import begin
 
 STEPS = ("train", "predict", "score")
 GRACE = 300
@@ -43,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         InputError: the step that is asked for needs another one first, or something in the run's input is wrong.
     """
+    begin(options.folder)
     _start_faster()
     from xlt.modeling.distributed import broadcast_from_main, is_main_launched
     from xlt.pipeline.predict_run import is_predicted
@@ -61,10 +65,16 @@ def run(options: argparse.Namespace) -> None:
             predict_step(context, model)
         elif "score" in steps and not is_predicted(context, read_json(folder / TRAINED)["weights_sha256"]):
             raise InputError("expected current predictions in this run; use --only predict first", folder)
-        if "score" in steps:
-            broadcast_from_main(score_step, context)
+        scores = broadcast_from_main(score_step, context) if "score" in steps else {"tasks": {}}
     if is_main_launched():
-        print(f"{folder}: done in {time.perf_counter() - started:.0f} s", flush=True)
+        told = "".join(f", {name} {mean:.1f}" for name, mean in _means(scores["tasks"]).items())
+        print(f"{folder}: done in {time.perf_counter() - started:.0f} s{told}", flush=True)
+
+
+def _means(tasks: Mapping[str, Any]) -> dict[str, float]:
+    """By task, the mean over the languages that were scored of its first metric."""
+    first = {name: list(next(iter(task["metrics"].values()), {}).values()) for name, task in tasks.items()}
+    return {name: fmean(values) for name, values in first.items() if values}
 
 
 def _start_faster() -> None:
@@ -115,6 +125,7 @@ def job(options: argparse.Namespace) -> None:
     from xlt.pipeline.steps import set_up
 
     folder: Path = options.folder
+    begin(folder)
     set_up(options.threads)
     with alone(folder):
         config = read_json(folder / CONFIG)

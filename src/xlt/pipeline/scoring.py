@@ -12,6 +12,7 @@ from xlt.errors import InputError
 from xlt.evaluation.submission import TaskFiles, Withheld
 from xlt.families import FAMILIES
 from xlt.families.base import Score
+from xlt.names import one_of
 
 GROUPS: dict[Benchmark, dict[str, tuple[str, ...]]] = {
     "xtreme": {
@@ -102,7 +103,7 @@ def score_folder(
     further = (files.name for task in tasks.values() for files in FAMILIES[task.family].further_files(task))
     known = sorted({*tasks, *further})
     for name in sorted(present - set(known)):
-        raise InputError(f"unknown task folder; expected one of {', '.join(known)}", predictions / name)
+        raise InputError(f"unknown task folder; {one_of(known, name)}", predictions / name)
     not_scored = sorted(present - set(names))
     report: dict[str, Any] = {}
     withheld: dict[str, list[str]] = {}

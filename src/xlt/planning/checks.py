@@ -7,6 +7,7 @@ from pathlib import Path
 
 from xlt.config.benchmark import Profile, Recipe, Table, Task
 from xlt.errors import InputError
+from xlt.names import one_of
 
 OWN_FOLDERS = ("none", "intermediate")
 """Where a run's folder has its recipe's name: runs without training, and those that train several recipes together."""
@@ -69,4 +70,4 @@ def check_profile(profile: Profile, tasks: set[str], recipes: set[str], tables: 
     for key, (entries, names) in allowed.items():
         for name in entries:
             if name not in names:
-                raise InputError(f"{key}: expected one of {', '.join(sorted(names))}, got {name}", path)
+                raise InputError(f"{key}: {one_of(sorted(names), name)}", path)

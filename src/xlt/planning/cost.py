@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections import Counter
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ def show(options: Namespace, plan: WorkPlan, extents: Extents) -> None:
     """Print what a table or regime would run, with the state and minutes of each, what that costs, and how sure it is.
 
     Args:
-        options: the planner's command line: ``show``, ``encoder``, ``configs``, ``gpu``, ``jobs``, ``threads``.
+        options: the planner's command line: ``show``, ``encoder``, ``configs``, ``gpu``, ``jobs``, ``threads``, ``seconds``.
         plan: the plan.
         extents: how much text its splits have.
 
@@ -137,6 +138,9 @@ def show(options: Namespace, plan: WorkPlan, extents: Extents) -> None:
     speed = machine_speed(plan, extents, shape, options.threads, gpu)
     cost = table_cost(plan, target, extents, shape, speed)
     extents.save()
+    if options.seconds:
+        print(json.dumps({run.folder: run.seconds for run in cost.runs}))
+        return
     fetched = known is None and not any(source.packaged for source in model.sources)
     download = f"the encoder, about {amount(BYTES * shape.total)}" if fetched else "nothing"
     lines = [f"  {run.state:6s} {run.seconds / 60:7.1f} min  {run.folder:38s} {what(plan, run)}" for run in cost.runs]

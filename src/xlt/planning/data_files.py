@@ -15,7 +15,7 @@ from xlt.data.language_pairs import pairs_of, split_pair
 from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.languages import XTREME_R
-from xlt.names import visible
+from xlt.names import one_of, visible
 
 
 @dataclass
@@ -50,6 +50,7 @@ class DataFiles:
                     skip=source.skip,
                     take=source.take,
                     apart={} if source.apart_from is None else self._scored(source.apart_from),
+                    on_error=source.on_error,
                 )
         return None
 
@@ -125,7 +126,7 @@ class DataFiles:
     def _scored(self, name: str) -> dict[str, list[FileSet]]:
         """By language, the files that a task is scored on."""
         if name not in self.tasks:
-            raise InputError(f"sources: apart_from: expected one of {', '.join(self.tasks)}, got {name}")
+            raise InputError(f"sources: apart_from: {one_of(self.tasks, name)}")
         return {code: [files] for code, files in self.evaluation(self.tasks[name]).files.items()}
 
     def _languages(self, task: Task) -> list[str]:

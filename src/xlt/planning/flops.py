@@ -17,6 +17,7 @@ from xlt.config.robustness import Adversarial
 from xlt.config.run_config import Evaluation, LanguageAdapterConfig, RunConfig, Stage
 from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.modeling.architectures import architecture_of
 from xlt.modeling.model_sources import PACKAGE
 from xlt.planning.token_counts import Extent, Extents
 
@@ -64,17 +65,19 @@ def shape_of(encoder: Path) -> EncoderShape | None:
     if not path.exists():
         return None
     config = read_json(path)
+    architecture = architecture_of(config)
     return make_shape(
-        width=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        inner=config["intermediate_size"],
+        width=architecture.figure(config, "hidden_size"),
+        layers=architecture.figure(config, "num_hidden_layers"),
+        inner=architecture.figure(config, "intermediate_size"),
         vocabulary=config["vocab_size"],
+        matrices=architecture.feed_forward,
     )
 
 
-def make_shape(*, width: int, layers: int, inner: int, vocabulary: int) -> EncoderShape:
-    """The shape of an encoder: four square matrices and two of width times ``inner`` per layer, and the embeddings."""
-    body = layers * (4 * width * width + 2 * width * inner)
+def make_shape(*, width: int, layers: int, inner: int, vocabulary: int, matrices: int = 2) -> EncoderShape:
+    """The shape of an encoder: four square matrices and ``matrices`` of width times ``inner`` a layer, and the embeddings."""
+    body = layers * (4 * width * width + matrices * width * inner)
     return EncoderShape(body, body + width * vocabulary, width, layers, vocabulary)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xlt.errors import InputError
 from xlt.layout import CONFIG
+from xlt.names import one_of
 
 STEP = re.compile(r"reproduce/\w+\.py (?P<folder>\S+) --data ")
 """The command of a run, or of a job that runs are made from, in a plan's rules (run_rules in plan.py)."""
@@ -44,7 +45,8 @@ def planned(make: Sequence[str]) -> dict[str, str]:
     """Folder by result file, of every run and job that the goal (the last argument) is made from."""
     known = rules(plan_file(make))
     if make[-1] not in known:
-        raise InputError(f"expected a table or regime of the plan, got {make[-1]}", plan_file(make))
+        goals = [name for name in reversed(known) if "/" not in name]  # tables stand behind regimes
+        raise InputError(f"TABLE: {one_of(goals, make[-1])}", plan_file(make))
     found: dict[str, str] = {}
 
     def visit(target: str) -> None:

@@ -21,6 +21,7 @@ from xlt.config.run_config import (
     run_dir,
 )
 from xlt.errors import InputError
+from xlt.names import one_of
 from xlt.planning.data_files import DataFiles
 from xlt.planning.jobs import PlannedJob, language_adapter_jobs, lexical_job
 from xlt.planning.stages import make_stage
@@ -61,7 +62,7 @@ class Planner:
     def recipe(self, name: str, where: str) -> Recipe:
         """The recipe of that name; ``where`` says what asks for it."""
         if name not in self.recipes:
-            raise InputError(f"{where}: expected one of {', '.join(self.recipes)}, got {name}")
+            raise InputError(f"{where}: {one_of(self.recipes, name)}")
         return self.recipes[name]
 
     def twin(self, regime: Regime) -> Regime:
@@ -130,7 +131,7 @@ class Planner:
     def add_lexical(self, name: str, seed: int, where: str) -> str | None:
         """Plan a lexical injection and return its folder, or None without a word list; ``where`` says what asks for it."""
         if name not in self.lexical:
-            raise InputError(f"{where}: lexical: expected one of {', '.join(self.lexical) or 'none'}, got {name}")
+            raise InputError(f"{where}: lexical: {one_of(self.lexical, name)}")
         job = lexical_job(self.lexical[name], self.model, seed, self.files)
         if job is None:
             return None
@@ -285,7 +286,7 @@ class Planner:
         return name
 
     def in_benchmark(self, task: Task) -> bool:
-        """Whether a task belongs to the profile's benchmark and is evaluated in every run of its recipe."""
+        """Whether it belongs to the profile's benchmark and is evaluated in every run of its recipe."""
         return bool(task.languages.get(self.profile.benchmark)) and not task.separate
 
     def summary(self, used: set[str]) -> ProfileSummary:
@@ -309,12 +310,12 @@ class Planner:
 
     def plan_regime(self, regime: Regime) -> list[str]:
         """All runs of a regime for every seed; a task without any file, or without training files, has none."""
-        folders: list[str] = []
-        if self.model.decoder is not None:  # for lexical injection alone
-            return folders
-        if (reason := self.why_no_adapters(regime)) is not None:
+        if self.model.decoder is not None:
+            return []  # for lexical injection alone
+        if (reason := self.without_runs.get(regime.name) or self.why_no_adapters(regime)) is not None:
             self.without_runs[regime.name] = reason
-            return folders
+            return []
+        folders: list[str] = []
         frozen = regime.tuning.kind == "frozen"
         recipes = ["none"] if frozen else sorted({self.serving(regime, task) for task in self.tasks.values()})
         for seed in self.seeds[:1] if frozen else self.seeds:  # nothing random happens without training
@@ -323,8 +324,7 @@ class Planner:
                 continue
             for recipe in recipes:
                 if any(self.files.evaluation(task).files for task in self.wanted(regime, recipe)):
-                    folder = self.add(regime, recipe, seed)
-                    folders += [] if folder is None else [folder]
+                    folders += filter(None, [self.add(regime, recipe, seed)])
             extra = [task for task in self.wanted_separately(regime) if run_dir(regime.name, task, seed) in self.runs]
             folders += [run_dir(regime.name, task, seed) for task in extra]
         return folders

@@ -9,6 +9,7 @@ from pathlib import Path
 from xlt.config.benchmark import Profile, Table
 from xlt.config.regimes import Intermediate, Regime
 from xlt.errors import InputError
+from xlt.names import one_of
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,7 @@ def planned_regimes(regimes: Mapping[str, Regime], tables: Mapping[str, Table], 
         bases = table.grid.regimes if table.grid is not None else []
         for name in [*table.regimes, *bases]:
             if name not in regimes:
-                raise InputError(
-                    f"regimes: expected one of {', '.join(regimes)}, got {name}", path / f"{table.name}.yaml"
-                )
+                raise InputError(f"regimes: {one_of(regimes, name)}", path / f"{table.name}.yaml")
         for base in bases:
             for recipe in table.grid.intermediates if table.grid is not None else []:
                 made = crossed(regimes[base], recipe)
@@ -79,8 +78,6 @@ def rows_of(
         chosen = rows if all_rows else profile.rows.get(name, rows)
         for row in chosen:
             if row not in rows:
-                raise InputError(
-                    f"rows.{name}: expected one of {', '.join(rows)}, got {row}", path / f"{profile.name}.yaml"
-                )
+                raise InputError(f"rows.{name}: {one_of(rows, row)}", path / f"{profile.name}.yaml")
         shown[name], left_out[name] = chosen, [row for row in rows if row not in chosen]
     return TableRows(shown, left_out)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xlt.errors import InputError
+from xlt.names import one_of
 
 BEGIN = re.compile(r"<!-- recorded: ([\w-]+) -->\n")
 BLOCK = re.compile(r"(<!-- recorded: ([\w-]+) -->\n)((?:(?!<!-- recorded: ).)*?)(<!-- end -->)", re.DOTALL)
@@ -29,5 +30,5 @@ def with_blocks(text: str, blocks: Mapping[str, str], path: Path) -> str:
             f"expected <!-- end --> after <!-- recorded: {(set(begun) - set(whole) or begun).pop()} -->", path
         )
     if unknown := [name for name in whole if name not in blocks]:
-        raise InputError(f"expected a block of {', '.join(blocks)}, got {unknown[0]}", path)
+        raise InputError(f"recorded: {one_of(blocks, unknown[0])}", path)
     return BLOCK.sub(lambda found: f"{found[1]}\n{blocks[found[2]].strip()}\n\n{found[4]}", text)

@@ -60,7 +60,7 @@ def fit(
         settings: hyper-parameters.
         evaluate: gives the English development score in percent after each epoch, or None when there is no
             development data: then the last epoch is the best.
-        title: shown on the progress bar.
+        title: said with its progress.
         perturbation: robust training, or None.
         schedule: when the trained parameters are unfrozen, or None for all of them at once.
         checkpointer: writes checkpoints, and has the one to go on from; None for a training that cannot be resumed.

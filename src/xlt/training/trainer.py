@@ -6,7 +6,6 @@ without), ``xlt.training.language_adapter``, ``xlt.training.lexical_injection`` 
 
 from __future__ import annotations
 
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,15 +15,15 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from xlt.config.benchmark import Checkpoint
 from xlt.data.features import Feature
-from xlt.modeling.distributed import is_main_process
 from xlt.modeling.model import TransferModel
+from xlt.run_log import Progress
 from xlt.training.checkpoint_state import TrainingState, capture, restore
 from xlt.training.checkpointer import Checkpointer
 from xlt.training.optimizer_step import MicroBatches, MicroBatchLoss, StepBatch, draw_apart, optimizer_step
+from xlt.training.progress import TrainingProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ class Trainer(ABC):
     """One training, from its first step or a checkpoint to its last.
 
     Args:
-        title: shown on the progress bar and in errors.
+        title: said with its progress and in errors.
         parameters: what is trained, by name.
         optimizer: of these parameters (``make_optimizer``).
         epochs: the steps of each epoch.
@@ -264,19 +263,23 @@ class Trainer(ABC):
         found = checkpointer.pop_resume_state()
         if found is not None:
             self.restore(found)
-        with progress(self.title, self.total, self.done) as bar, checkpointer.checkpoint_on_signal(self.state):
+        epochs, score = len(self.epoch_ends), self.means[-1] if self.means else None
+        begun = Progress(self.title, min(self.epoch + 1, epochs), epochs, self.done, self.total, None, score)
+        progress = TrainingProgress(begun)
+        with progress.bar, checkpointer.checkpoint_on_signal(self.state):
             for end in self.epoch_ends[self.epoch :]:
                 for module in self.modules:
                     module.train()
                 while self.done < end:
                     started = time.perf_counter()
-                    bar.set_postfix(epoch=self.epoch + 1, loss=f"{self.step():.3f}", refresh=False)
+                    loss = self.step()
                     self.seconds += time.perf_counter() - started
-                    bar.update()
+                    progress.step(self.epoch, self.done, loss)
                     checkpointer.after_step()
                 with checkpointer.between_steps():
                     scores = self.evaluate()
                 self.end_epoch(scores)
+                progress.end_epoch(self.means[-1] if scores else None)
                 self.epoch += 1
         if self.chosen and (self.keep == "average" or self.best_epoch() != len(self.epoch_ends) - 1):
             self.end_with(self.chosen)
@@ -325,17 +328,3 @@ def batched_means(losses: Sequence[float], size: int) -> list[float]:
     """The means of ``size`` losses each, one after the other; the last may be of fewer."""
     parts = [losses[start : start + size] for start in range(0, len(losses), size)]
     return [sum(part) / len(part) for part in parts]
-
-
-def progress(title: str, total: int, done: int) -> tqdm[Any]:
-    """A progress bar. One that is not watched (a log file) is written twice a minute, so that the log stays small."""
-    interval = 2.0 if sys.stderr.isatty() else 30.0
-    return tqdm(
-        total=total,
-        initial=done,
-        desc=title,
-        unit="step",
-        mininterval=interval,
-        dynamic_ncols=True,
-        disable=not is_main_process(),
-    )

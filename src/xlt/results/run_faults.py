@@ -1,4 +1,4 @@
-"""Whether the files of finished runs belong together: scores count only for the weights that they were made with."""
+"""Runs that are no use: those that ended with an error, and those whose scores were not made with their own weights."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from xlt.files import read_json
-from xlt.layout import CONFIG, PROVENANCE, SCORES, TRAINED
+from xlt.layout import CONFIG, FAILURE, PROVENANCE, SCORES, TRAINED
 from xlt.results.run_folders import Plan
 
 Swapped = dict[str, str]
 """Run folder -> what is wrong with it."""
+
+
+def failures(root: Path, plan: Plan) -> dict[str, str]:
+    """Run folder -> message, for the planned runs that ended with an error and have not finished since."""
+    folders = [run.dir for regime in plan.regimes.values() for run in regime.runs]
+    return {
+        folder: str(read_json(root / folder / FAILURE)["message"])
+        for folder in folders
+        if (root / folder / FAILURE).exists() and not (root / folder / SCORES).exists()
+    }
 
 
 def swapped(root: Path, plan: Plan) -> Swapped:
