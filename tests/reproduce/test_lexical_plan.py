@@ -28,9 +28,10 @@ Plan = Callable[..., Path]
 
 @pytest.fixture
 def data(mini_data: Path, tmp_path: Path) -> Path:
-    """A copy of the data folder, with word lists of this test's own."""
+    """A copy of the data folder, with word lists of this test's own and without parallel sentences."""
     folder = shutil.copytree(mini_data, tmp_path / "data")
-    shutil.rmtree(folder / "lexicon", ignore_errors=True)
+    for name in ("lexicon", "bitext"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "lexicon").mkdir()
     for code, text in LISTS.items():
         (folder / "lexicon" / f"en-{code}.tsv").write_text(text, encoding="utf-8")
@@ -114,6 +115,18 @@ def test_without_a_word_list_there_is_no_job_and_no_run(plan: Plan, data: Path) 
     assert (root / "runs/adapter/udpos/seed-1/config.json").exists()
 
 
+def test_realignment_is_planned_like_an_injection_where_there_are_parallel_sentences(plan: Plan, data: Path) -> None:
+    (data / "bitext").mkdir()
+    (data / "bitext" / "en-qag.tsv").write_text("the cat sat\tnu zee ko\nthe dog ran\tnu fo ra\n", encoding="utf-8")
+    root = plan()
+    assert [folder for folder in lexical_jobs(root) if "realign" in folder] == [
+        f"lexical/realign/all/seed-{seed}" for seed in (1, 2, 3)
+    ]
+    job = read_job(root / "lexical/realign/all/seed-1")
+    assert {code: [files.format for files in found] for code, found in job.files.items()} == {"qag": ["bitext-tsv"]}
+    assert read_run(root / "runs/realign-full/udpos/seed-1").encoder_from == "lexical/realign/all/seed-1"
+
+
 def test_languages_may_be_chosen(plan: Plan, mini_configs: Path, data: Path) -> None:
     path = mini_configs / "lexical" / "tli.yaml"
     change(path, languages=["qag"])
@@ -141,7 +154,7 @@ def test_official_languages_are_looked_for_on_real_data(plan: Plan, mini_configs
 
 def test_a_name_that_is_not_configured_is_refused(plan: Plan, mini_configs: Path) -> None:
     change(mini_configs / "regimes" / "tli-full.yaml", lexical="tlii")
-    with pytest.raises(InputError, match="regime tli-full: lexical: expected one of tli, got tlii"):
+    with pytest.raises(InputError, match="regime tli-full: lexical: expected one of .*tli.*, got tlii"):
         plan()
 
 

@@ -26,18 +26,17 @@ from xlt.files import read_json
 from xlt.modeling.pretrained import load_encoder, load_tokenizer
 from xlt.modeling.word_embeddings import embed_words
 from xlt.training.lexical_injection import (
-    LexicalJob,
     choose_layer,
     forbidden_negatives,
     inject,
     job_key,
     load_model,
     make_job,
-    read_pairs,
     save_merged,
     train,
     triplet_loss,
 )
+from xlt.training.pairs import LexicalJob, read_pairs
 
 CPU = torch.device("cpu")
 TEXT = (

@@ -12,9 +12,9 @@ from xlt.babel.language import SOURCE
 from xlt.babel.world import NamedEntity, Storyteller, refer
 
 
-def sentences(babel: Babel, task: str, count: int) -> list[Clause]:
+def sentences(babel: Babel, task: str, count: int, split: str = "test") -> list[Clause]:
     """Distinct sentences, some of which differ from another in one part only."""
-    teller = babel.teller(task, "test")
+    teller = babel.teller(task, split)
     last: list[Clause] = []
 
     def draw() -> Clause:

@@ -245,8 +245,12 @@ class Writer:
             self.put_json(folder.format(split="dev", language=language), document)
 
     def bitexts(self) -> None:
-        """Tatoeba and BUCC."""
+        """Tatoeba, BUCC, and parallel sentences that no task has."""
         count = self.config.sizes.test
+        for language in self.config.foreign():
+            clauses = retrieval.sentences(self.babel, f"bitext-{language}", 2 * count, "train")
+            both = [self.babel.say_all(clauses, code, "bitext") for code in (SOURCE, language)]
+            self.put_table(f"bitext/{SOURCE}-{language}.tsv", zip(*both, strict=True))
         for language in self.config.foreign("tatoeba"):
             clauses = retrieval.sentences(self.babel, f"tatoeba-{language}", count)
             for code, written in ((language, language), (SOURCE, "eng")):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from xlt.config.benchmark import Model, Rate, Strict
 from xlt.config.regimes import LoRA
@@ -16,10 +16,23 @@ ENCODER, ADAPTER = "encoder", "adapter"
 
 
 class LexiconSource(Strict):
-    """Where the word list of a language may lie below the data folder, and its format. All that exist are read."""
+    """Where the word list or bitext of a language may lie below the data folder, and its format. All that exist are read."""
 
     path: str
-    format: Literal["lexicon-tsv", "freedict-from-en", "freedict-to-en"]
+    format: Literal["lexicon-tsv", "freedict-from-en", "freedict-to-en", "bitext-tsv"]
+
+
+class Sentences(Strict):
+    """Words of parallel sentences in place of word lists: realignment (Cao et al. 2020, section 3).
+
+    Words are aligned by the encoder itself, before training (``xlt.data.parallel``). ``most``: sentence pairs of a language,
+    the first of its file. ``depth``: the layer whose states align them, as part of all layers. ``keep``: weight of the pull
+    of English words to where they were.
+    """
+
+    most: int = Field(ge=2)
+    depth: float = Field(gt=0, le=1)
+    keep: float = Field(ge=0)
 
 
 class LexicalConfig(Strict):
@@ -30,7 +43,7 @@ class LexicalConfig(Strict):
     highest mean cosine, or find each other most often, among the lowest ``early`` part of the layers. ``languages``:
     those of one model; ``all`` with a word list.
     ``held_out``: part of the pairs that is not trained on. ``seeds``: the least number of seeds. ``lora.layers`` stays
-    open, the layer says it.
+    open, the layer says it. ``sentences``: words come from parallel sentences, each with its own around it.
     """
 
     name: str
@@ -47,11 +60,20 @@ class LexicalConfig(Strict):
     warmup_steps: int = Field(default=0, ge=0)
     held_out: float = Field(gt=0, lt=1)
     seeds: int = Field(default=1, ge=1)
+    sentences: Sentences | None = None
     sources: list[LexiconSource] = Field(min_length=1)
     source: str
 
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without absent ``sentences``, so that configs which have none stay as they are."""
+        return {key: value for key, value in serialize(self).items() if key != "sentences" or value is not None}
+
     @model_validator(mode="after")
     def _makes_sense(self) -> LexicalConfig:
+        bitexts = {each.format == "bitext-tsv" for each in self.sources}
+        if bitexts != {self.sentences is not None}:
+            raise ValueError("sources: sentences and bitext-tsv go together; expected both, or neither")
         if self.lora.layers is not None:
             raise ValueError("lora.layers: the layers below `layer` get LoRA, all of them; remove it")
         if isinstance(self.layer, int) and self.early != 1.0:

@@ -19,6 +19,8 @@ from xlt.errors import InputError
 
 _PARENTHESES = re.compile(r"\([^()]*\)")
 _INSIDE_A_WORD = frozenset("-'’ʼʻ")
+MARK = "\x1f"
+"""Stands before and after a word that is given with the sentence it is in."""
 TRIES = 50
 REASONS = ("several words or other characters", "the same on both sides", "repeated")
 
@@ -33,8 +35,13 @@ class WordPair:
 
     @property
     def keys(self) -> tuple[str, str]:
-        """Both words without regard to case: what makes two words the same word."""
-        return self.word.casefold(), self.english.casefold()
+        """Both words without regard to case and context: what makes two words the same word."""
+        return key(self.word), key(self.english)
+
+
+def key(text: str) -> str:
+    """A word without regard to case; of one in a sentence (``xlt.data.parallel``) the word alone."""
+    return (text.split(MARK)[1] if MARK in text else text).casefold()
 
 
 @dataclass
@@ -45,7 +52,7 @@ class Lexicon:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def _columns(path: Path) -> Iterable[tuple[int, str, str]]:
+def columns(path: Path) -> Iterable[tuple[int, str, str]]:
     """Line number and the two columns of a word list."""
     for number, row in lines(path):
         cells = row.split("\t")
@@ -63,17 +70,17 @@ def first_gloss(sense: str) -> str:
 
 def lexicon_tsv(path: Path) -> list[tuple[str, str]]:
     """(word, English) from lines ``English<TAB>word``, as they stand."""
-    return [(word, english) for _, english, word in _columns(path)]
+    return [(word, english) for _, english, word in columns(path)]
 
 
 def freedict_from_en(path: Path) -> list[tuple[str, str]]:
     """(word, English) from a FreeDict dictionary from English: headword, tab, first sense."""
-    return [(first_gloss(sense), first_gloss(head)) for _, head, sense in _columns(path)]
+    return [(first_gloss(sense), first_gloss(head)) for _, head, sense in columns(path)]
 
 
 def freedict_to_en(path: Path) -> list[tuple[str, str]]:
     """(word, English) from a FreeDict dictionary into English: headword, tab, first sense."""
-    return [(first_gloss(head), first_gloss(sense)) for _, head, sense in _columns(path)]
+    return [(first_gloss(head), first_gloss(sense)) for _, head, sense in columns(path)]
 
 
 FORMATS: dict[str, Callable[[Path], list[tuple[str, str]]]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xlt.data.word_lists import WordPair, random_pairs, translations
+from xlt.data.word_lists import WordPair, key, random_pairs, translations
 
 SPLITS = ("trained", "held-out")
 BLOCK = 1024
@@ -57,7 +57,7 @@ def precision_at_1(
             block = asked[start : start + BLOCK]
             nearest = (vectors[[numbers[word] for word in block]] @ matrix).argmax(1)
             pairs = zip(block, nearest, strict=True)
-            hits += sum((word.casefold(), candidates[best].casefold()) in gold for word, best in pairs)
+            hits += sum((key(word), key(candidates[best])) in gold for word, best in pairs)
         found[direction] = 100 * hits / len(asked)
     return found
 

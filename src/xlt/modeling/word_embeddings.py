@@ -1,8 +1,9 @@
 """Vectors of single words at every layer of an encoder or a decoder-only model.
 
-A word is encoded by itself; its vector is the mean over the states of its sub-words. Special tokens are left out: on its
-first token a decoder piles up a state so large that means which include it are all alike (Ngugi's pilot has cosines of
-0.9999 from layer 2 on for this reason, his evaluation without special tokens 0.32).
+A word is encoded by itself, or in the sentence that it is given with; its vector is the mean over the states of its
+sub-words. Special tokens are left out: on its first token a decoder piles up a state so large that means which include it
+are all alike (Ngugi's pilot has cosines of 0.9999 from layer 2 on for this reason, his evaluation without special tokens
+0.32).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from xlt.data.batching import by_token_budget
+from xlt.data.word_lists import MARK
 from xlt.errors import InputError
 from xlt.modeling.architectures import architecture_of
 
@@ -43,13 +45,21 @@ class WordBatch:
 
 
 def tokenize(words: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> Words:
-    """Each word as a text of its own.
+    """Each word as a text of its own, or in its sentence (``xlt.data.word_lists.MARK``).
 
     Raises:
         InputError: the tokenizer makes no sub-word of a word.
     """
-    encoded = tokenizer(list(words), add_special_tokens=True, return_special_tokens_mask=True)
+    texts, options = [word.replace(MARK, "") for word in words], {"return_offsets_mapping": True}
+    if texts == list(words):
+        options = {}
+    encoded = tokenizer(texts, add_special_tokens=True, return_special_tokens_mask=True, **options)
     own = [[1 - special for special in mask] for mask in encoded["special_tokens_mask"]]
+    for number, word in enumerate(words if options else []):
+        if MARK in word:
+            start, end = word.index(MARK), word.rindex(MARK) - 1
+            places = zip(own[number], encoded["offset_mapping"][number], strict=True)
+            own[number] = [int(kept and first < end and last > start) for kept, (first, last) in places]
     for word, kept in zip(words, own, strict=True):
         if not any(kept):
             raise InputError(f"expected sub-words of {word!r}, got none; remove the word from the word list")

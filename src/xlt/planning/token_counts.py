@@ -15,6 +15,7 @@ from xlt.config.benchmark import QUERY_TOKENS, Recipe, Task
 from xlt.config.lexical_injection import LexicalRun
 from xlt.config.run_config import FileSet
 from xlt.data.dataset import answerable, first, labelled, load_entities, load_split, sample
+from xlt.data.parallel import read_bitext
 from xlt.data.records import (
     CandidateEntity,
     Choice,
@@ -130,7 +131,13 @@ class Extents:
         return self._remember("candidates", files, task, "", None)
 
     def words(self, run: LexicalRun) -> int:
-        """How many pairs of words the lists of a lexical injection have."""
+        """How many pairs of words the lists of a lexical injection have, or the sentences of a realignment at most."""
+        if run.lexical.sentences is not None:
+            texts = {
+                code: [self.data / name for each in found for name in each.files] for code, found in run.files.items()
+            }
+            pairs = [pair for paths in texts.values() for pair in read_bitext(paths, run.lexical.sentences.most)]
+            return sum(len(english.split()) for _, english in pairs)
         return sum(
             len(read_lexicon([(self.data / name, f.format) for f in found for name in f.files], language).pairs)
             for language, found in run.files.items()

@@ -3,14 +3,15 @@
 LoRA on the layers below one layer draws the vectors of a word and its translation together, by the triplet loss on the
 hardest negative of the batch (the author's ``02_train_tli.py``). The paper compares trained pairs and a few control
 pairs before and after; that cannot tell alignment from a shift of all cosines. So here pairs that share no word with
-the trained ones are held out, random pairs of the same words are measured, and the words look each other up.
+the trained ones are held out, random pairs of the same words are measured, and the words look each other up. Realignment
+(Cao et al. 2020) is the same with words in their sentences, aligned by the encoder, and a pull to where English words were.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -19,11 +20,11 @@ import torch
 from torch import Tensor
 
 from xlt.config.benchmark import ModelSource
-from xlt.config.lexical_injection import ADAPTER, ENCODER, LexicalRun, read_job
+from xlt.config.lexical_injection import ADAPTER, ENCODER, read_job
 from xlt.data.batching import epoch_batches
-from xlt.data.word_lists import WordPair, read_lexicon, split_pairs, translations
+from xlt.data.word_lists import WordPair, translations
 from xlt.errors import InputError
-from xlt.evaluation.word_alignment import SPLITS, Pairs, measure
+from xlt.evaluation.word_alignment import measure
 from xlt.files import (
     atomic_folder,
     digest,
@@ -44,15 +45,13 @@ from xlt.modeling.tokenizer import CONFIG
 from xlt.modeling.tuning import attach, merged
 from xlt.modeling.word_embeddings import embed_words, layer_count, pad_words, tokenize, vectors_up_to
 from xlt.training.checkpointer import CHECKPOINT, EVERY, Checkpointer, checkpoint_key
-from xlt.training.job import TrainingJob, open_job
+from xlt.training.job import open_job
+from xlt.training.pairs import LexicalJob, align_pairs, read_pairs
 from xlt.training.trainer import LossTrainer, TrainingArguments, batched_means, make_optimizer
 
 WEIGHT_DECAY = 0.01
 """AdamW's default in torch, which the author leaves as it is."""
 
-
-LexicalJob = TrainingJob[LexicalRun]
-"""One lexical injection to be carried out."""
 
 make_job = partial(open_job, read_job)
 
@@ -65,26 +64,6 @@ def load_model(job: LexicalJob) -> tuple[Any, Any, int]:
         return load_encoder(job.encoder).to(job.device), tokenizer, int(tokenizer.pad_token_id)
     tokenizer = load_decoder_tokenizer(job.encoder)
     return load_decoder(job.encoder, settings, job.device), tokenizer, int(tokenizer.pad_token_id)
-
-
-def read_pairs(job: LexicalJob) -> Pairs:
-    """Read the word lists and split them; the split holds over all languages at once, since they share English words."""
-    config = job.config
-    lexicons = {
-        language: read_lexicon([(job.data / name, f.format) for f in found for name in f.files], language)
-        for language, found in config.files.items()
-    }
-    every = {language: lexicon.pairs for language, lexicon in lexicons.items()}
-    together = [pair for pairs in every.values() for pair in pairs]
-    trained, held_out = split_pairs(together, config.lexical.held_out, config.seed)
-    parts = [{code: [pair for pair in part if pair.language == code] for code in every} for part in (trained, held_out)]
-    for part, name in zip(parts, SPLITS, strict=True):
-        for code, pairs in part.items():
-            if len(pairs) < 2:
-                raise InputError(
-                    f"{code}: expected at least two {name} pairs, got {len(pairs)}; use a larger word list"
-                )
-    return Pairs(every, parts[0], parts[1], {code: dict(lexicon.left_out) for code, lexicon in lexicons.items()})
 
 
 def triplet_loss(anchors: Tensor, positives: Tensor, margin: float, forbidden: Tensor) -> Tensor:
@@ -109,9 +88,19 @@ def forbidden_negatives(pairs: Sequence[WordPair], true: set[tuple[str, str]]) -
 
 
 def batch_loss(
-    job: LexicalJob, model: Any, tokenizer: Any, pad_id: int, pairs: Sequence[WordPair], layer: int
+    job: LexicalJob,
+    model: Any,
+    tokenizer: Any,
+    pad_id: int,
+    pairs: Sequence[WordPair],
+    layer: int,
+    start: Mapping[str, np.ndarray] | None = None,
 ) -> Callable[[Sequence[WordPair]], Tensor]:
-    """A function that gives the loss of a batch of ``pairs`` at a layer."""
+    """A function that gives the loss of a batch of ``pairs`` at a layer.
+
+    In realignment ``start`` has the vectors of English words before it, and their mean of 1 - cosine to them, times ``keep``,
+    is added (Cao et al. 2020, section 3, with squared distances).
+    """
     words = list(dict.fromkeys([pair.word for pair in pairs] + [pair.english for pair in pairs]))
     numbers = {word: number for number, word in enumerate(words)}
     tokens, true = tokenize(words, tokenizer), translations(pairs)
@@ -121,7 +110,11 @@ def batch_loss(
         vectors = vectors_up_to(model, pad_words(tokens, both, pad_id, job.device), layer)
         anchors, positives = vectors.split(len(batch))
         forbidden = forbidden_negatives(batch, true).to(job.device)
-        return triplet_loss(anchors, positives, job.config.lexical.margin, forbidden)
+        apart = triplet_loss(anchors, positives, job.config.lexical.margin, forbidden)
+        if job.config.lexical.sentences is None or start is None:
+            return apart
+        before = torch.from_numpy(np.stack([start[pair.english] for pair in batch])).to(job.device)
+        return apart + job.config.lexical.sentences.keep * (1 - (positives * before).sum(1)).mean()
 
     return loss
 
@@ -144,8 +137,9 @@ def train(
     pairs: Sequence[WordPair],
     layer: int,
     checkpointer: Checkpointer | None = None,
+    start: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """Train LoRA in the layers below ``layer``; nothing else changes.
+    """Train LoRA in the layers below ``layer``; nothing else changes. ``start``: as in ``batch_loss``.
 
     Returns:
         The mean loss of each epoch, the number of steps, and the seconds they took.
@@ -166,7 +160,7 @@ def train(
         seed=seed,
         capped=True,
     )
-    loss_of = batch_loss(job, model, tokenizer, pad_id, pairs, layer)
+    loss_of = batch_loss(job, model, tokenizer, pad_id, pairs, layer, start)
     per_epoch = math.ceil(len(pairs) / method.batch_size)
     batches_of = lru_cache(1)(partial(epoch_batches, len(pairs), method.batch_size, seed))
 
@@ -239,16 +233,19 @@ def inject(job: LexicalJob, every: float = EVERY) -> dict[str, Any]:
     """
     checkpointer = Checkpointer(job.folder / CHECKPOINT, checkpoint_key(job_key(job), job.device.type), every)
     (job.folder / LEXICAL).unlink(missing_ok=True)
-    pairs = read_pairs(job)
-    words = pairs.words()
+    wanted = job.config.lexical.sentences
+    pairs = read_pairs(job) if wanted is None else None
     model, tokenizer, pad_id = load_model(job)
+    pairs = pairs or align_pairs(job, model, tokenizer, pad_id)
+    words = pairs.words()
     count, total = layer_count(model), sum(parameter.numel() for parameter in model.parameters())
     options: dict[str, Any] = {"pad_id": pad_id, "device": job.device}
     vectors = embed_words(model, tokenizer, words, progress="words before", **options)
     before = measure(vectors, words, pairs, job.config.seed)
     layer = choose_layer(job, before)
     together = [pair for found in pairs.trained.values() for pair in found]
-    history = train(job, model, tokenizer, pad_id, together, layer, checkpointer)
+    start = None if wanted is None else dict(zip(words, vectors[layer].copy(), strict=True))
+    history = train(job, model, tokenizer, pad_id, together, layer, checkpointer, start)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     vectors = embed_words(model, tokenizer, words, progress="words after", **options)
     after = measure(vectors, words, pairs, job.config.seed)
