@@ -43,6 +43,7 @@ def _arguments() -> argparse.Namespace:
         metavar="NAME=ROOT",
         help="print the table's scores of several such folders instead",
     )
+    parser.add_argument("--cite", action="store_true", help="print the BibTeX of what the table uses instead")
     parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
     parser.add_argument("--output", type=Path, help="folder to write to; default: <root>/tables")
     parser.add_argument("--data", type=Path, help="folder of official files; read for a table of sizes only")
@@ -91,6 +92,7 @@ def _table(name: str, arguments: argparse.Namespace) -> ResultTable:
 
 
 def _regime(name: str, arguments: argparse.Namespace) -> ResultTable:
+    from xlt.results.citations import to_cite
     from xlt.results.regime_table import RegimeTable, load_explanations
 
     root, configs, plan = arguments.root, arguments.configs, load_plan(arguments.root)
@@ -103,7 +105,9 @@ def _regime(name: str, arguments: argparse.Namespace) -> ResultTable:
     explanations = load_explanations(configs / "tables" / "notes" / "differences.yaml")
     tasks = task_configs(configs, _in_table_order(configs, regimes[name].tasks))
     tasks = {each: task for each, task in tasks.items() if not task.separate}
-    return RegimeTable(plan, regimes[name].serving(tasks), regimes, tasks, reported, explanations)
+    found = to_cite(plan, tasks, {name: regimes[name]}, configs, arguments.languages is not None)
+    own = regimes[name].serving(tasks)
+    return RegimeTable(plan, own, regimes, tasks, reported, explanations, found)
 
 
 def main() -> None:
@@ -117,6 +121,11 @@ def main() -> None:
         print(side_by_side(arguments.side_by_side, arguments.table, arguments.configs))
         return
     made = _table(arguments.table, arguments) if arguments.table else _regime(arguments.regime, arguments)
+    if arguments.cite:
+        from xlt.results.citations import bibtex
+
+        print(bibtex(made.cited or {}), end="")
+        return
     _write(arguments.output or arguments.root / "tables", made)
 
 

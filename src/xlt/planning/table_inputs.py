@@ -10,6 +10,7 @@ from typing import Any
 from xlt.config.benchmark import Model, Recipe, Table, Task, load, load_all
 from xlt.errors import InputError
 from xlt.layout import PLAN
+from xlt.results.citations import to_cite
 from xlt.results.inputs import Inputs
 from xlt.results.reported import Reported
 from xlt.results.run_folders import Plan, RegimeRuns
@@ -81,15 +82,17 @@ def table_inputs(
     """
     root, configs, data = places
     tasks = task_configs(configs, config.tasks)
+    rows = {name: regimes.get(name) or RegimeRuns(name, name, []) for name in row_names(root, plan, config)}
     return Inputs(
         config=config,
         plan=plan,
         root=root,
         tasks=tasks,
-        regimes={name: regimes.get(name) or RegimeRuns(name, name, []) for name in row_names(root, plan, config)},
+        regimes=rows,
         left_out=plan.tables[config.name].left_out if config.name in plan.tables else [],
         reported=reported,
         configs=configs,
         sizes=sizes_found(data, configs, tasks, world) if config.kind == "sizes" else None,
         world=world is not None,
+        cited=to_cite(plan, tasks, rows, configs, world is not None),
     )

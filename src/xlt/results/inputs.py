@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xlt.config.benchmark import Table, Task
+from xlt.results.citations import Cited
 from xlt.results.reported import Reported
 from xlt.results.run_folders import Plan, RegimeRuns
 
@@ -31,3 +32,5 @@ class Inputs:
     sizes: Mapping[str, Mapping[str, Mapping[str, int | None]]] | None = None
     """Examples found on disk by set, split and language; counted for kind sizes only."""
     world: bool = False
+    cited: Cited | None = None
+    """Whom to cite (``to_cite``)."""
