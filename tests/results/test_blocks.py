@@ -27,7 +27,7 @@ def test_every_block_gets_its_text_and_the_rest_stays() -> None:
         ("no mark", "expected the lines <!-- recorded: NAME --> and <!-- end -->"),
         (TEXT.replace("old\n<!-- end -->\n", "old\n"), "expected <!-- end --> after <!-- recorded: one -->"),
         (TEXT.removesuffix("<!-- end -->\nc\n"), "expected <!-- end --> after <!-- recorded: two -->"),
-        (TEXT.replace("two", "twe"), "expected a block of one, two, got twe"),
+        (TEXT.replace("two", "twe"), "recorded: expected one of two, one, got twe"),
     ],
 )
 def test_damaged_marks_are_refused(text: str, message: str) -> None:
