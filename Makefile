@@ -142,7 +142,7 @@ test: $(READY) ## start here: the tests, on up to four cores
 
 plan: $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) ## start here: what TABLE (or a regime) would run and cost, what is done; nothing is trained (GPU=a100: hours on one)
 	@$(PYTHON) reproduce/plan.py $(PLAN_ARGUMENTS) --show $(TABLE) \
-		--encoder $(dir $(ENCODER)) --jobs $(JOBS) --threads $(THREADS) $(if $(GPU),--gpu $(GPU))
+		--jobs $(JOBS) --threads $(THREADS) $(if $(GPU),--gpu $(GPU))
 
 # table2: ## start here: plan, train what is missing, and write the table of the regimes (PROFILE=pilot or paper: real data)
 # TABLE: ## results: the same for another table
@@ -163,7 +163,7 @@ verify-data: $(READY) ## data and encoders: hashes, sizes against published ones
 	$(PYTHON) reproduce/data.py verify --profile $(PROFILE) --data $(DATA) --output $(OUT)/$(PROFILE)/data-report
 
 ifdef REBUILD
-encoder: $(READY) ## data and encoders: prepare MODEL: from this package, the hub, an index or a folder (REBUILD=1: pre-train the generated world's again)
+encoder: $(READY) ## data and encoders: prepare MODEL: a config, a folder or owner/name[@commit] (CONVERT=1: also if it is a pickle; REBUILD=1: pre-train the generated world's again)
 	OMP_NUM_THREADS=2 $(PYTHON) reproduce/job.py encoder
 else
 encoder: $(ENCODER)
@@ -285,10 +285,10 @@ $(WORLD): configs/babel.yaml $(wildcard src/xlt/babel/*.py) | $(READY) $(OURS)
 
 # Asked at every call: is it still the encoder that MODEL names? prepared.json is only written when it was not.
 $(CACHE)/%/prepared.json: FORCE | $(READY) $(OURS)
-	@$(PYTHON) reproduce/prepare_model.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE)
+	@$(PYTHON) reproduce/prepare_model.py --model $(if $(filter $*,$(MODEL_NAME)),$(MEANT),$*) --cache $(CACHE) $(if $(CONVERT),--convert)
 
 # The planner runs at every call (also under -n: it only rewrites what changed), then make carries the plan out.
-PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
+PLAN_ARGUMENTS = --profile $(PROFILE) --root $(ROOT) --data $(DATA) --encoder $(dir $(ENCODER)) $(if $(MODEL),--model $(MODEL)) $(if $(SEEDS),--seeds "$(SEEDS)") \
 	$(if $(filter all,$(ROWS)),--all-rows)
 FORCE:
 $(PLAN): FORCE $(READY) $(if $(filter tiny,$(PROFILE)),$(WORLD)) | $(OURS)

@@ -27,8 +27,9 @@ def pages(root: Path) -> dict[str, str]:
     """
     from xlt.planning.reproduce_page import page  # scipy: slow import
     from xlt.results.recorded_tables import blocks
+    from xlt.results.study_blocks import study_blocks
 
-    recorded = blocks(root / "configs")
+    recorded = {**blocks(root / "configs"), **study_blocks(root)}
     texts = {name: (root / name).read_text(encoding="utf-8") for name in PAGES}
     return {"REPRODUCE.md": page(root)} | {n: with_blocks(text, recorded, root / n) for n, text in texts.items()}
 

@@ -40,7 +40,7 @@ def _made_of(roots: Sequence[Path], regimes: Sequence[str], tasks: set[str]) -> 
     Raises:
         InputError: a run's files do not belong together.
     """
-    from xlt.results.weights_check import swapped
+    from xlt.results.run_faults import swapped
 
     found: dict[str, set[Any]] = {"commits": set(), "platforms": set()}
     for root in roots:

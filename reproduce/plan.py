@@ -24,7 +24,9 @@ def main() -> None:
         "--root", type=Path, required=True, help="folder of this profile and model, e.g. out/tiny/babel"
     )
     parser.add_argument(
-        "--model", default=None, help="a name of configs/models or a checkpoint folder (default: the profile's)"
+        "--model",
+        default=None,
+        help="a config of configs/models, a folder or owner/name[@commit] (default: the profile's)",
     )
     parser.add_argument("--data", default=None, help="folder of official files (default: the profile's)")
     parser.add_argument("--seeds", default=None, help='e.g. "1 2 3" (default: the profile\'s)')
@@ -43,7 +45,7 @@ def main() -> None:
         "--seconds", action="store_true", help="with --show: only the seconds of each run, as JSON by folder"
     )
     parser.add_argument(
-        "--encoder", type=Path, default=Path("encoder"), help="folder of the prepared encoder (for --show)"
+        "--encoder", type=Path, default=Path("encoder"), help="folder of the prepared encoder, where it is there"
     )
     parser.add_argument("--jobs", type=count("--jobs"), default=1, help="runs at a time (for --show)")
     parser.add_argument("--threads", type=count("--threads"), default=1, help="threads of a run (for --show)")

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a model of configs/models, or a folder with a checkpoint: prepare it")
+    parser.add_argument(
+        "--model",
+        help="a model of configs/models, a folder with a checkpoint, or owner/name[@commit] of the hub: prepare it",
+    )
+    parser.add_argument(
+        "--convert", action="store_true", help="weights that are a pickle: convert them in a process apart"
+    )
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="where models are kept (default: cache)")
     parser.add_argument("--data", type=Path, help="folder of official files: report what is there and what is missing")
     parser.add_argument("--tasks", nargs="+", metavar="NAME", help="tasks and training sets to report (default: all)")
@@ -87,6 +93,23 @@ def report_data(data: Path, configs: Path, benchmark: str, chosen: Sequence[str]
     return total
 
 
+def prepare_model(name: str, configs: Path, cache: Path, lock: Path, *, convert: bool) -> None:
+    """Prepare what ``MODEL`` stands for, at the commit of its first use, and say what it is."""
+    from xlt.data.download.lockfile import Lock
+    from xlt.modeling.preparation import prepare, resolve_model
+
+    model = resolve_model(name, configs)
+    known = {each.hub: Lock(lock).get("pins", each.hub) for each in model.sources if each.hub and not each.revision}
+    pins = {hub: str(pin["revision"]) for hub, pin in known.items() if pin is not None}
+    prepared = prepare(model, cache, pins=pins, convert=convert)
+    hold_to_first_use(prepared, lock)
+    for hub in known:
+        if prepared.origin.startswith(f"hub {hub}@"):
+            Lock(lock).record("pins", {hub: {"revision": prepared.origin.partition("@")[2][:40]}})
+    alias = "" if name in (model.name, model.sources[0].local) or Path(name).is_dir() else f"{name} is "
+    print(f"{alias}{prepared.path}: {prepared.origin}")
+
+
 def hold_to_first_use(prepared: Prepared, lock: Path) -> None:
     """A hub model must have the weights and, where it has its own, the tokenizer of its first download.
 
@@ -119,11 +142,8 @@ def main() -> None:
     """Prepare and report what the command line asks for."""
     options = arguments()
     if options.model is not None:
-        from xlt.modeling.preparation import prepare, resolve_model
-
-        prepared = prepare(resolve_model(options.model, options.configs), options.cache)
-        hold_to_first_use(prepared, options.lock or options.configs / "data.lock.yaml")
-        print(f"{prepared.path}: {prepared.origin}")
+        lock = options.lock or options.configs / "data.lock.yaml"
+        prepare_model(options.model, options.configs, options.cache, lock, convert=options.convert)
     if options.data is not None and not report_data(options.data, options.configs, options.benchmark, options.tasks):
         raise InputError("expected official files, found none; see docs/data-layout.md", options.data)
 

@@ -9,25 +9,18 @@ It shows what has finished and names what has not; nothing is trained or scored.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xlt import languages
-from xlt.config.benchmark import Table, Task, load_all
+from xlt.config.benchmark import Table
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
 from xlt.names import visible
-from xlt.planning.table_inputs import rounding_error, table_inputs
-from xlt.results.reported import Reported, load_reported
-from xlt.results.run_folders import Plan, RegimeRuns, load_plan, load_regime
+from xlt.planning.result_reader import ResultReader
 
 if TYPE_CHECKING:
-    from xlt.results.claims import Finding
     from xlt.results.report.page import Shown
     from xlt.results.report.summary import Missing
-    from xlt.results.score_table import ConfiguredTable, Inputs
-    from xlt.results.verdicts import Verdict
 
 HEADLINE = "table2"
 
@@ -42,28 +35,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Reader:
-    """Reads what the report shows from the runs below a root; each run once."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.root, self.configs, self.data = arguments.root, arguments.configs, arguments.data
-        self.world_folder: Path | None = arguments.world
-        self.world = list(languages.register(self.world_folder / "languages.yaml")) if self.world_folder else None
-        self.plan: Plan = load_plan(self.root)
-        self.tables: dict[str, Table] = load_all(Table, self.configs / "tables")
-        self.regimes: dict[str, RegimeRuns] = {n: load_regime(self.root, self.plan, n) for n in self.plan.regimes}
-        self.reported: list[Reported] = load_reported(self.configs / "reported")
+class ReportReader(ResultReader):
+    """Reads what the report shows."""
 
     def goals(self) -> dict[str, str]:
         """The goal of make for each planned regime: its own, or a table that has it as a row."""
         tables = {row: name for name, table in reversed(self.plan.tables.items()) for row in table.regimes}
         own = {path.stem for path in visible(self.configs / "regimes", "*.yaml")}
         return {name: name if name in own else tables.get(name, HEADLINE) for name in self.plan.regimes}
-
-    def inputs(self, config: Table) -> Inputs:
-        """What a table is made from."""
-        places = (self.root, self.configs, self.data)
-        return table_inputs(config, places, self.plan, self.regimes, self.reported, self.world)
 
     def why_absent(self, config: Table) -> str:
         """Why a table cannot be shown; empty when it can."""
@@ -75,8 +54,8 @@ class Reader:
             )
         if config.name not in self.plan.tables:
             return "it is not planned for this profile"
-        rows = [self.regimes[name] for name in self.plan.tables[config.name].regimes if name in self.regimes]
-        done = {task for regime in rows for run in regime.finished for task in run.planned.tasks}
+        rows = self.regimes(self.plan.tables[config.name].regimes)
+        done = {task for regime in rows.values() for run in regime.finished for task in run.planned.tasks}
         return "" if done & set(config.tasks) else "no run behind it has finished"
 
     def others(self) -> tuple[list[Shown], list[Missing]]:
@@ -96,37 +75,18 @@ class Reader:
                     shown.append(Shown(name, KINDS[config.kind](self.inputs(config)), call))
         return shown, absent
 
-    def findings(self) -> list[Finding]:
-        """The finding on every claim."""
-        from xlt.results.claims import Claim, assess
-
-        tasks = load_all(Task, self.configs / "tasks")
-        claims = load_all(Claim, self.configs / "claims").values()
-        return [assess(claim, self.root, self.plan, self.regimes, tasks) for claim in claims]
-
-    def verdicts(self, headline: ConfiguredTable, failed: Mapping[str, str]) -> Sequence[Verdict]:
-        """The verdict on every cell of the headline table."""
-        from xlt.results.expectations import world_digest
-        from xlt.results.verdicts import verdicts
-
-        extra = rounding_error(self.configs, self.plan, self.regimes)
-        world = world_digest(self.world_folder) if self.world_folder else None
-        return verdicts(self.plan, headline.regimes, headline.tasks, self.reported, failed, extra, world, self.root)
-
 
 def main() -> None:
     """Read the runs and write ``index.html`` and ``figures/``."""
     arguments = _arguments()
-    reader = Reader(arguments)
+    given = {"data": arguments.data, "world": arguments.world}
+    reader = ReportReader(arguments.root, arguments.configs, **given)
     if HEADLINE not in reader.tables:
         raise InputError(f"expected the headline table {HEADLINE}", reader.configs / "tables" / f"{HEADLINE}.yaml")
     from xlt.results.benchmark_table import BenchmarkTable
     from xlt.results.report.page import ReportInputs, build
-    from xlt.results.verification import failures
-    from xlt.results.weights_check import swapped
 
     headline = BenchmarkTable(reader.inputs(reader.tables[HEADLINE]))
-    failed = failures(reader.root, reader.plan) | swapped(reader.root, reader.plan)
     shown, absent = reader.others()
     page, figures = build(
         ReportInputs(
@@ -134,11 +94,11 @@ def main() -> None:
             plan=reader.plan,
             headline=headline,
             tables=shown,
-            regimes=reader.regimes,
+            regimes=reader.regimes(),
             findings=reader.findings(),
-            papers={entry.paper: entry.citation.split(",")[0] for entry in reader.reported},
-            verdicts=list(reader.verdicts(headline, failed)),
-            failed=failed,
+            papers=reader.papers,
+            verdicts=reader.verdicts(headline.regimes, headline.tasks),
+            failed=reader.failed,
             goals=reader.goals(),
             absent=absent,
         )

@@ -15,16 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xlt import languages
-from xlt.config.benchmark import Table, load, load_all
+from xlt.config.benchmark import Table, load
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
 from xlt.layout import PLAN
 from xlt.names import one_of
-from xlt.planning.table_inputs import row_names, table_inputs, task_configs
-from xlt.results.render import standalone, to_latex, to_markdown
-from xlt.results.reported import load_reported
-from xlt.results.run_folders import load_plan, load_regime
+from xlt.planning.result_reader import ResultReader
+from xlt.results.render import rendered
 
 if TYPE_CHECKING:
     from xlt.results.score_table import ResultTable
@@ -57,9 +54,7 @@ def _write(folder: Path, table: ResultTable) -> None:
     for suffix, text in {
         ".csv": table.csv,
         ".json": table.json,
-        ".tex": to_latex(document),
-        "-standalone.tex": standalone(document, f"{name}.tex"),
-        ".md": to_markdown(document),
+        **rendered(document, name),
     }.items():
         write_atomic(folder / f"{name}{suffix}", text)
     print(f"wrote {folder / name}.{{md,tex,csv,json}}")
@@ -74,40 +69,32 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
             path.unlink()
 
 
-def _in_table_order(configs: Path, names: list[str]) -> list[str]:
+def _in_table_order(tables: Mapping[str, Table], names: list[str]) -> list[str]:
     """Tasks in the order of the tables' columns, then those that no table has."""
-    columns = [task for table in load_all(Table, configs / "tables").values() for task in table.tasks]
+    columns = [task for table in tables.values() for task in table.tasks]
     return sorted(names, key=lambda name: columns.index(name) if name in columns else len(columns))
 
 
-def _table(name: str, arguments: argparse.Namespace) -> ResultTable:
+def _table(name: str, reader: ResultReader) -> ResultTable:
     from xlt.results.tables import KINDS
 
-    root, configs, plan = arguments.root, arguments.configs, load_plan(arguments.root)
-    config = load(Table, configs / "tables" / f"{name}.yaml")
-    world = list(languages.register(arguments.languages)) if arguments.languages else None
-    rows = {row: load_regime(root, plan, row) for row in row_names(root, plan, config) if row in plan.regimes}
-    reported = load_reported(configs / "reported")
-    return KINDS[config.kind](table_inputs(config, (root, configs, arguments.data), plan, rows, reported, world))
+    config = load(Table, reader.configs / "tables" / f"{name}.yaml")
+    return KINDS[config.kind](reader.inputs(config))
 
 
-def _regime(name: str, arguments: argparse.Namespace) -> ResultTable:
+def _regime(name: str, reader: ResultReader) -> ResultTable:
     from xlt.results.citations import to_cite
     from xlt.results.regime_table import RegimeTable, load_explanations
 
-    root, configs, plan = arguments.root, arguments.configs, load_plan(arguments.root)
-    if arguments.languages:
-        languages.register(arguments.languages)
-    reported = load_reported(configs / "reported")
-    regimes = {each: load_regime(root, plan, each) for each in plan.regimes}
+    regimes = reader.regimes()
     if name not in regimes:
-        raise InputError(f"--regime: {one_of(regimes, name)}", root / PLAN)
-    explanations = load_explanations(configs / "tables" / "notes" / "differences.yaml")
-    tasks = task_configs(configs, _in_table_order(configs, regimes[name].tasks))
+        raise InputError(f"--regime: {one_of(regimes, name)}", reader.root / PLAN)
+    explanations = load_explanations(reader.configs / "tables" / "notes" / "differences.yaml")
+    tasks = reader.tasks(_in_table_order(reader.tables, regimes[name].tasks))
     tasks = {each: task for each, task in tasks.items() if not task.separate}
-    found = to_cite(plan, tasks, {name: regimes[name]}, configs, arguments.languages is not None)
     own = regimes[name].serving(tasks)
-    return RegimeTable(plan, own, regimes, tasks, reported, explanations, found)
+    cited = to_cite(reader.plan, tasks, {name: own}, reader.configs, reader.world_languages is not None)
+    return RegimeTable(reader.plan, own, regimes, tasks, reader.reported, explanations, cited)
 
 
 def main() -> None:
@@ -120,7 +107,9 @@ def main() -> None:
 
         print(side_by_side(arguments.side_by_side, arguments.table, arguments.configs))
         return
-    made = _table(arguments.table, arguments) if arguments.table else _regime(arguments.regime, arguments)
+    given = {"data": arguments.data, "languages_file": arguments.languages}
+    reader = ResultReader(arguments.root, arguments.configs, **given)
+    made = _table(arguments.table, reader) if arguments.table else _regime(arguments.regime, reader)
     if arguments.cite:
         from xlt.results.citations import bibtex
 

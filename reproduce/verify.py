@@ -12,15 +12,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from xlt import languages
-from xlt.config.benchmark import Model, Table, Task, load, load_all
 from xlt.errors import InputError, exit_status
 from xlt.files import write_atomic
 from xlt.names import one_of
+from xlt.planning.result_reader import ResultReader
 from xlt.results.recording import load_recording
 from xlt.results.render import to_markdown
-from xlt.results.reported import load_reported
-from xlt.results.run_folders import Plan, load_plan, load_regime
 
 
 def _arguments() -> argparse.Namespace:
@@ -32,33 +29,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _rounding_error(configs: Path, root: Path, plan: Plan) -> float:
-    """The error, in points, of an encoder whose weights were rounded; 0 for one that was not."""
-    path = configs / "models" / f"{plan.model}.yaml"
-    if not path.exists():
-        return 0.0
-    rounded = load(Model, path).rounding_error
-    if rounded is None:
-        return 0.0
-    regimes = [load_regime(root, plan, name) for name in plan.regimes]
-    origins = [run.provenance.encoder or "" for regime in regimes for run in regime.runs if run.provenance is not None]
-    return rounded.points if any(rounded.origin in origin for origin in origins) else 0.0
-
-
 def main() -> int:
     """Write ``<name>.verification.md`` and ``.json`` beside the tables and print the summary."""
     arguments = _arguments()
-    from xlt.results.expectations import world_digest
     from xlt.results.page_tests import page_tests
-    from xlt.results.verdicts import counts, exit_code, verdicts  # scipy: slow import
-    from xlt.results.verification import as_json, document, failures, problems, warnings
-    from xlt.results.weights_check import swapped
+    from xlt.results.verdicts import counts, exit_code  # scipy: slow import
+    from xlt.results.verification import as_json, document, problems, warnings
 
-    root, configs, name = arguments.root, arguments.configs, arguments.table
-    if arguments.world:
-        languages.register(arguments.world / "languages.yaml")
-    plan = load_plan(root)
-    tables = load_all(Table, configs / "tables")
+    root, name = arguments.root, arguments.table
+    reader = ResultReader(root, arguments.configs, world=arguments.world)
+    plan, tables = reader.plan, reader.tables
     if name in tables:
         rows = plan.tables[name].regimes if name in plan.tables else tables[name].regimes
         tasks = list(tables[name].tasks)
@@ -67,19 +47,9 @@ def main() -> int:
         tasks = list(dict.fromkeys(task for run in plan.regimes[name].runs for task in run.tasks))
     else:
         raise InputError(f"TABLE: {one_of([*tables, *plan.regimes], name)}")
-    columns = {task: load(Task, configs / "tasks" / f"{task}.yaml") for task in tasks}
-    regimes = {row: load_regime(root, plan, row) for row in rows if row in plan.regimes}
-    found = verdicts(
-        plan,
-        regimes,
-        columns,
-        load_reported(configs / "reported"),
-        failures(root, plan) | swapped(root, plan),
-        _rounding_error(configs, root, plan),
-        world_digest(arguments.world) if arguments.world else None,
-        root,
-    )
-    recording = load_recording(configs / "reported", plan.profile, plan.model)
+    columns = reader.tasks(tasks)
+    found = reader.verdicts(reader.regimes(rows), columns)
+    recording = load_recording(reader.configs / "reported", plan.profile, plan.model)
     page = page_tests(found, recording, columns) if recording is not None else []
     title = tables[name].title if name in tables else name
     for suffix, text in {

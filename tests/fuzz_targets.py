@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from tests.conftest import CONFIGS, mini_world
+from tests.run_configs import run_config
 from tests.tasks import FILES, score_file
 
 from xlt import babel, languages
@@ -41,7 +42,7 @@ from xlt.files import to_json
 from xlt.results.claims import Claim
 from xlt.results.differences import examples_of
 from xlt.results.reported import load_reported
-from xlt.results.run_folders import PlannedRun, Run, Scores, load_plan, load_run
+from xlt.results.run_folders import FinishedRun, PlannedRun, Provenance, Scores, load_plan, load_run
 from xlt.results.run_folders import RegimeRuns as FinishedRegime
 from xlt.results.sizes_table import Sizes
 from xlt.results.typology import load_facts
@@ -254,14 +255,7 @@ PLAN = {
     },
 }
 RUN: dict[str, Any] = {
-    "config.json": {
-        "regime": {"name": "full"},
-        "model": {"name": "m", "title": "M"},
-        "profile": {"name": "tiny", "title": "T"},
-        "seed": 1,
-        "stages": [{"recipe": {"name": "mnli"}}],
-        "languages": {"xnli": ["en", "de"]},
-    },
+    "config.json": run_config("full", "mnli", tasks=["xnli"], languages={"xnli": ["en", "de"]}),
     "scores.json": {
         "tasks": {"xnli": {"split": "test", "metrics": {"accuracy": {"en": 50.0}}, "n": {"en": 4}, "no_data": ["de"]}}
     },
@@ -281,7 +275,7 @@ def others() -> Iterator[Target]:
             form, {"w.tsv": words}, partial(lambda f, folder: read_lexicon([(folder / "w.tsv", f)], "qaa"), form)
         )
     neighbours = to_json({"good": ["fine", "nice"], "bad": ["poor"]}).encode()
-    yield Target("neighbours", {"n.json": neighbours}, lambda folder: load_neighbours(folder / "n.json"))
+    yield Target("neighbours", {"n.json": neighbours}, lambda folder: load_neighbours([folder / "n.json"]))
     yield Target("plan", {"plan.json": to_json(PLAN).encode()}, load_plan)
     files = {f"{FOLDER}/{n}": (v if isinstance(v, str) else to_json(v)).encode() for n, v in RUN.items()}
     planned = PlannedRun(dir=FOLDER, recipe="mnli", seed=1, tasks=["xnli"])
@@ -340,7 +334,9 @@ def written(world: Path) -> Iterator[Target]:
     buffer = io.BytesIO()
     kept = {"xnli/accuracy/en": np.ones(4, dtype=np.float32), "xnli/item/en": np.arange(4, dtype=np.uint64)}
     np.savez_compressed(buffer, **kept)  # type: ignore[arg-type]
-    done = Run(PlannedRun(dir=".", recipe="mnli", seed=1, tasks=["xnli"]), None, Scores(tasks={}), None)
+    parts = (RunConfig.model_validate(RUN["config.json"]), Scores(tasks={}))
+    planned = PlannedRun(dir=".", recipe="mnli", seed=1, tasks=["xnli"])
+    done = FinishedRun(planned, *parts, Provenance.model_validate(RUN["provenance.json"]))
     task = load(Task, CONFIGS / "tasks/xnli.yaml")
     reader = partial(lambda r, folder: examples_of(folder, r, task, "en"), FinishedRegime("full", "Full", [done]))
     yield Target("examples", {"examples.npz": buffer.getvalue()}, reader)

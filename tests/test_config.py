@@ -7,6 +7,7 @@ import pytest
 
 from xlt.config.benchmark import Model, Profile, Recipe, Strict, Table, Task, load, load_all
 from xlt.config.regimes import LoRA, Regime, learning_rate_key
+from xlt.config.run_config import FileSet
 from xlt.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -69,7 +70,8 @@ def test_every_table_of_the_project_loads() -> None:
             "  kind: lora",
             "  kind: loraa",
             4,
-            "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora', got 'loraa'",
+            "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora', 'dora', 'ia3', 'prefix', "
+            "'loreft', got 'loraa'",
         ),
         (
             "[q, v]",
@@ -145,6 +147,34 @@ def test_a_task_must_say_what_its_family_needs(
 ) -> None:
     with pytest.raises(InputError, match=message):
         load(Task, write(tmp_path / "qa.yaml", TASK.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("{B-DATE: O}", "label_map: expected I-DATE too where there is B-DATE"),
+        ("{B-DATE: X, I-DATE: O}", "label_map: expected B-DATE to be one of B-LOC, .*, O, got X"),
+        ("{B-PER: O, I-PER: O}", "label_map: expected labels that are not among labels, got B-PER"),
+    ],
+)
+def test_a_label_map_fits_the_labels(tmp_path: Path, given: str, message: str) -> None:
+    path = tmp_path / "panx.yaml"
+    text = (CONFIGS / "tasks" / "panx.yaml").read_text(encoding="utf-8") + f"label_map: {given}\n"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        load(Task, path)
+    assert caught.value.line == len(text.splitlines())
+
+
+def test_what_a_config_does_not_say_is_not_in_its_runs_configs() -> None:
+    """Runs that were trained before these keys existed stay valid."""
+    task = load(Task, CONFIGS / "tasks" / "panx.yaml").model_dump(mode="json")
+    assert "label_map" not in task and all("on_error" not in source for source in task["sources"]["test"])
+    assert FileSet(format="wikiann", files=["f"], sha256={}).model_dump(mode="json") == {
+        "format": "wikiann", "files": ["f"], "sha256": {}, "skip": 0, "take": None,
+    }  # fmt: skip
+    given = FileSet(format="wikiann", files=["f"], sha256={}, on_error="drop").model_dump(mode="json")
+    assert given["on_error"] == "drop" and FileSet(**given).on_error == "drop"
 
 
 def test_learning_rate_keys_are_those_the_recipes_have() -> None:

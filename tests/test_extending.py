@@ -13,11 +13,21 @@ import pytest
 from safetensors.torch import load_file
 from tests.conftest import ROOT, write_mini_configs
 
-from xlt.config.benchmark import Model, load
+from xlt.config.benchmark import Model, Task, load
 from xlt.files import read_json
+from xlt.results.formatting import header
+from xlt.results.run_folders import load_plan, load_regime
 
 BLOCK = re.compile(r"(?:^`([\w./-]+)`\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DIFFERENT, SAME = "a bird in the hand,the big house,different", "the cat sat on the mat,a cat sat on a mat,same"
+
+SENTENCES = [
+    "Rais O\nUhuru B-PER\nKenyatta I-PER\nJumatatu B-DATE\niliyopita I-DATE\n. O\n",
+    "Mkutano O\nNairobiB-LOC\n. O\n",
+    *["Shule O\nza O\nKenya B-LOC\n. O\n"] * 118,
+]
+MASAKHANER = "\n".join(SENTENCES)
+"""As MasakhaNER is released: a word, a space and a tag a line, a blank line after a sentence, and one bad line."""
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:
@@ -64,6 +74,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, mini_data: Path) -> Path:
     for name, labels in (("en", ("neutral", "entailment")), ("qaa", ("contradiction",))):
         rows = [f"the cat sat\ta cat sat\t{label}\n" for label in labels]
         (folder / "data" / "my-nli" / f"{name}.tsv").write_text("".join(rows), encoding="utf-8")
+    (folder / "data" / "masakhaner2" / "swa").mkdir(parents=True)
+    (folder / "data" / "masakhaner2" / "swa" / "test.txt").write_text(MASAKHANER, encoding="utf-8")
     return folder
 
 
@@ -105,6 +117,25 @@ def test_a_task_is_one_file(project: Path, root: Path, mini_encoder: Path) -> No
     right = (folder / "predictions" / "my-nli" / "test-en.tsv").read_text(encoding="utf-8").split()
     hits = sum(given == gold for given, gold in zip(right, lines.split(), strict=True))
     assert task["metrics"] == {"accuracy": {"en": hits * 50, "qaa": task["metrics"]["accuracy"]["qaa"]}}
+
+
+def test_a_set_with_other_labels_is_one_file(project: Path, root: Path, mini_encoder: Path) -> None:
+    assert [path for path, _, text in blocks() if "masakhaner" in path + text] == ["configs/tasks/masakhaner.yaml"]
+    folder = root / "runs" / "bitfit" / "panx" / "seed-1"
+    given = [str(folder), "--data", str(project / "data"), "--encoder", str(mini_encoder), "--threads", "1"]
+    done = call(project, "run", *given)
+    assert done.returncode == 0, done.stderr
+    assert read_json(folder / "scores.json")["tasks"]["masakhaner"]["n"]["qaa"] == 4  # the cap of the profile
+    gold = (folder / "labels" / "masakhaner" / "test-qaa.tsv").read_text(encoding="utf-8").split("\n\n")
+    assert gold[0].split() == ["O", "B-PER", "I-PER", "O", "O", "O"]  # the two of the date are O
+    assert gold[1].split() == ["O", "B-LOC", "O"]
+    repaired = "missing labels, repaired: 1 (test.txt line 9)"
+    assert read_json(folder / "provenance.json")["faults"] == {"masakhaner": [repaired]}
+    plan = load_plan(root)
+    tasks = {"masakhaner": load(Task, project / "configs" / "tasks" / "masakhaner.yaml")}
+    said = dict(header(plan, [load_regime(root, plan, "bitfit")], [], tasks))["Data"]
+    mapped = "labels of its files that are read as others: B-DATE as O, I-DATE as O"
+    assert all(f"MasakhaNER, Swahili: {note}" in said for note in (mapped, repaired))
 
 
 def test_the_new_task_trains_and_is_scored_with_the_new_axis_value(

@@ -158,7 +158,7 @@ def test_scores_of_an_earlier_config_are_refused(tmp_path: Path) -> None:
     from tests.fuzz_targets import FOLDER, RUN
 
     from xlt.files import sha256_file, to_json
-    from xlt.results.run_folders import PlannedRun, load_run
+    from xlt.results.run_folders import FinishedRun, PlannedRun, load_run
 
     folder = tmp_path / FOLDER
     folder.mkdir(parents=True)
@@ -167,8 +167,8 @@ def test_scores_of_an_earlier_config_are_refused(tmp_path: Path) -> None:
     planned = PlannedRun(dir=FOLDER, recipe="mnli", seed=1, tasks=["xnli"])
     record: dict[str, Any] = {**RUN["provenance.json"], "config_sha256": sha256_file(folder / "config.json")}
     (folder / "provenance.json").write_text(to_json(record), encoding="utf-8")
-    assert load_run(tmp_path, planned).scores is not None
-    (folder / "config.json").write_text(to_json({**RUN["config.json"], "mixture": None}), encoding="utf-8")
+    assert isinstance(load_run(tmp_path, planned), FinishedRun)
+    (folder / "config.json").write_text(to_json({**RUN["config.json"], "tasks": []}), encoding="utf-8")
     with pytest.raises(
         InputError, match=r"expected scores of this folder's config.json; delete the file and run again"
     ):

@@ -19,7 +19,6 @@ def test_codes_are_unique_in_both_directions() -> None:
     known = [languages.language(code) for code in languages.XTREME_R]
     assert len({entry.tatoeba for entry in known}) == 50
     assert len({entry.name for entry in known}) == 50
-    assert all(languages.from_tatoeba_code(languages.tatoeba_code(code)) == code for code in languages.XTREME_R)
 
 
 @pytest.mark.parametrize(("code", "three"), [("sw", "swh"), ("zh", "cmn"), ("fa", "pes"), ("ar", "ara"), ("et", "est")])
@@ -29,7 +28,6 @@ def test_tatoeba_names_individual_languages(code: str, three: str) -> None:
 
 def test_names_family_and_script() -> None:
     assert languages.name("yo") == "Yoruba"
-    assert languages.tydiqa_name("sw") == "swahili"
     assert languages.family("ta") == "Dravidian"
     assert languages.script("kk") == "Cyrillic"
 
@@ -37,8 +35,6 @@ def test_names_family_and_script() -> None:
 def test_unknown_code_is_an_input_error() -> None:
     with pytest.raises(InputError, match="'xx'"):
         languages.name("xx")
-    with pytest.raises(InputError, match="'xxx'"):
-        languages.from_tatoeba_code("xxx")
 
 
 def test_registered_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +44,6 @@ def test_registered_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert languages.register(file) == ("qaa",)
     assert languages.name("qaa") == "Arva"
     assert languages.tatoeba_code("qaa") == "qaa"
-    assert languages.tydiqa_name("qaa") == "arva"
 
 
 def test_official_entry_wins_over_a_registered_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

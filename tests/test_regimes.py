@@ -29,6 +29,10 @@ TUNING: dict[str, dict[str, Any]] = {
     "lora": {"kind": "lora"},
     "lora-two-layers": {"kind": "lora", "layers": [0, 2]},
     "lora-one-layer": {"kind": "lora", "layers": [2]},
+    "dora": {"kind": "dora"},
+    "ia3": {"kind": "ia3"},
+    "prefix": {"kind": "prefix"},
+    "loreft": {"kind": "loreft"},
 }
 INTERMEDIATE: dict[str, Values] = {
     "none": None,
@@ -59,9 +63,18 @@ ROBUSTNESS: dict[str, Values] = {
 SMOOTHING: dict[str, Values] = {"none": None, "votes": {"sigma": 0.1}}
 UNFREEZING: dict[str, Values] = {"none": None, "gradual": {"kind": "gradual"}, "fisher": {"kind": "fisher"}}
 LEXICAL = {"none": None, "tli": "tli"}
+CHECKPOINT = {"none": None, "average": "average"}
 
 
-def regime(tuning: str, intermediate: str, robustness: str, smoothing: str, unfreezing: str, lexical: str) -> Values:
+def regime(
+    tuning: str,
+    intermediate: str,
+    robustness: str,
+    smoothing: str,
+    unfreezing: str,
+    checkpoint: str,
+    lexical: str = "none",
+) -> Values:
     """The YAML of one point on the axes, as Python values."""
     axes = {
         "tuning": TUNING[tuning],
@@ -69,12 +82,15 @@ def regime(tuning: str, intermediate: str, robustness: str, smoothing: str, unfr
         "robustness": ROBUSTNESS[robustness],
         "smoothing": SMOOTHING[smoothing],
         "unfreezing": UNFREEZING[unfreezing],
+        "checkpoint": CHECKPOINT[checkpoint],
         "lexical": LEXICAL[lexical],
     }
     return {"name": "x", "title": "x", "description": "x", **{k: v for k, v in axes.items() if v is not None}}
 
 
-def faults(tuning: str, intermediate: str, robustness: str, smoothing: str, unfreezing: str) -> set[str]:
+def faults(
+    tuning: str, intermediate: str, robustness: str, smoothing: str, unfreezing: str, checkpoint: str
+) -> set[str]:
     """The keys at fault in a combination, written down from what each axis means (not from the validators)."""
     found = set()
     if tuning == "frozen":  # nothing is trained, nothing predicted but sentence embeddings
@@ -82,10 +98,11 @@ def faults(tuning: str, intermediate: str, robustness: str, smoothing: str, unfr
         found |= {"robustness"} if robustness != "none" else set()
         found |= {"smoothing"} if smoothing != "none" else set()
         found |= {"unfreezing"} if unfreezing != "none" else set()
+        found |= {"checkpoint"} if checkpoint != "none" else set()
     if tuning == "head":  # nothing that is shared between tasks, and no layer, is trained
         found |= {"intermediate"} if intermediate != "none" else set()
         found |= {"unfreezing"} if unfreezing != "none" else set()
-    if tuning == "lora-one-layer" and unfreezing != "none":
+    if tuning in ("lora-one-layer", "prefix") and unfreezing != "none":
         found.add("unfreezing")
     composed = intermediate.startswith(("stack", "fuse"))
     if composed and not tuning.startswith(("bottleneck", "madx")):
@@ -110,8 +127,8 @@ def faults(tuning: str, intermediate: str, robustness: str, smoothing: str, unfr
 @pytest.mark.parametrize("tuning", TUNING)
 def test_every_combination_loads_or_is_refused_with_reason_and_allowed_values(tuning: str) -> None:
     outcomes = set()
-    for point in itertools.product(INTERMEDIATE, ROBUSTNESS, SMOOTHING, UNFREEZING, LEXICAL):
-        wrong = faults(tuning, *point[:4])
+    for point in itertools.product(INTERMEDIATE, ROBUSTNESS, SMOOTHING, UNFREEZING, CHECKPOINT, LEXICAL):
+        wrong = faults(tuning, *point[:5])
         try:
             loaded = Regime.model_validate(regime(tuning, *point))
         except ValidationError as error:
@@ -131,7 +148,7 @@ def test_every_combination_loads_or_is_refused_with_reason_and_allowed_values(tu
 
 def test_no_contradiction_is_there_in_vain() -> None:
     hit = set()
-    for point in itertools.product(TUNING, INTERMEDIATE, ROBUSTNESS, SMOOTHING, UNFREEZING, ["none"]):
+    for point in itertools.product(TUNING, INTERMEDIATE, ROBUSTNESS, SMOOTHING, UNFREEZING, CHECKPOINT):
         try:
             Regime.model_validate(regime(*point))
         except ValidationError as error:
@@ -145,8 +162,8 @@ def test_no_contradiction_is_there_in_vain() -> None:
         (
             ("head", "none", "none", "none", "gradual", "none"),
             6,
-            "unfreezing: with tuning head no layer is trained; expected no unfreezing, or tuning full, bottleneck, madx "
-            "or lora",
+            "unfreezing: with tuning head no layer is trained; expected no unfreezing, or tuning full, bottleneck, madx, "
+            "lora, dora, ia3, prefix or loreft",
         ),
         (
             ("lora", "stack", "none", "none", "none", "none"),
@@ -164,7 +181,7 @@ def test_no_contradiction_is_there_in_vain() -> None:
             ("frozen", "none", "random", "votes", "none", "none"),
             6,
             "robustness: nothing of a frozen encoder is trained; expected no robustness, or tuning full, head, "
-            "bottleneck, madx or lora",
+            "bottleneck, madx, lora, dora, ia3, prefix or loreft",
         ),
     ],
 )
@@ -181,7 +198,8 @@ def test_a_contradiction_names_the_file_and_the_line_of_the_key(
 @pytest.mark.parametrize(
     ("axis", "value", "message"),
     [
-        ("tuning", {"kind": "prefix"}, "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', 'lora'"),
+        ("tuning", {"kind": "bitfit"}, "tuning.kind: expected one of 'full', 'head', 'frozen', 'bottleneck', 'madx', "),
+        ("tuning", {"kind": "dora", "rank": 4}, "tuning.dora: alpha: the update of DoRA is not scaled; expected alpha"),
         ("robustness", {"kind": "fgsm"}, "robustness.kind: expected one of 'adversarial', 'random', 'synonyms', 'repeated'"),
         ("unfreezing", {"kind": "random"}, "unfreezing.kind: expected one of 'gradual', 'fisher', got 'random'"),
         ("unfreezing", {"kind": "gradual", "share": 1.0}, "unfreezing.gradual.share: expected less than 1, got 1.0"),

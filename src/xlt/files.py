@@ -40,6 +40,14 @@ def write_atomic(path: Path, text: str | bytes) -> None:
         raise
 
 
+def write_if_changed(path: Path, text: str | bytes) -> bool:
+    """Write ``text`` unless the file has it already, so that what is newer in make's eyes is different; whether it did."""
+    if path.exists() and path.read_bytes() == (text.encode("utf-8") if isinstance(text, str) else text):
+        return False
+    write_atomic(path, text)
+    return True
+
+
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside ``path`` that takes its place when the block ends without an error."""

@@ -156,16 +156,3 @@ def script(code: str) -> str:
 def tatoeba_code(code: str) -> str:
     """Three-letter code in the names of Tatoeba's files: ``sw`` is swh, ``zh`` is cmn, ``fa`` is pes."""
     return language(code).tatoeba
-
-
-def from_tatoeba_code(three_letters: str) -> str:
-    """Code of the language whose Tatoeba code is given: ``swh`` is sw. Raises InputError when there is none."""
-    for entry in (*_KNOWN.values(), *_registered.values()):
-        if entry.tatoeba == three_letters:
-            return entry.code
-    raise InputError(f"expected a three-letter code of Tatoeba, got {three_letters!r}; use one such as swh, cmn, pes")
-
-
-def tydiqa_name(code: str) -> str:
-    """Lower-case English name in the names of TyDi QA's files: ``sw`` is swahili."""
-    return language(code).name.lower()

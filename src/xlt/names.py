@@ -10,6 +10,14 @@ from pathlib import Path
 
 ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """Names of configs: they become folders, targets of make and words of a command."""
+_REFERENCE = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([0-9a-f]{40}))?", re.ASCII)
+MOVED = {
+    "bert-base-multilingual-cased": "google-bert/bert-base-multilingual-cased",
+    "distilbert-base-multilingual-cased": "distilbert/distilbert-base-multilingual-cased",
+    "xlm-roberta-base": "FacebookAI/xlm-roberta-base",
+    "xlm-roberta-large": "FacebookAI/xlm-roberta-large",
+}
+"""Repositories of the hub that papers and code still call by their names from before they had owners."""
 
 NAMED = 12
 """Names that a message lists."""
@@ -24,22 +32,42 @@ def one_of(known: Iterable[str], given: str) -> str:
     return f"expected one of {', '.join(listed[:NAMED]) or 'none'}{more}, got {given}"
 
 
-def names_config(model: str, configs: Path) -> bool:
-    """Whether ``MODEL`` is the name of a config: then a folder of that name beside it is not meant (``./name`` is)."""
-    return "/" not in model and (configs / "models" / f"{model}.yaml").is_file()
+def hub_reference(model: str) -> tuple[str, str | None] | None:
+    """Repository and commit of ``owner/name`` or ``owner/name@commit``; None for a folder that is there, or else."""
+    found = _REFERENCE.fullmatch(MOVED.get(model, model))
+    return None if found is None or Path(model).is_dir() else (found[1], found[2])
+
+
+def config_of(model: str, configs: Path) -> str | None:
+    """The config that ``MODEL`` stands for: by its own name, or by the first hub repository that it names as a source.
+
+    A folder of a config's name beside it is not meant (``./name`` is), and a repository at another commit than the config's
+    neither.
+    """
+    if "/" not in model and (configs / "models" / f"{model}.yaml").is_file():
+        return model
+    repository, commit = hub_reference(model) or (None, None)
+    for path in visible(configs / "models", "*.yaml") if repository else []:
+        first = re.search(r"^ *- hub: *(\S+)\s+revision: *(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if first is not None and first[1] == repository and commit in (None, first[2]):
+            return path.stem
+    return None
 
 
 def model_name(model: str, configs: Path) -> str:
-    """The name of ``MODEL`` in the paths of caches and results: a config's own, or one made from a folder's path.
+    """The name of ``MODEL`` in the paths of caches and results: a config's own, or one made from a repository or a folder.
 
-    A folder's is the last part of its path, links followed, and eight hex digits of the SHA-256 of all of it: readable,
-    the same at every call, and another one for every other folder (``/a/best`` and ``/b/best``).
+    It is the last part of the path (links followed) or of the repository's name, and eight hex digits of the SHA-256 of all
+    of it: readable, the same at every call, and another one for every other folder (``/a/best`` and ``/b/best``) and commit.
     """
-    if names_config(model, configs):
-        return model
-    folder = Path(model).resolve()
-    readable = re.sub(r"[^A-Za-z0-9._-]", "-", folder.name).strip(".-") or "model"
-    return f"{readable}-{hashlib.sha256(str(folder).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+    if (config := config_of(model, configs)) is not None:
+        return config
+    if (reference := hub_reference(model)) is not None:
+        last, whole = reference[0].partition("/")[2], f"hub:{reference[0]}@{reference[1] or 'main'}"
+    else:
+        last, whole = Path(model).resolve().name, str(Path(model).resolve())
+    readable = re.sub(r"[^A-Za-z0-9._-]", "-", last).strip(".-") or "model"
+    return f"{readable}-{hashlib.sha256(whole.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:

@@ -2,7 +2,7 @@
 
 ``<folder>/<profile>/<model>/`` holds a ``.tar.xz`` for each run and job (config, scores, provenance, training history, single
 examples' scores, predictions; no weights, no text or labels of the data), one for the plan (with the configs of what has not
-finished), checksums, and the pages made from all that. The same run gives the same bytes.
+finished, and how it was trained), checksums, and the pages made from all that. The same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xlt.errors import InputError
-from xlt.files import read_json, write_atomic
+from xlt.files import read_json, write_atomic, write_if_changed
 from xlt.folders import make_own
 from xlt.layout import CERTIFICATES, CONFIG, EXAMPLES, LEXICAL, PLAN, PREDICTED, PROVENANCE, SCORES, TRAINED
 
@@ -46,28 +46,26 @@ def keep(root: Path, records: Path) -> list[str]:
     changed, unfinished = [], {PLAN: root / PLAN}
     for folder, result in planned.items():
         if not (root / folder / result).exists():
-            unfinished[f"{folder}/{CONFIG}"] = root / folder / CONFIG
-        elif write_if_new(record_of(records, folder), pack(files_of(root / folder))):
+            unfinished |= {f"{folder}/{name}": root / folder / name for name in (CONFIG, *trained(root / folder))}
+        elif write_if_changed(record_of(records, folder), pack(files_of(root / folder))):
             changed.append(folder)
     for path in run_records(records):
         if path.relative_to(records).as_posix().removesuffix(SUFFIX) not in planned:
             path.unlink()
-    write_if_new(records / PLANNED, pack(unfinished))
+    write_if_changed(records / PLANNED, pack(unfinished))
     write_sums(records)
     return changed
+
+
+def trained(folder: Path) -> list[str]:
+    """The training history of a run that was only trained, unless its config is a later one."""
+    path = folder / TRAINED
+    return [TRAINED] if path.exists() and path.stat().st_mtime > (folder / CONFIG).stat().st_mtime else []
 
 
 def run_records(records: Path, kind: str = "*") -> list[Path]:
     """The records of runs and jobs, in order, or those of one kind (``runs``)."""
     return sorted(records.glob(f"{kind}/**/*{SUFFIX}"))
-
-
-def write_if_new(path: Path, content: bytes) -> bool:
-    """Write a file unless it is there with this content; says whether it was written."""
-    if path.exists() and path.read_bytes() == content:
-        return False
-    write_atomic(path, content)
-    return True
 
 
 def results_by_folder(plan: Mapping[str, Any]) -> dict[str, str]:

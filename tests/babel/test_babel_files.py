@@ -64,6 +64,20 @@ def test_the_command_line_writes_it(tmp_path: Path, monkeypatch: Any, capsys: py
     assert capsys.readouterr().out.startswith(f"{made}: {len(written)} files, ")
 
 
+def test_translated_training_sets_say_the_same_in_another_language(world: Path, config: BabelConfig) -> None:
+    foreign = config.foreign("pawsx")
+    english, size = table(world / "x-final" / "en" / "train.tsv"), Babel(config).size("pawsx", "train") // len(foreign)
+    for code in foreign:
+        own = table(world / "x-final" / code / "translated_train.tsv")
+        assert [(row["id"], row["label"]) for row in own] == [(row["id"], row["label"]) for row in english[:size]]
+        assert [row["sentence1"] for row in own] != [row["sentence1"] for row in english[:size]]
+    labels = [row["gold_label"] for row in rows(world / "multinli_1.0" / "multinli_1.0_train.jsonl")]
+    for code in config.foreign("xnli"):
+        own = table(world / "XNLI-MT-1.0" / "multinli" / f"multinli.train.{code}.tsv")
+        assert len(own) == len(labels) // len(config.foreign("xnli"))
+        assert [row["label"] for row in own] == labels[: len(own)]
+
+
 def test_a_folder_with_something_else_is_left_alone(config: BabelConfig, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
     with pytest.raises(InputError, match="choose another"):

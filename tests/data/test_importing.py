@@ -70,6 +70,19 @@ def xtreme(tmp_path: Path, write: Write) -> Path:
     return folder
 
 
+def test_a_file_with_a_bad_line_comes_where_its_source_lets_it_pass(tmp_path: Path, write: Write) -> None:
+    panx = load_all(Task, CONFIGS / "tasks")["panx"].model_dump(mode="json")
+    write(tmp_path / "own/masakhaner2/swa/test.txt", "Wa O\n\n" * 200 + "RomaB-LOC\n\njana B-DATE\n")
+    for on_error, taken in (("refuse", 0), ("repair", 1)):
+        source = {"path": "masakhaner2/swa/test.txt", "format": "tags-spaced", "on_error": on_error}
+        label_map = {"B-DATE": "O", "I-DATE": "O"}
+        languages = {"xtreme-r": ["sw"]}
+        task = Task(**{**panx, "sources": {"test": [source]}, "label_map": label_map, "languages": languages})
+        known = list(candidates([], [], {"panx": task}, {}))
+        result = import_folder(tmp_path / "own", tmp_path / "data", known, [], Lock(tmp_path / "lock.yaml"))
+        assert len(result.taken) == taken and len(result.refused) == 1 - taken
+
+
 def test_xtreme_layout(xtreme: Path, take: Callable[..., Imported], tmp_path: Path) -> None:
     result = take(xtreme)
     assert result.left == ["download.log", "tatoeba/de-en.en"]

@@ -22,6 +22,13 @@ COPA = {"premise": "Mees keeras kraani lahti.", "choice1": "a", "choice2": "b", 
 SIQA = {"context": "Tracy stayed.", "question": "Why?", "answerA": "x", "answerB": "y", "answerC": "z"}
 
 
+def test_minus_one_is_a_withheld_label(tmp_path: Path) -> None:
+    """As in the hub's test sets."""
+    assert [c.label for c in reader.copa_jsonl(jsonl(tmp_path / "f", {**COPA, "label": -1}), "en")] == [None]
+    rows = ({"ctx": "C", "endings": list("abcd"), "label": label} for label in ("", "-1", "3"))
+    assert [c.label for c in reader.hellaswag_jsonl(jsonl(tmp_path / "f", *rows), "en")] == [None, None, 3]
+
+
 def test_copa_prompt_is_xtremes(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "val.et.jsonl", {**COPA, "label": 1}, {**COPA, "question": "cause"}, end="\r\n")
     first, second = reader.copa_jsonl(path, "et")

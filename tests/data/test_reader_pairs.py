@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from xlt.data.dataset import truly_labelled
+from xlt.data.dataset import Located, read, truly_labelled, usable
+from xlt.data.language_pairs import Half, join_pairs
 from xlt.data.readers import READERS
 from xlt.data.readers import pairs as reader
+from xlt.data.readers.faults import collected, notes
 from xlt.data.records import Pair
 from xlt.data.sizes import counted
 from xlt.errors import InputError
@@ -74,7 +76,7 @@ def test_xtreme_pairs_without_labels_and_with_placeholders(tmp_path: Path) -> No
     ("text", "line", "message"),
     [
         ("a\tb\t0\na\tb\n", 2, "expected 3 columns, got 2"),
-        ("a\n", 1, "expected 2 or 3 columns, got 1"),
+        ("a\n", 1, "expected 2, 3 or 5 columns, got 1"),
         ("a\tb\t2\n", 1, "'2'"),
     ],
 )
@@ -154,3 +156,41 @@ def test_pair_json(tmp_path: Path) -> None:
 
 def test_the_registry_has_the_readers_under_their_names() -> None:
     assert READERS["pair-tsv"] is reader.pair_tsv
+
+
+def test_xtremes_translate_train_has_five_columns(tmp_path: Path) -> None:
+    """Both sentences translated, the label, and both as they were (XTREME's processors read the first three)."""
+    text = "Ein Mann.\tEr.\tcontradictory\tA man.\tHe.\nNein.\tJa.\tneutral\tNo.\tYes.\n"
+    path = write(tmp_path / "en-de-translated.tsv", text)
+    assert reader.pair_tsv(path, "de", NLI) == [
+        Pair("0", "Ein Mann.", "Er.", "contradiction"),
+        Pair("1", "Nein.", "Ja.", "neutral"),
+    ]
+    pawsx = write(tmp_path / "en-fr-translated.tsv", "Un chat.\tUn chien.\t0\tA cat.\tA dog.\n")
+    assert reader.pair_tsv(pawsx, "fr", ["0", "1"]) == [Pair("0", "Un chat.", "Un chien.", "0")]
+
+
+def test_the_hubs_numbered_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"premise": "a", "hypothesis": "b", "label": label} for label in (0, 1, 2, -1)]
+    path = write(tmp_path / "f.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(
+        InputError, match="got '0'; the hub's NLI sets number entailment, neutral, contradiction from 0"
+    ):
+        reader.nli_jsonl(path, "en", NLI)
+    numbers = {label: label for label in NLI} | {"0": "entailment", "1": "neutral", "2": "contradiction"}
+    with caplog.at_level(logging.WARNING):
+        pairs = reader.nli_jsonl(path, "en", numbers)
+    assert [(pair.id, pair.label) for pair in pairs] == [("0", "entailment"), ("1", "neutral"), ("2", "contradiction")]
+    assert "left out 1 pairs without an agreed label" in caplog.text
+
+
+def test_pairs_with_an_empty_sentence_are_read_and_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.tsv", "a\tb\t0\n \tb\t1\na\t\t1\n")
+    with collected() as tallies:
+        records = read(Located("f.tsv", "pair-tsv", (path,)), "en", ["0", "1"])
+    assert [pair.id for pair in usable(records)] == ["0"]
+    assert counted(records) == {"": 3}  # as their owner counts
+    assert notes(tallies) == ["pairs with an empty sentence, left out: 2 (f.tsv line 2, f.tsv line 3)"]
+    other = Half([Pair(str(number), "x", "y", label) for number, label in enumerate("011")], path, numbered=True)
+    joined = join_pairs(Half(records, path, numbered=True), other)
+    assert [pair.id for pair in joined.examples] == ["0"] and list(joined.unpaired) == ["1", "2"]

@@ -65,7 +65,8 @@ def test_ids_must_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "expected an object with key 'data', got list"),
+        ([], "expected examples, got an empty 'data' list"),
+        ("x", "expected an object with key 'data', got str"),
         ({"version": 1}, "expected key 'data', got version"),
         ({"data": []}, "empty 'data' list"),
         ({"data": [{"title": "t"}]}, "expected key 'paragraphs', got title"),
@@ -100,3 +101,24 @@ def test_flat_rows(tmp_path: Path) -> None:
     path = tmp_path / "sample.json"
     path.write_text(json.dumps({"version": 2.0, "data": rows}))
     assert [question.answers for question in reader.squad_rows(path, "en")] == [(AnswerSpan("Köln", 22),) * 2, ()]
+
+
+def test_rows_of_the_hub_are_a_list_or_stand_one_a_line(tmp_path: Path) -> None:
+    rows = [
+        {"id": name, "question": "Wo?", "context": CONTEXT, "answers": {"text": ["K\u00f6ln"], "answer_start": [22]}}
+        for name in ("a", "b")
+    ]
+    path = tmp_path / "rows.json"
+    texts = (json.dumps(rows), json.dumps(rows, indent=1), "".join(json.dumps(row) + "\n" for row in rows))
+    for text in texts:
+        path.write_text(text)
+        assert [question.id for question in reader.squad_rows(path, "de")] == ["a", "b"]
+        with pytest.raises(InputError, match="their format is squad-rows"):
+            reader.squad(path, "de")
+    (article,) = json.loads(squad(path, qa("a", ("Der", 0))).read_text())["data"]
+    with pytest.raises(InputError, match=r"their format is squad$"):
+        reader.squad_rows(path, "de")
+    path.write_text(json.dumps([article]))
+    assert [question.id for question in reader.squad(path, "de")] == ["a"]
+    path.write_text(json.dumps(article) + "\n" + json.dumps(article).replace('"a"', '"b"') + "\n")
+    assert [question.id for question in reader.squad(path, "de")] == ["a", "b"]

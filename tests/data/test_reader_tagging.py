@@ -75,6 +75,42 @@ def test_wikiann_word_follows_the_first_colon(tmp_path: Path, caplog: pytest.Log
     assert caught.value.line == 1
 
 
+def test_wikiann_with_the_name_of_a_wiki_and_without_a_language(tmp_path: Path) -> None:
+    path = write(tmp_path / "test", "zh-yue:\u9999\u6e2f\tB-LOC\n")
+    for language in ("yue", "zh-yue"):
+        assert reader.wikiann(path, language, NER) == [Tagged("0", ("\u9999\u6e2f",), ("B-LOC",))]
+    with pytest.raises(InputError, match='expected "zh:word<TAB>tag"'):
+        reader.wikiann(path, "zh", NER)
+    with pytest.raises(InputError, match="words without a language in front are read by the format tags-tsv"):
+        reader.wikiann(write(path, "Berlin\tB-LOC\n"), "de", NER)
+
+
+@pytest.mark.parametrize("columns", ["{} {}", "{} NNP {}", "{} NNP B-NP {}", "{} lemma NNP B-NP {}"])
+def test_conll_columns(tmp_path: Path, columns: str) -> None:
+    """CoNLL 2002 has three columns, 2003 four, its German part five; each document begins with -DOCSTART-."""
+    rows = ["-DOCSTART- -X- -X- O", "", columns.format("EU", "B-ORG"), columns.format("said", "O"), ""]
+    path = write(
+        tmp_path / "eng.testa", "\n".join([*rows, "-DOCSTART- -X- O O", "", columns.format("Peter", "I-PER"), ""])
+    )
+    assert reader.tags_spaced(path, "en", NER) == [
+        Tagged("0", ("EU", "said"), ("B-ORG", "O")),
+        Tagged("1", ("Peter",), ("I-PER",)),
+    ]
+    path.write_text(path.read_text() + "\nNew York B-LOC x y z\n")
+    with pytest.raises(InputError, match="got 'New York B-LOC x y z'"):
+        reader.tags_spaced(path, "en", NER)
+
+
+def test_labels_of_another_set_are_mapped(tmp_path: Path) -> None:
+    path = write(tmp_path / "test.txt", "Shujaa O\njana B-DATE\nleo I-DATE\n")
+    mapped = {label: label for label in NER} | {"B-DATE": "O"}
+    with pytest.raises(InputError, match="got 'I-DATE'; label_map of a task") as caught:
+        reader.tags_spaced(path, "sw", mapped)
+    assert caught.value.line == 3
+    (record,) = reader.tags_spaced(path, "sw", mapped | {"I-DATE": "O"})
+    assert record.tags == ("O", "O", "O")
+
+
 # "im" = in + dem: "in" hangs on Haus (number 4), "dem" too: equally deep, so ADP before DET by precedence.
 # The empty node 5.1 and the comment count for nothing.
 GERMAN = "\n".join(

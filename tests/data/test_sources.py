@@ -55,6 +55,12 @@ def test_a_format_without_reader_is_refused(tmp_path: Path) -> None:
         locate(tmp_path, [Source(path="a", format="excel")], language="de", split="dev")
 
 
+def test_aligned_lines_are_not_dropped(tmp_path: Path) -> None:
+    source = Source(path="a", format="bucc", on_error="drop")
+    with pytest.raises(InputError, match="expected on_error refuse: lines of bucc belong together"):
+        locate(tmp_path, [source], language="de", split="dev")
+
+
 def test_everything_that_is_read_is_listed(tmp_path: Path) -> None:
     main = put(tmp_path / "zh-en.dev.zh", "z\tx\n")
     english = put(tmp_path / "zh-en.dev.en", "e\ty\n")

@@ -147,12 +147,21 @@ def test_a_mention_keeps_its_sentence() -> None:
 def test_other_files_are_refused(tmp_path: Path, write: Callable[[Path, str], Path], text: str, expected: str) -> None:
     path = write(tmp_path / "n.json", text)
     with pytest.raises(InputError, match=r"n\.json") as caught:
-        load_neighbours(path)
+        load_neighbours([path])
     assert expected in str(caught.value)
 
 
 def test_a_file_of_that_form_is_read(tmp_path: Path, write: Callable[[Path, str], Path]) -> None:
     path = write(tmp_path / "n.json", '{"big": ["large", "huge"], "sat": []}')
-    assert load_neighbours(path) == {"big": ["large", "huge"], "sat": []}
+    assert load_neighbours([path]) == {"big": ["large", "huge"], "sat": []}
     with pytest.raises(InputError, match="expected a data file"):
-        load_neighbours(tmp_path / "absent.json")
+        load_neighbours([tmp_path / "absent.json"])
+
+
+def test_word_lists_of_several_languages_switch_the_code(tmp_path: Path, write: Callable[[Path, str], Path]) -> None:
+    lists = {"de": "dog\tHund\ncat\tKatze\nnice day\tschöner Tag\n", "sw": "dog\tmbwa\nradio\tradio\n"}
+    paths = [write(tmp_path / f"en-{code}.tsv", text) for code, text in lists.items()]
+    neighbours = load_neighbours(paths, "lexicon-tsv")
+    assert neighbours == {"dog": ["Hund", "mbwa"], "cat": ["Katze"]}  # single words, not the same on both sides
+    drawn = {redraw(["dog"], neighbours, random.Random(seed))[0] for seed in range(50)}
+    assert drawn == {"dog", "Hund", "mbwa"}

@@ -89,6 +89,30 @@ def test_overlap_sizes_and_labels(nli: Path, check: Callable[..., Verified]) -> 
     )
 
 
+def test_what_spells_a_special_token_is_counted(nli: Path, check: Callable[..., Verified]) -> None:
+    path = nli / "XNLI-1.0/xnli.test.tsv"
+    rows = ["Tags: <mask> </s>\tSo.\t3\n", "So.\t[SEP]\t4\n", "<S> [sep]\tSo.\t5\n"]
+    path.write_text(path.read_text() + "".join(f"en\tneutral\t{row}" for row in rows))
+    notes = one(check(nli, "xnli"), "xnli", "test", "en").notes
+    assert "2 examples spell a special token such as </s> or [SEP], which is read as text" in notes
+
+
+def test_bad_examples_and_empty_sentences_are_counted(
+    nli: Path, check: Callable[..., Verified], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = nli / "XNLI-1.0/xnli.test.tsv"
+    path.write_text(path.read_text() + "en\tneutral\t \tSo.\t3\n" + "en\tso\tSo.\tSo.\t4\n")
+    assert "got 'so'" in one(check(nli, "xnli"), "xnli", "test", "en").problems[0]
+    task = load(Task, CONFIGS / "tasks" / "xnli.yaml")
+    sources = {"test": [task.sources["test"][0].model_copy(update={"on_error": "drop"})]}
+    monkeypatch.setattr("xlt.data.readers.faults.MOST", 0.5)
+    profile = load(Profile, CONFIGS / "profiles" / "paper.yaml")
+    splits = verify_splits(nli, profile, {"xnli": task.model_copy(update={"sources": sources})}, {}, {})
+    notes = next(split.notes for split in splits if split.language == "en")
+    assert "pairs with an empty sentence, left out: 1 (xnli.test.tsv line 18)" in notes
+    assert "unknown labels, dropped: 1 (xnli.test.tsv line 19)" in notes
+
+
 def test_missing_is_another_status_than_wrong(nli: Path, check: Callable[..., Verified]) -> None:
     assert check(nli, "xnli", "mnli").status == 0
     (nli / "multinli_1.0/multinli_1.0_train.jsonl").unlink()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from xlt.config.regimes import Full, Smoothing
+from xlt.config.regimes import Full
+from xlt.config.robustness import Smoothing
 from xlt.data.records import Pair, Question, Tagged
 from xlt.errors import InputError
 from xlt.families import FAMILIES

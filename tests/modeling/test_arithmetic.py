@@ -10,7 +10,8 @@ import pytest
 import torch
 from tests.training.test_reference_path import features
 
-from xlt.config.regimes import Adversarial, Bottleneck, Full
+from xlt.config.regimes import Bottleneck, Full
+from xlt.config.robustness import Adversarial
 from xlt.data import batching
 from xlt.errors import InputError
 from xlt.families import FAMILIES

@@ -99,7 +99,7 @@ def test_what_is_no_safe_complete_checkpoint_is_refused(local: Path, tmp_path: P
     (local / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "code.Model"}}))
     assert "config.json asks for code of its own (auto_map), which is never loaded" in reason()
     (local / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
-    assert "expected one of the architectures bert, xlm-roberta, got gpt2" in reason()
+    assert "expected one of the architectures bert, xlm-roberta, deberta-v2, " in reason() and "got gpt2" in reason()
     (local / "config.json").write_text(json.dumps(config))
     (local / "tokenizer.json").rename(local / "away.json")
     assert "no tokenizer.json; a fast tokenizer is needed" in reason()
@@ -113,7 +113,10 @@ def test_what_is_no_safe_complete_checkpoint_is_refused(local: Path, tmp_path: P
     (local / "model.safetensors").write_bytes(b"not weights")
     assert "is not a safetensors file" in reason()
     (local / "model.safetensors").rename(local / "pytorch_model.bin")
-    assert "weights only as a pickle (pytorch_model.bin), which may run code and is refused; save the model" in reason()
+    assert (
+        "weights only as a pickle (pytorch_model.bin), which may run code and is refused; make encoder CONVERT=1"
+        in reason()
+    )
 
 
 def test_every_source_tried_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_mean_pooling_ignores_padding_by_hand() -> None:
     """An encoder that answers with fixed states: 9s where the mask is 0 must not reach the mean."""
 
     class Fixed(torch.nn.Module):
-        config = SimpleNamespace(hidden_size=2)
+        config = SimpleNamespace(hidden_size=2, model_type="bert")
 
         def __init__(self) -> None:
             super().__init__()

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from tests.training.test_resume import killed_and_resumed, result, several_steps
 from torch import Tensor, nn
 
-from xlt.config.regimes import Adversarial, Bottleneck, Full
+from xlt.config.regimes import Bottleneck, Full
+from xlt.config.robustness import Adversarial
 from xlt.data import batching
 from xlt.data.features import Feature
 from xlt.families import FAMILIES
@@ -56,7 +57,8 @@ def trained(encoder: Path, *, rows: bool, monkeypatch: pytest.MonkeyPatch, **how
     """All trained tensors after three epochs with decay and clipping, the table whole or only by the rows that are read."""
     monkeypatch.setattr(trained_rows, "WORTH_VALUES", 0 if rows else 10**9)
     model = make(encoder)
-    fit(model, FEATURES, settings(), how.pop("evaluate", None), title="t", **how)
+    own = settings(checkpoint=how.pop("checkpoint", "best"))
+    fit(model, FEATURES, own, how.pop("evaluate", None), title="t", **how)
     assert (model.unread_factor == 1.0) != rows
     return model.trained_state()
 
@@ -80,6 +82,18 @@ def test_the_same_training_with_decay_and_clipping(
     unread = [number for number in range(len(before)) if number not in READ]
     assert len(unread) > len(READ)
     assert not torch.equal(dense[TABLE][unread], before[unread])  # decayed
+
+
+@pytest.mark.parametrize("checkpoint", ["average", "best"])
+def test_unread_rows_belong_to_what_is_kept(
+    mini_encoder: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Any
+) -> None:
+    def training(rows: bool) -> dict[str, Tensor]:
+        scores = iter([3.0, 2.0, 1.0])  # the first epoch is the best
+        changes = {"checkpoint": checkpoint, "evaluate": lambda: next(scores)}
+        return trained(mini_encoder, rows=rows, monkeypatch=monkeypatch, **changes)
+
+    close(training(True), training(False))
 
 
 def test_the_same_adversarial_training(mini_encoder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

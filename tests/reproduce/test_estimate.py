@@ -32,7 +32,7 @@ from xlt.planning.flops import (
     shape_said,
 )
 from xlt.planning.paper_plan import Planning, PublishedExtents, paper_runs
-from xlt.planning.throughput import CORE, CORE_FACTOR, ENOUGH, Speed, cpu_speed, fit, gpu_speed, leave_one_out, load_gpu
+from xlt.planning.throughput import CORE, CORE_FACTOR, ENOUGH, Speed, cpu_speed, gpu_speed, load_gpu
 from xlt.planning.token_counts import Extent, Extents, rows_of, windows
 
 MINI = make_shape(width=16, layers=2, inner=32, vocabulary=200)
@@ -186,23 +186,14 @@ def test_jobs_are_counted(planned: Path, extents: Extents) -> None:
     assert injected.training > 0 and injected.prediction > 0
 
 
-KNOWN = [
-    (Work(training=t * 1e9, prediction=p * 1e9), t / 4 + p / 8)
-    for t, p in zip(range(1, 21), range(40, 0, -2), strict=True)
-]
-
-
-def test_rates_are_found_again() -> None:
-    assert fit(KNOWN) == (pytest.approx(4e9), pytest.approx(8e9))
-    assert leave_one_out(KNOWN) == pytest.approx(1.0)
-    speed = cpu_speed(KNOWN, threads=1)
-    assert speed.seconds(Work(training=8e9, prediction=8e9)) == pytest.approx(3.0)
-    assert speed.basis.startswith("rates of 20 finished runs; 19 of 20 of them lie within a factor of 1 ")
-
-
 def test_a_slow_run_widens_the_range() -> None:
-    slow = [(work, seconds * (3 if number % 5 == 0 else 1)) for number, (work, seconds) in enumerate(KNOWN)]
-    assert 2 < leave_one_out(slow) < 5
+    even = [(Work(training=CORE[0] * n), 2.0 * n) for n in range(1, 21)]  # twice as slow as a core is known to be
+    known = cpu_speed(even, threads=1)
+    assert (known.seconds(Work(training=CORE[0])), known.factor) == (pytest.approx(2.0), pytest.approx(1.0))
+    assert known.basis == "FLOP model scaled by 20 finished runs, within a factor of 1"
+    slow = [(work, seconds * (3 if number % 5 == 0 else 1)) for number, (work, seconds) in enumerate(even)]
+    # together they take 556 s, and 210 by what a core is known to do; those that are slow take 6 s instead of 1
+    assert cpu_speed(slow, threads=1).factor == pytest.approx(6 * 210 / 556)
 
 
 def test_few_runs_scale_the_model_and_none_leave_it() -> None:

@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pytest
 from hub_world import fetch, serve, visible, write_configs
-from loopback import Loopback, Repository
+from loopback import COMMIT, Loopback, Repository
+from tests import scripts
+from tests.conftest import make_plan
+from tests.tiny_encoders import write_encoder
+
+from xlt.names import model_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +45,45 @@ def test_through_the_hub_and_then_without_it(
     )
     assert [done.returncode for done in again] == [0, 0], again[0].stderr + again[1].stderr
     assert "0 files came" in again[0].stdout
+
+
+def test_a_repository_s_encoder_through_the_whole_path(
+    mini_configs: Path, mini_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MODEL=owner/name@commit, a ModernBERT: fetched, planned, trained, scored, tabulated."""
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    model, cache, root = f"world/encoder@{COMMIT}", tmp_path / "cache", tmp_path / "root"
+    with Loopback(redirect=True) as hub:
+        serve(hub, mini_data, write_encoder(tmp_path / "encoder", "modernbert"))
+        command = [
+            sys.executable,
+            str(ROOT / "reproduce" / "prepare_model.py"),
+            "--model",
+            model,
+            "--cache",
+            str(cache),
+        ]
+        online = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf")}
+        done = subprocess.run(
+            [*command, "--configs", str(mini_configs)], env=online, capture_output=True, text=True, check=False
+        )
+    encoder = cache / model_name(model, mini_configs)
+    assert done.stdout == f"{model} is {encoder}: hub world/encoder@{COMMIT}\n", done.stderr
+    make_plan(mini_configs, mini_data, root, Path(model), "--encoder", str(encoder))
+    assert json.loads((root / "plan.json").read_text())["folder"] == model
+    for run in ("full/udpos", "lora/udpos"):
+        folder = root / "runs" / run / "seed-1"
+        done = scripts.call("run", folder, "--data", mini_data, "--encoder", encoder, "--threads", "1")
+        assert done.returncode == 0, done.stderr
+        settings = json.loads((folder / "config.json").read_text())
+        assert (settings["model"]["title"], settings["stages"][0]["learning_rate"]) == (
+            f"world/encoder@{COMMIT[:8]}",
+            {"full": 1e-4, "lora": 1e-3}[run.partition("/")[0]],  # it is 16 wide
+        )
+        assert json.loads((folder / "scores.json").read_text())["tasks"]["udpos"]
+    done = scripts.call("table", "--regime", "full", "--root", root, "--configs", mini_configs)
+    assert done.returncode == 0, done.stderr
+    assert f"world/encoder@{COMMIT[:8]}" in (root / "tables" / "regime-full.md").read_text()
 
 
 def test_kill_at_ten_random_moments_leaves_no_wrong_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 from tests import scripts
-from tests.conftest import make_plan, write_mini_configs
+from tests.conftest import ROOT, make_plan, write_mini_configs
 
 from xlt.errors import InputError
 from xlt.files import read_json, to_json
 from xlt.pipeline.rescoring import rescore
 from xlt.records import SUFFIX, contents, record_of, restore
+from xlt.results.effects import Effect
 from xlt.results.rechecking import recheck
+from xlt.results.study_blocks import Study, in_words
 
 RUNS = ("full/mnli", "full/panx", "full/squad", "full/lareqa", "full/copa")
 """A run of every family, Tatoeba's among them."""
@@ -70,6 +72,31 @@ def test_tables_of_the_records_are_those_of_the_runs(trained: Path, kept: Path, 
     tables = table(tmp_path / "root")
     assert tables == table(trained)
     assert b"not run" in tables["table2.md"]
+
+
+def test_the_pages_say_what_the_records_say(trained: Path) -> None:
+    text = Study(trained, ROOT / "configs").text()
+    scores = read_json(trained / "runs" / "full" / "mnli" / "seed-1" / "scores.json")["tasks"]["xnli"]["metrics"][
+        "accuracy"
+    ]
+    row = next(line for line in text.splitlines() if line.startswith("| Full fine-tuning "))
+    assert f"XNLI ({len(scores)} languages)" in text
+    assert f"{sum(scores.values()) / len(scores):.1f}" in [cell.strip() for cell in row.split("|")]
+    assert f"{len(RUNS)} of the " in text
+    assert "An adapter instead" not in text  # no run of an adapter has finished
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "seeds", "words"),
+    [
+        (0.1, 2.0, 3, "an interval above zero"),
+        (-2.0, -0.1, 3, "an interval below zero"),
+        (-0.1, 2.0, 5, "an interval that contains zero"),
+        (0.1, 2.0, 2, "with 2 seeds, too few to conclude from"),
+    ],
+)
+def test_an_interval_is_put_into_words(low: float, high: float, seeds: int, words: str) -> None:
+    assert in_words(Effect((low + high) / 2, low, high, 0.5, seeds)) == words
 
 
 def test_a_record_has_neither_weights_nor_gold_and_its_bytes_are_always_the_same(trained: Path, kept: Path) -> None:

@@ -22,7 +22,9 @@ from xlt.pipeline.steps import make_context, predict_step, score_step, train_ste
 from xlt.pipeline.train_run import training_key, training_records
 
 FILE = "robust/counterfitted_neighbors.json"
-METHODS = [f"{tuning}-{method}" for tuning in ("full", "adapter") for method in ("adv", "rs-rp", "rs-da", "longer")]
+METHODS = [
+    f"{tuning}-{method}" for tuning in ("full", "adapter") for method in ("adv", "rs-rp", "rs-da", "longer", "switched")
+]
 FAMILIES = ["pawsx", "copa", "udpos", "squad", "lareqa", "mewslix"]
 
 
@@ -74,7 +76,33 @@ def test_every_method_runs_from_training_to_scores(root: Path, data: Path, mini_
     scores = finish(context)
     assert set(scores["pawsx"]["metrics"]["accuracy"]) == {"en", "qaa"}
     trained = read_json(context.folder / "trained.json")["stages"]["pawsx"]
-    assert trained["examples"] == 8 * (10 if regime.endswith(("rs-da", "longer")) else 1)  # 8 is the cap
+    assert trained["examples"] == 8 * (10 if regime.endswith(("rs-da", "longer", "switched")) else 1)  # 8 is the cap
+
+
+def test_code_switching_reads_the_word_lists_of_all_languages(first_plan: Path, data: Path, mini_encoder: Path) -> None:
+    context = open_run(first_plan, "full-switched/pawsx/seed-1", data, mini_encoder)
+    noise = context.config.stages[0].augmentation
+    assert noise is not None
+    assert noise.neighbours is not None
+    lists = sorted(path.name for path in (data / "lexicon").glob("en-*.tsv"))
+    assert [Path(name).name for name in noise.neighbours.files] == lists
+    foreign = {line.split("\t")[1] for name in lists for line in (data / "lexicon" / name).read_text().splitlines()}
+    english = {
+        word for pair in load_split(data, context.config.stages[0].train, "en", None) for word in pair.text_a.split()
+    }
+    words = {word for pair in training_records(context.config.stages[0], data) for word in pair.text_a.split()}
+    assert words - english
+    assert words - english <= foreign
+
+
+def test_translated_training_sets_are_a_recipe_of_their_own(first_plan: Path, data: Path, mini_encoder: Path) -> None:
+    stage = open_run(first_plan, "adapter-translated/pawsx-translated/seed-1", data, mini_encoder).config.stages[0]
+    assert stage.train.files == sorted(
+        str(path.relative_to(data)) for path in data.glob("x-final/*/translated_train.tsv")
+    )
+    assert stage.dev is not None
+    assert stage.dev.files == ["x-final/en/dev_2k.tsv"]
+    assert not (first_plan / "runs" / "adapter-translated" / "pawsx").exists()
 
 
 @pytest.mark.parametrize("recipe", FAMILIES[1:])

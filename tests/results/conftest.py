@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests import run_configs
 
 
 class Folders:
@@ -16,13 +17,8 @@ class Folders:
 
     def __init__(self, root: Path, profile: str = "pilot", model: str = "e5-small", caps: Any = None) -> None:
         self.root = root
-        self.profile = {
-            "name": profile,
-            "title": f"{profile} profile",
-            "splits": {"xnli": "dev"},
-            "split_notes": {"xnli": "XTREME blanks its test labels"},
-            "caps": caps or {},
-        }
+        notes = {"xnli": "XTREME blanks its test labels"}
+        self.profile = run_configs.profile(profile, splits={"xnli": "dev"}, split_notes=notes, caps=caps or {})
         self.model = model
         self.plan: dict[str, Any] = {
             "profile": profile,
@@ -58,8 +54,12 @@ class Folders:
         train: float = 60.0,
         predict: float = 30.0,
         tuning: str = "full",
+        **recipe_values: Any,
     ) -> Path:
-        """Plan one run and, unless ``scores`` is None, write what it leaves behind. Returns its folder."""
+        """Plan one run and, unless ``scores`` is None, write what it leaves behind. Returns its folder.
+
+        ``recipe_values``: in which its recipes differ from the configured ones.
+        """
         names = tasks or list(scores or {})
         absent = no_data or {}
         relative = f"runs/{regime}/{recipe}/seed-{seed}"
@@ -70,19 +70,18 @@ class Folders:
         found = {
             task: list(dict.fromkeys(c for m in (scores or {}).get(task, {}).values() for c in m)) for task in names
         }
-        config = {
-            "regime": {"name": regime, "title": regime, "tuning": {"kind": tuning}},
-            "recipe": {"name": recipe},
-            "model": {"name": self.model, "title": f"the {self.model} encoder"},
-            "profile": self.profile,
-            "seed": seed,
-            "stages": [
-                {"recipe": {"name": name, "batch_size": 32}}
-                for name in (["siqa", "copa"] if recipe == "copa" else [recipe] if tuning != "frozen" else [])
-            ],
-            "tasks": names,
-            "languages": {task: found[task] + absent.get(task, []) for task in names},
-        }
+        sets = ["siqa", "copa"] if recipe == "copa" else [recipe] if tuning != "frozen" else []
+        config = run_configs.run_config(
+            regime,
+            recipe,
+            seed,
+            tuning=tuning,
+            model=run_configs.model(self.model),
+            profile=self.profile,
+            stages=[run_configs.stage(name, **recipe_values) for name in sets],
+            tasks=names,
+            languages={task: found[task] + absent.get(task, []) for task in names},
+        )
         (folder / "config.json").write_text(json.dumps(config, sort_keys=False), encoding="utf-8")
         if scores is None:
             return folder

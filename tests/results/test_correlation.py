@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from xlt.results.correlation import Correlation, correlate, rank_correlation
+from xlt.results.statistics import Correlation, correlate, rank_correlation
 
 
 def test_by_hand() -> None:

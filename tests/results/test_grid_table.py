@@ -47,7 +47,8 @@ ROWS = ["adapter-both", "adapter-stack", "full", "adapter", "adapter-itt", "adap
 
 def plan_run(folder: Any, regime: str, task: str, seed: int, scores: dict[str, float] | None) -> None:
     values = None if scores is None else {task: {"accuracy": scores}}
-    made = folder.run(regime, RECIPES[task], seed, values, tasks=[task], no_data={task: ["zh"]})
+    tuning = "full" if regime == "full" else "bottleneck"
+    made = folder.run(regime, RECIPES[task], seed, values, tasks=[task], no_data={task: ["zh"]}, tuning=tuning)
     config = read_json(made / "config.json")
     config["regime"]["intermediate"] = INTERMEDIATE[regime]
     (made / "config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -25,7 +25,8 @@ from xlt.results.tables import KINDS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TABLE = Table(name="table3", title="Robust training", kind="languages", tasks=["pawsx", "xnli"], notes=["a note"])
-ADVERSARIAL = {"kind": "adversarial", "radius": 0.1}
+TUNINGS = {"full": "full", "adapter": "bottleneck", "lora": "lora"}
+ADVERSARIAL = {"kind": "adversarial", "radius": 0.1, "step_size": 0.1}
 
 
 def plan_run(folder: Any, regime: str, task: str, seed: int, scores: dict[str, float] | None, **more: Any) -> Path:
@@ -33,11 +34,11 @@ def plan_run(folder: Any, regime: str, task: str, seed: int, scores: dict[str, f
     tuning, _, robust = regime.partition("-")
     values = None if scores is None else {task: {"accuracy": scores}}
     recipe = {"xnli": "mnli", "pawsx": "pawsx"}[task]
-    made: Path = folder.run(regime, recipe, seed, values, tasks=[task], split="test", tuning=tuning, **more)
+    made: Path = folder.run(regime, recipe, seed, values, tasks=[task], split="test", tuning=TUNINGS[tuning], **more)
     config = read_json(made / "config.json")
     config["regime"] |= {
         "robustness": ADVERSARIAL if robust else None,
-        "smoothing": {"votes": 8} if "voted" in robust else None,
+        "smoothing": {"votes": 8, "sigma": 0.5} if "voted" in robust else None,
     }
     (made / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return made

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import run_configs
 
 from xlt.config.benchmark import Recipe, Task, load_all
+from xlt.config.run_config import RunConfig
 from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.results.aggregate import task_result
 from xlt.results.comparability import Comparer, Comparison
 from xlt.results.protocol_facts import ANSWERS, EMBEDDED, Facts, Protocol, facts_of_run, lacking, merged, reason_against
 from xlt.results.reported import Reported, load_reported
-from xlt.results.run_folders import ShownConfig, load_plan, load_regime, merged_profile
+from xlt.results.run_folders import load_plan, load_regime
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 XCOPA = ["et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh"]
@@ -101,19 +103,12 @@ def test_the_lists_of_tasks_are_those_of_the_configs() -> None:
     assert {task.name for task in tasks if task.family in ("lareqa", "mewslix", "tatoeba", "bucc")} == set(EMBEDDED)
 
 
-def run(**changes: Any) -> ShownConfig:
-    config: dict[str, Any] = {
-        "regime": {"name": "full"},
-        "model": {"name": "m", "title": "m", "pooling": "mean", "retrieval_prefix": "", "retrieval_layer": 8},
-        "profile": {"name": "paper", "title": "p"},
-        "seed": 1,
-        "stages": [
-            {"recipe": {"name": "squad", "epochs": 3, "batch_size": 32, "checkpoint": "best"}, "learning_rate": 3e-5}
-        ],
-        "evaluations": [{"task": {"name": "xquad", "normalization": None}}],
-        "languages": {},
-    }
-    return ShownConfig.model_validate({**config, **changes})
+def run(**changes: Any) -> RunConfig:
+    own = {"pooling": "mean", "retrieval_prefix": "", "retrieval_layer": 8}
+    stages = [run_configs.stage("squad", epochs=3, checkpoint="best", learning_rate=3e-5)]
+    given = {"model": run_configs.model("e5-small", **own), "profile": run_configs.profile("paper"), "stages": stages}
+    content = run_configs.run_config("full", "squad", evaluations=[run_configs.evaluation("xquad")], **given)
+    return RunConfig.model_validate({**content, **changes})
 
 
 def test_facts_of_a_run() -> None:
@@ -125,15 +120,16 @@ def test_facts_of_a_run() -> None:
         checkpoint="best",
         scorer="squad",
     )
-    mlqa = [{"task": {"name": "xquad", "normalization": "mlqa"}}]
-    assert facts_of_run(run(evaluations=mlqa), "xquad").scorer == "mlqa"
+    mlqa = run_configs.evaluation("xquad", normalization="mlqa")
+    assert facts_of_run(run(evaluations=[mlqa]), "xquad").scorer == "mlqa"
     untuned = facts_of_run(run(stages=[]), "tatoeba")
     assert (untuned.trained_on, untuned.pooling, untuned.layer, untuned.prefix) == ([], "mean", 8, "")
-    tuned = run(profile={"name": "tiny", "title": "t", "dual_encoder": "mean-in-batch"})
+    tuned = run(profile=run_configs.profile("tiny", dual_encoder="mean-in-batch"))
     assert facts_of_run(tuned, "tatoeba").dual_encoder == "mean-in-batch"
-    alone = [{"recipe": {"name": "copa-alone", "training_set": "copa"}}]
+    alone = [run_configs.stage("copa-alone")]
     assert facts_of_run(run(stages=alone), "xcopa").trained_on == ["copa"]
-    after = {"name": "full-itt", "intermediate": {"recipes": ["mnli"]}}
+    plain = run_configs.run_config("full-itt", "squad")["regime"]
+    after = {**plain, "intermediate": {"recipes": ["mnli"], "transfer": "continue"}}
     assert facts_of_run(run(regime=after), "xquad").trained_on == ["mnli", "squad"]
 
 
@@ -196,10 +192,8 @@ def compared(folders: Callable[..., Any], committed: list[Reported]) -> Callable
         given = json.loads((folder / "provenance.json").read_text())
         (folder / "provenance.json").write_text(json.dumps({**given, "language_fallbacks": told.get("lost", {})}))
         found = load_regime(made.root, load_plan(made.root), regime)
-        profile = merged_profile(found.runs)
-        assert profile is not None
         task = load_all(Task, CONFIGS / "tasks")["xcopa"]
-        comparer, result = Comparer(committed, "xlmr-base", found, profile), task_result(found, task)
+        comparer, result = Comparer(committed, "xlmr-base", found), task_result(found, task)
         return {
             line.language: line
             for line in (*comparer.languages(result, "accuracy"), *comparer.averages(result, "accuracy"))
@@ -208,8 +202,8 @@ def compared(folders: Callable[..., Any], committed: list[Reported]) -> Callable
     return make
 
 
-SIQA_COPA = [{"recipe": {"name": "siqa", "epochs": 5}}, {"recipe": {"name": "copa", "epochs": 5}}]
-ALONE = [{"recipe": {"name": "copa-alone", "training_set": "copa", "epochs": 5000, "batch_size": 64}}]
+SIQA_COPA = [run_configs.stage("siqa", epochs=5), run_configs.stage("copa", epochs=5)]
+ALONE = [run_configs.stage("copa-alone", epochs=5000, batch_size=64)]
 
 
 def test_each_xcopa_is_held_against_the_value_of_its_own_training(compared: Any) -> None:

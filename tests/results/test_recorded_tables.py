@@ -13,7 +13,7 @@ from tests.results import pages
 
 from xlt.errors import InputError
 from xlt.results import recorded_tables as tables
-from xlt.results.recorded_figures import language_groups
+from xlt.results.recorded_tables import language_groups
 from xlt.results.recording import Recording
 from xlt.results.statistics import Interval
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import run_configs
 from tests.scripts import call
 
 from xlt.files import read_json
-from xlt.results.report import svg
 from xlt.results.report.cells import MARKS
 from xlt.results.report.evidence import Anchors, Register
 from xlt.results.report.page import TEMPLATES
@@ -131,8 +131,10 @@ def fill(folder: Any) -> None:
             (path / "trained.json").write_text(json.dumps({"stages": stages}), encoding="utf-8")
             config = read_json(path / "config.json")
             config["regime"]["description"] = HOSTILE
-            config["stages"][0]["train"] = {"sha256": {"mnli/train.jsonl": "a" * 64}}
-            config["evaluations"] = [{"task": {"name": "xnli"}, "files": {"en": {"sha256": {"xnli/en.tsv": "b" * 64}}}}]
+            config["stages"][0]["train"] = run_configs.files(**{"mnli/train.jsonl": "a" * 64})
+            config["evaluations"] = [
+                run_configs.evaluation("xnli", {"en": run_configs.files(**{"xnli/en.tsv": "b" * 64})})
+            ]
             (path / "config.json").write_text(json.dumps(config), encoding="utf-8")
             qa = {"xquad": {"f1": {"en": 70.0 + seed, "de": 60.0}, "exact_match": {"en": 50.0, "de": 40.0}}}
             folder.run(name, "squad", seed, qa)
@@ -286,17 +288,6 @@ def test_equal_contents_share_a_label() -> None:
     register = Register("E")
     assert [register.label([("a", value)]) for value in ("1", "2", "1")] == ["E1", "E2", "E1"]
     assert register.listed() == [("E1", [("a", "1")]), ("E2", [("a", "2")])]
-
-
-def test_axes() -> None:
-    """Round ticks inside the ends; a value lies as far along as it is between them."""
-    axis = svg.axis([0.0, 10.0], 0, 100)
-    assert axis.ticks == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
-    assert axis.place((axis.low + axis.high) / 2) == pytest.approx(50)
-    log = svg.axis([1e3, 1e5], 0, 100, log=True)
-    assert log.ticks == [1e3, 1e4, 1e5] and log.place(1e4) == pytest.approx(50)
-    assert svg.axis([5.0], 0, 100).low < 5.0 < svg.axis([5.0], 0, 100).high
-    assert svg.axis([1.0, 3.0], 0, 100, whole=True).ticks == [1.0, 2.0, 3.0]
 
 
 def themes() -> Iterator[tuple[str, dict[str, str]]]:

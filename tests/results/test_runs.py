@@ -44,6 +44,9 @@ def test_run_without_scores_did_not_run(one_run: tuple[Any, Path]) -> None:
     folder, path = one_run
     (path / "scores.json").unlink()
     assert load(folder).finished == []
+    (path / "config.json").unlink()  # the planner writes one for every run
+    with pytest.raises(InputError, match=r"expected the run's config.json; run make plan again"):
+        load(folder)
 
 
 def test_plan_is_required(tmp_path: Path) -> None:

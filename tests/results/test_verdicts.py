@@ -13,9 +13,9 @@ from tests.scripts import call
 
 from xlt.config.benchmark import Task, load
 from xlt.results.reported import load_reported
+from xlt.results.run_faults import failures
 from xlt.results.run_folders import load_plan, load_regime
 from xlt.results.verdicts import Verdict, counts, exit_code, verdicts
-from xlt.results.verification import failures
 
 ROOT = Path(__file__).resolve().parents[2]
 XNLI = load(Task, ROOT / "configs" / "tasks" / "xnli.yaml")

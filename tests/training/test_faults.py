@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from xlt import locks
-from xlt.config.regimes import Adversarial, Bottleneck
+from xlt.config.regimes import Bottleneck
+from xlt.config.robustness import Adversarial
 from xlt.data.features import Feature
 from xlt.errors import InputError, exit_status
 from xlt.families import SUPERVISED

@@ -164,6 +164,31 @@ def test_the_last_epoch_may_be_kept(mini_encoder: Path, features: list[Feature])
     assert all(torch.equal(final[name], seen[1][name]) for name in final)
 
 
+@TUNINGS
+def test_the_mean_of_all_epochs_may_be_kept(mini_encoder: Path, features: list[Feature], tuning: Tuning) -> None:
+    trained = model(mini_encoder, tuning)
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def evaluate() -> float:
+        seen.append(trained.trained_state())
+        return [30.0, 10.0, 20.0][len(seen) - 1]
+
+    history = fit(trained, features, settings(epochs=3, checkpoint="average"), evaluate, title="t")
+    assert (history.dev_scores, history.best_epoch) == ([30.0, 10.0, 20.0], 2)
+    for name, tensor in trained.trained_state().items():
+        mean = torch.stack([state[name].double() for state in seen]).mean(0)
+        assert torch.allclose(tensor.double(), mean, rtol=0, atol=1e-7), name
+    assert not torch.allclose(seen[0]["head.out.weight"], seen[2]["head.out.weight"], atol=1e-4)
+
+
+def test_an_average_needs_no_development_data(mini_encoder: Path, features: list[Feature]) -> None:
+    averaged, last = model(mini_encoder), model(mini_encoder)
+    fit(averaged, features, settings(epochs=2, checkpoint="average"), None, title="t")
+    fit(last, features, settings(epochs=2), None, title="t")
+    weights = [each.trained_state()["head.out.weight"] for each in (averaged, last)]
+    assert not torch.equal(*weights)
+
+
 def test_evaluation_between_epochs_does_not_change_training(mini_encoder: Path, features: list[Feature]) -> None:
     states = []
     for evaluated in (False, True):

@@ -55,6 +55,9 @@ RUNS = [
     "adapter-itt-mlm/intermediate",
     "adapter-stack/udpos",
     "adapter-fuse/mnli",
+    "full-average/udpos",
+    "adapter-average/mnli",
+    "lora-average/squad",
 ]
 
 

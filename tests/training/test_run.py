@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from xlt.pipeline.train_run import (
     train,
     training_key,
     training_records,
+    training_set,
 )
 from xlt.training.trainer import History, TrainingArguments
 
@@ -237,6 +239,27 @@ def test_a_training_set_says_how_much_of_it_was_left_out(
     assert size_of(kept_apart, kept, [], context.data) == {"examples": len(kept), "tokens": 0, "left_out": expected}
     train(replace(context, config=context.config.model_copy(update={"stages": [kept_apart]})))
     assert read_json(context.folder / TRAINED)["stages"]["mnli"]["left_out"] == expected
+
+
+def test_bad_training_examples_are_noted(
+    open_run: Callable[[str], Context], mini_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = open_run("full/panx/seed-1")
+    (stage,) = context.config.stages
+    assert stage.train.format == "wikiann" and "on_error" not in stage.train.model_dump()
+    data = Path(shutil.copytree(mini_data, tmp_path / "data"))
+    path = data / stage.train.files[0]
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    path.write_text("\n".join([*lines, "", "en:today\tB-DATE", ""]), encoding="utf-8")
+    monkeypatch.setattr("xlt.data.readers.faults.MOST", 0.5)  # the miniature set has few sentences
+    dropping = stage.model_copy(update={"train": stage.train.model_copy(update={"on_error": "drop"})})
+    tokenizer = load_tokenizer(context.encoder)
+    before, size = training_set(stage, context, tokenizer)
+    features, noted = training_set(dropping, replace(context, data=data), tokenizer)
+    assert [feature.rows for feature in features] == [feature.rows for feature in before]
+    assert noted == {**size, "faults": [f"unknown labels, dropped: 1 (train line {len(lines) + 2})"]}
+    changed_key = changed(context, train=dropping.train)
+    assert training_key(changed_key) != training_key(context)
 
 
 def test_too_few_development_examples_are_an_input_error(

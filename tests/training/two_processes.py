@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xlt.config.regimes import Adversarial, Bottleneck, Full, RandomPerturbation
+from xlt.config.regimes import Bottleneck, Full
+from xlt.config.robustness import Adversarial, RandomPerturbation
 from xlt.data.features import IGNORED, Feature
 from xlt.errors import Interrupted, NotFinite
 from xlt.families import FAMILIES, SUPERVISED

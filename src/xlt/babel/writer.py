@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class Writer:
         ]
 
     def inference(self) -> None:
-        """XNLI (owner's files, all languages in one), MNLI, SNLI, ANLI.
+        """XNLI (owner's files, all languages in one), MNLI, its translations, SNLI, ANLI.
 
         MNLI shares its pool of sentences with XNLI, so that neither repeats the other's.
         """
@@ -117,6 +117,13 @@ class Writer:
             meanings = pairs.make(babel, pool, drawn, babel.size(task, split), pairs.inference)
             labelled = self._inference_rows(meanings, f"{task}-{split}")
             self.put_json(f"{name}.jsonl", *({**row, "annotator_labels": [row["gold_label"]]} for row in labelled))
+        shared = self.babel.size("mnli", "train") // len(self.config.foreign("xnli"))
+        meanings = pairs.make(babel, "xnli", "train-train", babel.size("mnli", "train"), pairs.inference)[:shared]
+        for language in self.config.foreign("xnli"):
+            rows = [["premise", "hypo", "label"]]
+            for row in self._inference_rows(meanings, "mnli-train", language):
+                rows.append([row["sentence1"], row["sentence2"], row["gold_label"]])
+            self.put_table(f"XNLI-MT-1.0/multinli/multinli.train.{language}.tsv", rows)
         for number in (1, 2, 3):
             for split in SPLITS:
                 self.put_json(f"anli_v1.0/R{number}/{split}.jsonl", *self._adversarial(f"anli-{number}", split))
@@ -134,23 +141,30 @@ class Writer:
         return found
 
     def paraphrases(self) -> None:
-        """PAWS-X and QQP."""
+        """PAWS-X, its translated training set, and QQP."""
         babel, labels = self.babel, ("0", "1")
+        foreign = self.config.foreign("pawsx")
         for split, written in (("train", "train"), ("dev", "dev_2k"), ("test", "test_2k")):
             meanings = pairs.make(babel, "pawsx", split, babel.size("pawsx", split), pairs.paraphrase, labels)
             for language in self.config.of_split("pawsx", split):
-                rows: list[tuple[object, ...]] = [("id", "sentence1", "sentence2", "label")]
-                for number, pair in enumerate(meanings, start=1):
-                    said = babel.say_all((pair.first, pair.second), language, "pawsx", split, number)
-                    rows.append((number, *said, pair.label))
-                self.put_table(f"x-final/{language}/{written}.tsv", rows)
+                self._paraphrase_table(f"{language}/{written}", meanings, language, split)
+            for language in foreign if split == "train" else []:
+                shared = meanings[: len(meanings) // len(foreign)]
+                self._paraphrase_table(f"{language}/translated_train", shared, language, split)
         for split in ("train", "dev"):
             meanings = pairs.make(babel, "qqp", split, babel.size("qqp", split), pairs.duplicate, labels)
-            rows = [("id", "qid1", "qid2", "question1", "question2", "is_duplicate")]
+            rows: list[tuple[object, ...]] = [("id", "qid1", "qid2", "question1", "question2", "is_duplicate")]
             for number, pair in enumerate(meanings):
                 said = babel.say_all((pair.first, pair.second), SOURCE, "qqp", split, number)
                 rows.append((number, 2 * number, 2 * number + 1, *said, pair.label))
             self.put_table(f"glue/QQP/{split}.tsv", rows)
+
+    def _paraphrase_table(self, name: str, meanings: Sequence[pairs.PairMeaning], language: str, split: str) -> None:
+        rows: list[tuple[object, ...]] = [("id", "sentence1", "sentence2", "label")]
+        for number, pair in enumerate(meanings, start=1):
+            said = self.babel.say_all((pair.first, pair.second), language, "pawsx", split, number)
+            rows.append((number, *said, pair.label))
+        self.put_table(f"x-final/{name}.tsv", rows)
 
     def causes(self) -> None:
         """XCOPA, COPA and Social IQa."""

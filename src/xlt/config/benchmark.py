@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
-from xlt.config.yaml_files import line_of, load_yaml
+from xlt.config.yaml_files import line_of, load_yaml, location_of, message_of
 from xlt.errors import InputError
 from xlt.names import ALLOWED, one_of, visible
 
@@ -20,7 +19,11 @@ RETRIEVAL = (*DUAL_ENCODERS, "tatoeba", "bucc")
 DualEncoder = Literal["reference", "mean-in-batch"]
 """How queries and candidates are embedded and trained (docs/protocol.md): as XTREME-R's code does, or this artifact's way."""
 Benchmark = Literal["xtreme-r", "xtreme"]
+OnError = Literal["refuse", "repair", "drop"]
+"""What becomes of a bad example of a file: the file is refused; it is repaired, or dropped if it cannot be; it is dropped."""
 Rate = Annotated[float, Field(gt=0)]
+Checkpoint = Literal["best", "last", "average"]
+"""Which weights a training ends with: the best epoch's on English development data, the last one's, or the mean of all."""
 LONGEST_QUESTION = 64
 """Sub-words of a question that are read (XTREME's ``run_squad.py``)."""
 QUERY_TOKENS = 96
@@ -38,7 +41,7 @@ class Source(Strict):
 
     ``languages`` limits it to some languages; ``skip`` and ``take`` cut one file into disjoint parts where an owner
     publishes a single split. ``apart_from``: records of what trains are left out where they share a sentence with what this
-    task is scored on or, in a training set, with its development set.
+    task is scored on or, in a training set, with its development set. ``on_error`` lets one per cent of bad examples pass.
     """
 
     path: str
@@ -47,6 +50,7 @@ class Source(Strict):
     skip: int = Field(default=0, ge=0)
     take: int | None = Field(default=None, ge=1)
     apart_from: str | None = None
+    on_error: OnError = Field(default="refuse", exclude_if=lambda value: value == "refuse")
 
 
 class Input(Strict):
@@ -54,6 +58,8 @@ class Input(Strict):
 
     family: Family
     labels: list[str] | None = Field(default=None, min_length=1)
+    label_map: dict[str, str] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What each label of the files that is none of ``labels`` is read as."""
     options: int | None = Field(default=None, ge=2)
     max_length: int = Field(ge=8)
     doc_stride: int | None = Field(default=None, ge=1)
@@ -69,6 +75,24 @@ class Input(Strict):
         if self.family == "span" and self.max_length <= LONGEST_QUESTION + 4:  # 4 special tokens
             raise ValueError(f"expected max_length above {LONGEST_QUESTION + 4} for a passage, got {self.max_length}")
         return self
+
+    @model_validator(mode="after")
+    def _maps_labels(self) -> Input:
+        own = self.labels or []
+        for given, label in (self.label_map or {}).items():
+            if given in own:
+                raise ValueError(f"label_map: expected labels that are not among labels, got {given}")
+            if label not in own:
+                raise ValueError(f"label_map: expected {given} to be one of {', '.join(own) or 'labels'}, got {label}")
+            inside = f"I-{given[2:]}"
+            if given.startswith("B-") and inside not in (*own, *(self.label_map or {})):
+                raise ValueError(f"label_map: expected {inside} too where there is {given}")
+        return self
+
+    @property
+    def known_labels(self) -> list[str] | dict[str, str] | None:
+        """The labels that a file may have; with a ``label_map`` what each is read as."""
+        return self.labels if self.label_map is None else {label: label for label in self.labels or []} | self.label_map
 
 
 class MiningRule(Strict):
@@ -134,8 +158,7 @@ class Recipe(Input):
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
-    checkpoint: Literal["best", "last"] = "best"
-    """Which epoch's weights are kept: the best on English development data, or the last."""
+    checkpoint: Checkpoint = "best"
     source: str
 
     @model_validator(mode="after")
@@ -295,38 +318,7 @@ def parse(model: type[ConfigModel], value: Any, path: Path) -> ConfigModel:
     except ValidationError as error:
         errors = error.errors()
         first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])  # a misspelt key first
-        raise InputError(_message(first), path, line_of(path, _location(first))) from None
-
-
-def _location(error: ErrorDetails) -> tuple[int | str, ...]:
-    """The keys that lead to an error. A validator of several keys names the one at fault before a colon."""
-    if error["type"] != "value_error":
-        return error["loc"]
-    return (*error["loc"], *error["msg"].removeprefix("Value error, ").partition(":")[0].split("."))
-
-
-def _message(error: ErrorDetails) -> str:
-    """What the validator found wrong, in the words of this project."""
-    where = ".".join(str(part) for part in error["loc"])
-    given = repr(error["input"])
-    given = given if len(given) <= 60 else given[:57] + "..."
-    match error["type"]:
-        case "extra_forbidden":
-            return f"unknown key {where}; remove it or correct its name"
-        case "missing":
-            return f"expected the key {where}; add it"
-        case "union_tag_invalid":
-            name = str(error["ctx"]["discriminator"]).strip("'")
-            return f"{where}.{name}: expected one of {error['ctx']['expected_tags']}, got {error['ctx']['tag']!r}"
-        case "union_tag_not_found":
-            return f"{where}: expected the key {str(error['ctx']['discriminator']).strip(chr(39))} in it"
-        case "literal_error":
-            return f"{where}: expected one of {error['ctx']['expected'].replace(' or ', ', ')}, got {given}"
-        case "value_error":
-            return (f"{where}: " if where else "") + error["msg"].removeprefix("Value error, ")
-        case "float_type":
-            return f"{where}: expected a number (in YAML 1.0e-4, not 1e-4), got {given}"
-    return f"{where}: {error['msg'].replace('Input should be', 'expected').replace('should', 'is expected to')}, got {given}"
+        raise InputError(message_of(first), path, line_of(path, location_of(first))) from None
 
 
 def load(model: type[ConfigModel], path: Path) -> ConfigModel:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from xlt.config.benchmark import Strict
+from xlt.config.benchmark import Checkpoint, Strict
+from xlt.config.robustness import Robustness, Smoothing
 from xlt.config.schedules import Training, Unfreezing
 
 Placement = Literal["pfeiffer", "houlsby", "parallel"]
@@ -57,13 +58,10 @@ class MadX(Strict):
     missing: Literal["source", "none", "refuse"] = "source"
 
 
-class LoRA(Strict):
-    """Low-rank updates of weight matrices (Hu et al. 2022, section 4).
+class LowRank(Strict):
+    """Low-rank updates of weight matrices. ``layers``: those that get one, counted from 0 at the bottom; null for all."""
 
-    ``layers``: the layers that get one, counted from 0 at the bottom; null for all of them.
-    """
-
-    kind: Literal["lora"]
+    kind: str
     rank: int = Field(default=8, ge=1)
     alpha: float = Field(default=8, gt=0)
     targets: list[Literal["q", "k", "v", "intermediate", "output"]] = Field(default=["q", "v"], min_length=1)
@@ -78,16 +76,69 @@ class LoRA(Strict):
         return values
 
 
-Tuning = Full | Head | Frozen | Bottleneck | MadX | LoRA
-ADAPTER_KINDS = ("bottleneck", "madx", "lora")
-"""Ways of tuning that add a module whose weights can be kept apart from others."""
+class LoRA(LowRank):
+    """Low-rank updates B A, times ``alpha`` / ``rank``, of weight matrices (Hu et al. 2022, section 4)."""
+
+    kind: Literal["lora"]
+
+
+class DoRA(LowRank):
+    """LoRA whose result is brought to a trained length row by row (Liu et al. 2024, DoRA, section 4).
+
+    The adapters library divides by the norm of W + B A, so that ``alpha`` has to be ``rank``, passes gradients through that
+    norm, and scales a matrix's bias with its rows.
+    """
+
+    kind: Literal["dora"]
+
+    @model_validator(mode="after")
+    def _unscaled(self) -> DoRA:
+        if self.alpha != self.rank:
+            raise ValueError(
+                f"alpha: the update of DoRA is not scaled; expected alpha equal to rank, got {self.alpha:g}"
+            )
+        return self
+
+
+class IA3(Strict):
+    """Keys, values and inner feed-forward states are multiplied by trained vectors (Liu et al. 2022, T-Few, section 3.3)."""
+
+    kind: Literal["ia3"]
+
+
+class Prefix(Strict):
+    """``length`` trained keys and values before those of the text in every layer (Li & Liang 2021; Tu et al. 2022).
+
+    They are trained as they are, not made by another network.
+    """
+
+    kind: Literal["prefix"]
+    length: int = Field(default=16, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class LoReFT(Strict):
+    """States h of the first ``positions`` sub-words become h + R'(W h + b - R h) after every layer.
+
+    R has ``rank`` orthonormal rows (Wu et al. 2024, ReFT, section 3).
+    """
+
+    kind: Literal["loreft"]
+    rank: int = Field(default=1, ge=1)
+    positions: int = Field(default=3, ge=1)
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+
+
+Tuning = Full | Head | Frozen | Bottleneck | MadX | LoRA | DoRA | IA3 | Prefix | LoReFT
+KINDS = [get_args(each.model_fields["kind"].annotation)[0] for each in get_args(Tuning)]
+"""The kinds of tuning, as a regime names them."""
 
 
 def learning_rate_key(tuning: Tuning) -> Literal["full", "adapter", "lora"]:
     """Which entry of a ``learning_rate`` map applies. A head alone learns at the rate of adapters: both are fresh."""
     if isinstance(tuning, (Full, Frozen)):
         return "full"
-    return "lora" if isinstance(tuning, LoRA) else "adapter"
+    return "lora" if isinstance(tuning, LowRank) else "adapter"
 
 
 class MaskedText(Strict):
@@ -140,94 +191,13 @@ class Intermediate(Strict):
         return self
 
 
-class Adversarial(Strict):
-    """Adversarial training (Huang et al. 2021, section 3.1): projected gradient ascent on the word embeddings.
-
-    ``steps`` steps of length ``step_size`` inside a ball of ``radius`` around each token's word embedding. Both lengths
-    are relative to the size of the encoder's word embeddings, so that one value fits all encoders: for ``l2`` to their
-    mean L2 norm, for ``linf`` to that norm divided by the root of the width (the size of one coordinate).
-    """
-
-    kind: Literal["adversarial"]
-    norm: Literal["l2", "linf"] = "l2"
-    radius: float = Field(gt=0)
-    steps: int = Field(default=1, ge=1)
-    step_size: float = Field(gt=0)
-
-
-class RandomPerturbation(Strict):
-    """Randomized smoothing by random perturbation, RS-RP (Huang et al. 2021, section 3.2): noise from the same ball.
-
-    ``radius`` is relative as for adversarial training.
-    """
-
-    kind: Literal["random"]
-    norm: Literal["l2", "linf"] = "l2"
-    radius: float = Field(gt=0)
-
-
-class Copies(Strict):
-    """What trains on several copies of each example: how many, and for how many epochs, by recipe.
-
-    ``copies``: by recipe, or ``default``. ``epochs``: by recipe, in place of the recipe's own; an epoch has all copies.
-    """
-
-    copies: dict[str, Annotated[int, Field(ge=1)]]
-    epochs: dict[str, Annotated[int, Field(ge=1)]] = Field(default={})
-
-    @model_validator(mode="after")
-    def _has_default(self) -> Copies:
-        if "default" not in self.copies:
-            raise ValueError("copies: expected an entry default")
-        return self
-
-    def copies_of(self, recipe: str) -> int:
-        """How many copies an example of a recipe becomes."""
-        return self.copies.get(recipe, self.copies["default"])
-
-
-class Synonyms(Copies):
-    """Randomized smoothing by data augmentation, RS-DA (Huang et al. 2021, section 3.2).
-
-    Each training example becomes seeded copies in which every word is a uniform draw from itself and its neighbours.
-    ``neighbours``: the JSON file of word -> neighbours below the data folder.
-    """
-
-    kind: Literal["synonyms"]
-    neighbours: str = "robust/counterfitted_neighbors.json"
-
-
-class Repeated(Copies):
-    """The control of RS-DA: as many copies, epochs and updates, and every copy is the example as it stands."""
-
-    kind: Literal["repeated"]
-
-
-Robustness = Adversarial | RandomPerturbation | Synonyms | Repeated
-
-
-class Smoothing(Strict):
-    """Smoothed prediction: majority vote over ``votes`` noisy copies (Cohen et al. 2019, section 3).
-
-    Noise is Gaussian on every word embedding. ``sigma`` is its standard deviation relative to the size of one coordinate
-    (the mean L2 norm of the encoder's word embeddings over the root of the width). ``selection`` more copies choose the
-    class that is certified; ``alpha`` is the chance that a certified radius is wrong.
-    """
-
-    votes: int = Field(default=32, ge=2)
-    selection: int = Field(default=8, ge=1)
-    sigma: float = Field(gt=0)
-    alpha: float = Field(default=0.05, gt=0, lt=1)
-
-
-SMOOTHED = ("classification", "choice", "tagging")
-"""Task families whose predictions can be voted on; a smoothed regime is evaluated on no others."""
-
-
 class Regime(Strict):
     """A row of the tables: one point on the four axes; ``lexical`` names a config of configs/lexical that comes first.
 
-    ``training``: by recipe, what is trained otherwise. ``instead``: recipe -> the recipe that serves its tasks in its place.
+    ``training``: by recipe, or ``default``, what is trained otherwise. ``instead``: recipe -> the recipe that serves its
+    tasks in its place.
+    ``checkpoint``: which weights every training ends with, in place of what its recipe says; ``average`` is the mean of the
+    weights after each epoch (Schmidt et al. 2023, Free Lunch).
     ``method``: the regime that this one is with other settings; published numbers of that regime are held against it too.
     ``rate_factor``: every learning rate is multiplied by it.
     """
@@ -243,13 +213,9 @@ class Regime(Strict):
     unfreezing: Annotated[Unfreezing, Field(discriminator="kind")] | None = None
     training: dict[str, Training] = Field(default={})
     instead: dict[str, str] = Field(default={})
+    checkpoint: Checkpoint | None = None
     method: str | None = None
     rate_factor: float | None = Field(default=None, gt=0)
-
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without an absent ``rate_factor``, so that configs which have none stay as they are."""
-        return {key: value for key, value in serialize(self).items() if key != "rate_factor" or value is not None}
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Regime:
@@ -257,6 +223,16 @@ class Regime(Strict):
             if contradiction.found(self):
                 raise ValueError(contradiction.message)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a ``checkpoint`` or ``rate_factor`` that is not given, so that configs which have none stay as they are."""
+        lately = ("checkpoint", "rate_factor")
+        return {key: value for key, value in serialize(self).items() if key not in lately or value is not None}
+
+    def training_of(self, recipe: str) -> Training:
+        """What is trained otherwise on a recipe."""
+        return self.training.get(recipe, self.training.get("default", Training()))
 
     def plain(self) -> Regime:
         """The same regime without intermediate training: where its intermediate runs are found."""
@@ -293,7 +269,7 @@ def _not_with(kind: str, axis: str, why: str, allowed: str) -> Contradiction:
 
 def _cannot_pass_on(regime: Regime) -> bool:
     before = regime.intermediate
-    return before is not None and before.transfer != "continue" and regime.tuning.kind in ("full", "lora")
+    return before is not None and before.transfer != "continue" and not isinstance(regime.tuning, Bottleneck | MadX)
 
 
 def _parallel_above(regime: Regime) -> bool:
@@ -308,20 +284,29 @@ def _masked_in_many_languages(regime: Regime) -> bool:
 
 
 def _one_layer(regime: Regime) -> bool:
-    layers = regime.tuning.layers if isinstance(regime.tuning, LoRA) else None
+    layers = regime.tuning.layers if isinstance(regime.tuning, LowRank) else None
     return regime.unfreezing is not None and layers is not None and len(layers) == 1
 
 
-_IN_LAYERS = "tuning full, bottleneck, madx or lora"
-_WITH_HEAD = "tuning full, head, bottleneck, madx or lora"
+def _tuning_but(*kinds: str) -> str:
+    *names, last = (kind for kind in KINDS if kind not in kinds)
+    return f"tuning {', '.join(names)} or {last}"
+
+
+_IN_LAYERS = _tuning_but("frozen", "head")
+_WITH_HEAD = _tuning_but("frozen")
 _NOTHING = "nothing of a frozen encoder is trained"
 CONTRADICTIONS = (
     _not_with("frozen", "intermediate", _NOTHING, _IN_LAYERS),
     _not_with("frozen", "robustness", _NOTHING, _WITH_HEAD),
     _not_with("frozen", "smoothing", "an encoder without a head predicts no classes to vote on", _WITH_HEAD),
     _not_with("frozen", "unfreezing", _NOTHING, _IN_LAYERS),
+    _not_with("frozen", "checkpoint", _NOTHING, _WITH_HEAD),
     _not_with("head", "intermediate", "only what is shared moves on, and with tuning head nothing is", _IN_LAYERS),
     _not_with("head", "unfreezing", "with tuning head no layer is trained", _IN_LAYERS),
+    _not_with(
+        "prefix", "unfreezing", "the prefixes of all layers are one parameter", _tuning_but("frozen", "head", "prefix")
+    ),
     Contradiction(
         "unfreezing",
         _one_layer,
@@ -344,7 +329,7 @@ CONTRADICTIONS = (
         "intermediate.masked_text",
         _masked_in_many_languages,
         "a batch of masked text is in many languages, and one language adapter is active at a time",
-        "no masked_text, or tuning full, bottleneck or lora",
+        f"no masked_text, or {_tuning_but('frozen', 'head', 'madx')}",
     ),
 )
 """Everything that is refused when a regime's config is read (docs/regimes.md lists it)."""

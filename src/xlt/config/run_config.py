@@ -7,13 +7,12 @@ is in it (settings, the files with their hashes, the run it goes on from), excep
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from xlt.config.benchmark import Caps, ConfigModel, DualEncoder, Model, Recipe, Strict, Task, parse
+from xlt.config.benchmark import Caps, ConfigModel, DualEncoder, Model, OnError, Recipe, Strict, Task, parse
 from xlt.config.regimes import MadX, MaskedText, Regime
-from xlt.files import read_json, to_json, write_atomic
+from xlt.files import read_json, to_json, write_if_changed
 from xlt.layout import CONFIG
 
 ENGLISH_SIDE = ("tatoeba", "bucc")
@@ -32,12 +31,8 @@ class FileSet(Strict):
     sha256: dict[str, str]
     skip: int = 0
     take: int | None = None
-    apart: dict[str, list[FileSet]] = Field(default={})
-
-    @model_serializer(mode="wrap")
-    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without an empty ``apart``, so that configs which have none stay as they are."""
-        return {key: value for key, value in serialize(self).items() if key != "apart" or value}
+    apart: dict[str, list[FileSet]] = Field(default={}, exclude_if=lambda value: not value)
+    on_error: OnError = Field(default="refuse", exclude_if=lambda value: value == "refuse")
 
 
 class Augmentation(Strict):
@@ -97,6 +92,10 @@ class ProfileSummary(Strict):
     split_notes: dict[str, str]
     caps: dict[str, Caps]
     dual_encoder: DualEncoder | None = None
+
+    def cap(self, name: str) -> Caps:
+        """The caps on a task or recipe."""
+        return self.caps.get(name, Caps())
 
 
 class Upstream(Strict):
@@ -217,11 +216,7 @@ def config_text(config: Strict) -> str:
 
 def write_config(config: Strict, folder: Path) -> bool:
     """Write the config of a run or job if its content changes, so that make re-runs exactly what depends on it."""
-    path, text = folder / CONFIG, config_text(config)
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
-    write_atomic(path, text)
-    return True
+    return write_if_changed(folder / CONFIG, config_text(config))
 
 
 def read_config(kind: type[ConfigModel], folder: Path) -> ConfigModel:

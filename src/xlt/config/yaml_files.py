@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic_core import ErrorDetails
 
 from xlt.errors import InputError
 from xlt.names import one_of, visible
@@ -117,3 +118,34 @@ def line_of(path: Path, location: tuple[int | str, ...]) -> int | None:
 def _line(mark: yaml.Mark, text: str) -> int:
     """The line of a place in a text, as editors count; YAML also ends lines at other characters."""
     return text.count("\n", 0, mark.index) + 1
+
+
+def location_of(error: ErrorDetails) -> tuple[int | str, ...]:
+    """The keys that lead to an error. A validator of several keys names the one at fault before a colon."""
+    if error["type"] != "value_error":
+        return error["loc"]
+    return (*error["loc"], *error["msg"].removeprefix("Value error, ").partition(":")[0].split("."))
+
+
+def message_of(error: ErrorDetails) -> str:
+    """What the validator found wrong, in the words of this project."""
+    where = ".".join(str(part) for part in error["loc"])
+    given = repr(error["input"])
+    given = given if len(given) <= 60 else given[:57] + "..."
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key {where}; remove it or correct its name"
+        case "missing":
+            return f"expected the key {where}; add it"
+        case "union_tag_invalid":
+            name = str(error["ctx"]["discriminator"]).strip("'")
+            return f"{where}.{name}: expected one of {error['ctx']['expected_tags']}, got {error['ctx']['tag']!r}"
+        case "union_tag_not_found":
+            return f"{where}: expected the key {str(error['ctx']['discriminator']).strip(chr(39))} in it"
+        case "literal_error":
+            return f"{where}: expected one of {error['ctx']['expected'].replace(' or ', ', ')}, got {given}"
+        case "value_error":
+            return (f"{where}: " if where else "") + error["msg"].removeprefix("Value error, ")
+        case "float_type":
+            return f"{where}: expected a number (in YAML 1.0e-4, not 1e-4), got {given}"
+    return f"{where}: {error['msg'].replace('Input should be', 'expected').replace('should', 'is expected to')}, got {given}"

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xlt import languages
-from xlt.config.benchmark import Source
+from xlt.config.benchmark import OnError, Source
 from xlt.config.run_config import FileSet
 from xlt.data.overlap import texts_of
 from xlt.data.readers import BITEXT, COMPANIONS, FORMATS, LABELLED, MINING, READERS
+from xlt.data.readers.faults import collected, reading
+from xlt.data.readers.files import Labels
 from xlt.data.readers.mewslix import mewslix_candidates
 from xlt.data.records import (
     CandidateEntity,
@@ -41,6 +43,7 @@ class Located:
     path: str
     format: str
     files: tuple[Path, ...]
+    on_error: OnError = "refuse"
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -81,18 +84,23 @@ def locate(
             continue
         if source.format not in FORMATS:
             raise InputError(f"source {source.path!r}: expected a format of {', '.join(sorted(FORMATS))}")
+        if source.on_error != "refuse" and source.format in (*BITEXT, *MINING):
+            raise InputError(
+                f"source {source.path!r}: expected on_error refuse: lines of {source.format} belong together"
+            )
         pattern = expand(source.path, language=language, split=split, question_language=question_language)
         found = visible(data, pattern) if "*" in pattern else [data / pattern]
         if files := tuple(path for path in found if path.is_file()):
-            return Located(pattern, source.format, files)
+            return Located(pattern, source.format, files, source.on_error)
     return None
 
 
-def read(located: Located, language: str, labels: Sequence[str] | None = None) -> list[Record] | ParallelText | Mining:
+def read(located: Located, language: str, labels: Labels = None) -> list[Record] | ParallelText | Mining:
     """Read what was located; several files are read in order, and ids then begin with the file's number from 1.
 
     Raises:
-        InputError: a file is not in its format; a label is not among ``labels`` (None: any); no example is left.
+        InputError: a file is not in its format; a label is not among ``labels`` (None: any); no example is left; more than
+            one per cent of the examples of a file are bad where ``on_error`` lets some pass.
     """
     if located.format in BITEXT:
         return BITEXT[located.format](located.files[0], language)
@@ -100,10 +108,11 @@ def read(located: Located, language: str, labels: Sequence[str] | None = None) -
         return MINING[located.format](located.files[0], language)
     records: list[Record] = []
     for number, path in enumerate(located.files, start=1):
-        if located.format in LABELLED:
-            part: Sequence[Record] = LABELLED[located.format](path, language, labels)
-        else:
-            part = READERS[located.format](path, language)
+        with reading(path, located.on_error):
+            if located.format in LABELLED:
+                part: Sequence[Record] = LABELLED[located.format](path, language, labels)
+            else:
+                part = READERS[located.format](path, language)
         records += part if len(located.files) == 1 else [replace(r, id=f"{number}.{r.id}") for r in part]
     if not records:
         raise InputError("expected examples, got none; download the file again", located.files[0])
@@ -150,10 +159,10 @@ def labelled(records: Any) -> bool:
 
 def located(data: Path, files: FileSet) -> Located:
     """The files of a planned split, as the readers take them."""
-    return Located(files.files[0], files.format, tuple(data / path for path in files.files))
+    return Located(files.files[0], files.format, tuple(data / path for path in files.files), files.on_error)
 
 
-def load_split(data: Path, files: FileSet, language: str, labels: Sequence[str] | None) -> Any:
+def load_split(data: Path, files: FileSet, language: str, labels: Labels) -> Any:
     """All records of a planned split (or its texts to search), without those the config skips or keeps apart from others."""
     records = read(located(data, files), language, labels)
     if isinstance(records, ParallelText | Mining):
@@ -162,12 +171,13 @@ def load_split(data: Path, files: FileSet, language: str, labels: Sequence[str] 
     records = records[files.skip : end]
     if not files.apart:
         return records
-    others = [load_split(data, other, code, None) for code, found in files.apart.items() for other in found]
+    with collected():  # of their own account
+        others = [load_split(data, other, code, None) for code, found in files.apart.items() for other in found]
     left_out = frozenset[str]().union(*map(texts_of, others))
     return [record for record in records if left_out.isdisjoint(texts_of([record]))]
 
 
-def left_out(data: Path, files: FileSet, language: str, labels: Sequence[str] | None) -> int:
+def left_out(data: Path, files: FileSet, language: str, labels: Labels) -> int:
     """How many records of a planned split are left out because they share a sentence with what they are kept apart from."""
     if not files.apart:
         return 0
@@ -184,6 +194,18 @@ def truly_labelled(records: Any) -> Any:
     """Without PAWS-X's untranslated rows, whose label is no truth. All other records as they are."""
     if isinstance(records, list):
         return [record for record in records if not (isinstance(record, Pair) and record.untranslated)]
+    return records
+
+
+def usable(records: Any) -> Any:
+    """What is trained on: truly labelled, without pairs of which a sentence is empty. All other records as they are."""
+    return without_empty(truly_labelled(records))
+
+
+def without_empty(records: Any) -> Any:
+    """Without pairs of which a sentence has no text."""
+    if isinstance(records, list):
+        return [record for record in records if not (isinstance(record, Pair) and record.empty)]
     return records
 
 

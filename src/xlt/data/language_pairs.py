@@ -102,7 +102,7 @@ def numbered(path: Path, form: str) -> bool:
 
 
 def join_pairs(left: Half, right: Half) -> Joined:
-    """Sentence 1 of ``left`` with sentence 2 of ``right``; pairs with an untranslated sentence count as not there.
+    """Sentence 1 of ``left`` with sentence 2 of ``right``; pairs with an untranslated or empty sentence count as not there.
 
     Raises:
         InputError: no common id, or labels that differ: a translation keeps the label, so these are not two languages of
@@ -110,7 +110,7 @@ def join_pairs(left: Half, right: Half) -> Joined:
     """
     if left.numbered or right.numbered:
         _check_parallel(left, right)
-    kept = [[(r.id, r) for r in half.records if not r.untranslated] for half in (left, right)]
+    kept = [[(r.id, r) for r in half.records if not (r.untranslated or r.empty)] for half in (left, right)]
     one, two = keyed(kept[0], left.path), keyed(kept[1], right.path)
     common, unpaired = _common(one, two)
     if not common:
@@ -187,7 +187,7 @@ def read_pairs(evaluation: Evaluation, data: Path) -> tuple[dict[str, Any], list
     task, cap = evaluation.task, evaluation.caps.test
     halves = {
         code: Half(
-            load_split(data, files, split_pair(code)[0], task.labels),
+            load_split(data, files, split_pair(code)[0], task.known_labels),
             data / files.files[0],
             numbered(data / files.files[0], files.format),
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from xlt.data.records import Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
+
+SPECIAL = re.compile(r"</?s>|<(?:pad|unk|mask)>|\[(?:CLS|SEP|PAD|UNK|MASK)\]")
+"""How texts spell the special tokens of XLM-R and BERT."""
 
 
 def normalised(text: str) -> str:

@@ -14,8 +14,8 @@ from xlt.data.readers import COMPANIONS
 
 def patterns(
     profile: Profile | None, tasks: Mapping[str, Task], recipes: Mapping[str, Recipe]
-) -> Iterator[tuple[str, str, str, list[tuple[str, str]]]]:
-    """Task or training set, split, language, and the alternatives (path pattern, format) in order, filled in.
+) -> Iterator[tuple[str, str, str, list[tuple[str, Source]]]]:
+    """Task or training set, split, language, and the alternatives in order, each with its path pattern filled in.
 
     A profile's own sources replace those of a task or training set; its benchmark says which languages. None: every
     language, and the configs' own sources.
@@ -46,11 +46,11 @@ def sources_of(profile: Profile | None, name: str, split: str, own: Mapping[Any,
     return replaced.get(split, own.get(split, []))
 
 
-def _filled(sources: Sequence[Source], language: str, split: str, question: str) -> Iterator[tuple[str, str]]:
+def _filled(sources: Sequence[Source], language: str, split: str, question: str) -> Iterator[tuple[str, Source]]:
     for source in sources:
         if source.languages is None or language in source.languages:
             path = expand(source.path, language=language, split=split, question_language=question)
-            yield path, source.format
+            yield path, source
 
 
 def needed(
@@ -63,10 +63,10 @@ def needed(
     by_path = {one.path: one for one in files}
     taken: set[str] = set()
     for _, _, _, alternatives in patterns(profile, tasks, recipes):
-        for pattern, kind in alternatives:
+        for pattern, source in alternatives:
             if found := giving(pattern, by_path):
                 taken.update(found)
-                taken.update(name for path in found for name in beside(path, kind) if name in by_path)
+                taken.update(name for path in found for name in beside(path, source.format) if name in by_path)
                 break
     return [one for one in files if one.path in taken]
 

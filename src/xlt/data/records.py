@@ -21,6 +21,11 @@ class Pair:
         """Whether PAWS-X has "NS" in place of a sentence that was not translated; such a row says 0, whatever the truth."""
         return PLACEHOLDER in (self.text_a, self.text_b)
 
+    @property
+    def empty(self) -> bool:
+        """Whether a sentence of the pair has no text, so that there is nothing to compare."""
+        return not (self.text_a and self.text_b)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

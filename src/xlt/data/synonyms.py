@@ -17,18 +17,29 @@ from typing import Any
 
 from xlt.data.readers.files import json_document
 from xlt.data.records import AnswerSpan, CandidateEntity, Choice, Mention, Pair, Passage, Question, Record, Tagged
+from xlt.data.word_lists import read_lexicon
 from xlt.errors import InputError
 
 Neighbours = Mapping[str, Sequence[str]]
 """Word -> words that may stand in for it."""
 
 
-def load_neighbours(path: Path) -> Neighbours:
-    """Read a JSON object of word -> list of words (``counterfitted_neighbors.json`` of Robust-XLT, or any like it).
+def load_neighbours(paths: Sequence[Path], form: str = "neighbours") -> Neighbours:
+    """Read what may stand in for a word.
+
+    ``neighbours``: one JSON object of word -> list of words (``counterfitted_neighbors.json`` of Robust-XLT, or any like it).
+    ``lexicon-tsv``: word lists of several languages; an English word has its translations in all of them beside it, so that
+    text whose words are redrawn is code-switched (Qin et al. 2020, CoSDA-ML).
 
     Raises:
-        InputError: the file is absent or not of that form.
+        InputError: a file is absent or not of that form.
     """
+    if form == "lexicon-tsv":
+        switched: dict[str, list[str]] = {}
+        for pair in (pair for path in paths for pair in read_lexicon([(path, form)], "").pairs):
+            switched.setdefault(pair.english, []).append(pair.word)
+        return switched
+    (path,) = paths
     value, _ = json_document(path)
     if not isinstance(value, dict):
         raise InputError(f"expected a JSON object of word -> list of words, got {type(value).__name__}", path)

@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xlt.config.benchmark import Profile, Recipe, Source, Task
+from xlt.config.benchmark import Input, Profile, Recipe, Source, Task
 from xlt.data.dataset import Located, locate, read, read_candidates, truly_labelled
 from xlt.data.download.data_folder import DataFolder
 from xlt.data.download.downloader import published
 from xlt.data.download.lockfile import Lock
 from xlt.data.download.manifest import Wanted
 from xlt.data.leaks import Leak
+from xlt.data.overlap import SPECIAL, examples_of
 from xlt.data.profile_files import languages_of, sources_of
+from xlt.data.readers.faults import collected, left_out, notes
 from xlt.data.records import Choice, Mention, Mining, Pair, ParallelText, Passage, Question, Tagged
 from xlt.data.sizes import counted
 from xlt.errors import InputError
@@ -153,7 +155,7 @@ def verify_splits(
             # A part of one file is disjoint from the other part; the whole file is what has a published size.
             whole = [source for source in sources_of(profile, name, part, recipe.sources) if not source.skip]
             split = Split(f"training {name}", part, recipe.language)
-            found, contents = _judged_split(split, data, whole, recipe.labels, _sizes_of(profile, name, part, sizes))
+            found, contents = _judged_split(split, data, whole, recipe, _sizes_of(profile, name, part, sizes))
             splits += found
             if part == "train" and contents is not None:
                 training[name] = set(contents)
@@ -162,8 +164,8 @@ def verify_splits(
             for tested in task.sources:
                 sources = sources_of(profile, name, tested, task.sources)
                 split = Split(name, tested, language)
-                of = _sizes_of(profile, name, tested, sizes)
-                found, contents = _judged_split(split, data, sources, task.labels, of)
+                own = _sizes_of(profile, name, tested, sizes)
+                found, contents = _judged_split(split, data, sources, task, own)
                 splits += found
                 if tested == "test" and task.recipe in training and contents is not None:
                     split.overlap = sum(content in training[task.recipe] for content in contents)
@@ -176,7 +178,7 @@ def _sizes_of(profile: Profile, name: str, part: str, sizes: Sizes) -> Sizes:
 
 
 def _judged_split(
-    split: Split, data: Path, sources: Sequence[Source], labels: Sequence[str] | None, sizes: Sizes
+    split: Split, data: Path, sources: Sequence[Source], of: Input, sizes: Sizes
 ) -> tuple[list[Split], list[Any] | None]:
     """Fill in a split: it, with a line for each other count that its set has, and what its examples say (None: no list)."""
     if all(source.languages is not None and split.language not in source.languages for source in sources):
@@ -186,8 +188,10 @@ def _judged_split(
     if located is None:
         return [split], None
     try:
-        records = read(located, split.language, labels)
-        extra = _describe(split, located, records, labels)
+        with collected() as tallies:
+            records = read(located, split.language, of.known_labels)
+        extra = _describe(split, located, records, of.labels)
+        split.notes += [*notes(tallies), *left_out(tallies)]
     except InputError as error:
         split.examples, split.unreadable = 0, str(error)
         return [split], None
@@ -206,6 +210,8 @@ def _describe(result: Split, located: Located, records: Any, labels: Sequence[st
     if untranslated:
         result.notes.append(f"{untranslated} untranslated pairs, labelled 0 whatever the truth, do not count")
         records = truly_labelled(records)
+    if spelt := sum(any(map(SPECIAL.search, texts)) for texts in examples_of(records)):
+        result.notes.append(f"{spelt} examples spell a special token such as </s> or [SEP], which is read as text")
     result.labels = dict(sorted(Counter(_labels(records)).items()))
     result.duplicate_ids = _duplicates(records, questions=not result.set.startswith("training "))
     if result.duplicate_ids:

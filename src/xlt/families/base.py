@@ -29,6 +29,7 @@ from xlt.evaluation.submission import FileKind, TaskFiles, line_of, read_text
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from xlt.modeling.architectures import Architecture
     from xlt.modeling.model import TransferModel
 
 Floats = NDArray[np.float32]
@@ -95,7 +96,7 @@ class Family(ABC):
     def head(self, width: int, outputs: int, dropout: float, *, pooler: bool = False) -> nn.Module:
         """A fresh head for an encoder of ``width``; ``pooler``: as ``reads_pooler`` says."""
 
-    def reads_pooler(self, model_type: str, dual_encoder: str | None) -> bool:
+    def reads_pooler(self, architecture: Architecture, dual_encoder: str | None) -> bool:
         """Whether the reference reads the encoder's pooler here: dense and tanh over the first token."""
         return False
 

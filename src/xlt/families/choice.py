@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
+    from xlt.modeling.architectures import Architecture
     from xlt.modeling.model import TransferModel
 
 
@@ -49,7 +50,7 @@ class MultipleChoice(Supervised):
 
         return SequenceHead(width, 1, dropout, input_dropout=False)
 
-    def reads_pooler(self, model_type: str, dual_encoder: str | None) -> bool:
+    def reads_pooler(self, architecture: Architecture, dual_encoder: str | None) -> bool:
         """Multiple choice does so with every encoder."""
         return True
 

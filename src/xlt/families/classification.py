@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerFast
 
+    from xlt.modeling.architectures import Architecture
+
 
 def pair_features(
     records: Sequence[Pair], tokenizer: PreTrainedTokenizerFast, labels: Sequence[str], max_length: int
@@ -47,9 +49,9 @@ class Classification(Supervised):
 
         return SequenceHead(width, outputs, dropout, input_dropout=not pooler)
 
-    def reads_pooler(self, model_type: str, dual_encoder: str | None) -> bool:
+    def reads_pooler(self, architecture: Architecture, dual_encoder: str | None) -> bool:
         """BERT's classifier does."""
-        return model_type == "bert"
+        return architecture.classifier_reads_pooler
 
     def decode(
         self, records: Sequence[Pair], features: Sequence[Feature], outputs: Sequence[Floats], spec: Spec

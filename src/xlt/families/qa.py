@@ -45,7 +45,13 @@ def span_features(
     max_length = longest(tokenizer, max_length)
     for number, record in enumerate(records):
         question, size = _shortened(record.question.strip(), tokenizer, max_query_length)
-        overlap = max(0, max_length - tokenizer.num_special_tokens_to_add(pair=True) - size - doc_stride)
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - size
+        if room < 1:
+            raise InputError(
+                f"expected an encoder that reads more than {max_length} sub-words at a time: "
+                f"question {record.id} alone has {size}"
+            )
+        overlap = max(0, room - doc_stride)
         coded = tokenizer(
             question,
             record.context,

@@ -25,6 +25,7 @@ from xlt.families.base import Family, Floats, MicroBatchLoss, Values, refuse_unk
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from xlt.modeling.architectures import Architecture
     from xlt.modeling.model import TransferModel
 
 DEPTH = 20
@@ -67,7 +68,7 @@ class DualEncoder(Retrieval):
     kind = RANKINGS
     metrics = ("map@20",)
 
-    def reads_pooler(self, model_type: str, dual_encoder: str | None) -> bool:
+    def reads_pooler(self, architecture: Architecture, dual_encoder: str | None) -> bool:
         """Every dual encoder trained in the reference's way does."""
         return dual_encoder == "reference"
 

@@ -58,9 +58,17 @@ def tagging_features(
 
 
 def _word_pieces(words: Sequence[str], tokenizer: PreTrainedTokenizerFast, room: int) -> list[list[int]]:
-    coded = tokenizer(list(words), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    """The sub-words of each word as it stands behind a space.
+
+    XLM-R's tokenizer puts that space there itself; with Gemma's (mmBERT) a bare word would be read as the end of one.
+    """
+    space = " " if tokenizer("a")["input_ids"] != tokenizer(" a")["input_ids"] else ""
+    coded = tokenizer([space + word for word in words], add_special_tokens=False, return_attention_mask=False)[
+        "input_ids"
+    ]
+    nothing = tokenizer(space, add_special_tokens=False)["input_ids"]
     unknown = [tokenizer.unk_token_id]
-    return [list(piece) if 0 < len(piece) <= room else unknown for piece in coded]
+    return [list(piece) if piece != nothing and len(piece) <= room else unknown for piece in coded]
 
 
 def _windows(sizes: Sequence[int], room: int) -> Iterable[tuple[int, int]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from xlt.data.features import Feature
+from xlt.modeling.architectures import architecture_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,10 @@ class TokenBatch:
         """The same batch on another device."""
         return TokenBatch(self.input_ids.to(device), self.attention_mask.to(device), self.token_type_ids.to(device))
 
-    def beside_ids(self) -> dict[str, Tensor]:
-        """An encoder's further arguments, with ``input_ids`` or with embeddings in their place."""
-        return {"attention_mask": self.attention_mask, "token_type_ids": self.token_type_ids}
+    def beside_ids(self, encoder: Any) -> dict[str, Tensor]:
+        """The further arguments of ``encoder``, with ``input_ids`` or with embeddings in their place."""
+        mask = {"attention_mask": self.attention_mask}
+        return {**mask, "token_type_ids": self.token_type_ids} if architecture_of(encoder.config).segments else mask
 
 
 def pad_rows(rows: Sequence[Sequence[int]], types: Sequence[Sequence[int]], pad_id: int) -> TokenBatch:

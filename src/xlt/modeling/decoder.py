@@ -10,7 +10,7 @@ import torch
 
 from xlt.config.benchmark import Decoder
 from xlt.errors import InputError
-from xlt.modeling.tokenizer import fast_tokenizer
+from xlt.modeling.tokenizer import fast_tokenizer, read_as_text
 
 
 def load_decoder(path: Path, settings: Decoder, device: torch.device) -> Any:
@@ -56,6 +56,7 @@ def check_4bit(path: Path, device: torch.device) -> None:
 def load_decoder_tokenizer(path: Path) -> Any:
     """The fast tokenizer of a prepared decoder; where it has no padding token, the end of a text pads (it is masked)."""
     tokenizer = fast_tokenizer(path)
+    read_as_text(tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

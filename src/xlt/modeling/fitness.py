@@ -8,13 +8,11 @@ from typing import Any
 from xlt.config.benchmark import Model
 from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.modeling.architectures import ARCHITECTURES, DECODERS, architecture_of
 from xlt.modeling.decoder import load_decoder_tokenizer
 from xlt.modeling.model_sources import weight_files
-from xlt.modeling.pretrained import WORD_EMBEDDINGS, load_encoder, load_tokenizer
+from xlt.modeling.pretrained import load_encoder, load_tokenizer
 from xlt.modeling.tokenizer import CONFIG, SETTINGS, TOKENIZER
-
-ARCHITECTURES = ("bert", "xlm-roberta")
-DECODERS = ("llama",)
 
 
 def check_fit(folder: Path, model: Model) -> None:
@@ -35,15 +33,16 @@ def check_fit(folder: Path, model: Model) -> None:
     known = ARCHITECTURES if model.decoder is None else DECODERS
     if config.get("model_type") not in known:
         raise InputError(f"expected one of the architectures {', '.join(known)}, got {config.get('model_type')}")
-    _check_embeddings(folder)
+    _check_embeddings(folder, architecture_of(config).words)
     if model.decoder is not None:
         _loaded("tokenizer", load_decoder_tokenizer, folder)
         return
     tokenizer = _loaded("tokenizer", load_tokenizer, folder)
     _check_special_tokens(tokenizer)
-    segments = max(tokenizer("a", "b")["token_type_ids"], default=0) if _reads_segments(tokenizer) else 0
-    if segments >= config.get("type_vocab_size", 2):
-        raise InputError(f"expected a tokenizer with {config['type_vocab_size']} kinds of segments, got {segments + 1}")
+    if "token_type_ids" in tokenizer.model_input_names:
+        segments = max(tokenizer("a", "b")["token_type_ids"], default=0) + 1
+        if segments > config.get("type_vocab_size", 2):
+            raise InputError(f"expected a tokenizer with {config['type_vocab_size']} kinds of segments, got {segments}")
     encoder = _loaded("encoder", load_encoder, folder)
     if encoder.config.pad_token_id != tokenizer.pad_token_id:
         raise InputError(
@@ -57,10 +56,10 @@ def _has_key(value: Any, key: str) -> bool:
     return isinstance(value, list) and any(_has_key(each, key) for each in value)
 
 
-def _check_embeddings(folder: Path) -> None:
+def _check_embeddings(folder: Path, words: str) -> None:
     from tokenizers import Tokenizer
 
-    rows = sum(_embedding_rows(path) for path in weight_files(folder))
+    rows = sum(_embedding_rows(path, words) for path in weight_files(folder))
     try:
         tokens = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab_size()
     except Exception as error:  # the library raises nothing narrower
@@ -69,14 +68,14 @@ def _check_embeddings(folder: Path) -> None:
         raise InputError(f"expected at most {rows} tokens, one per word embedding, got {tokens}")
 
 
-def _embedding_rows(path: Path) -> int:
-    """Rows of the word embeddings in a weights file; 0 when they are not in it."""
+def _embedding_rows(path: Path, words: str) -> int:
+    """Rows of the word embeddings (the table whose name ends in ``words``) in a weights file; 0 when they are not in it."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as weights:
-            words = [key for key in weights.keys() if key.endswith(WORD_EMBEDDINGS)]  # noqa: SIM118
-            return int(weights.get_slice(words[0]).get_shape()[0]) if words else 0
+            found = [key for key in weights.keys() if key.endswith(words)]  # noqa: SIM118
+            return int(weights.get_slice(found[0]).get_shape()[0]) if found else 0
     except SafetensorError as error:
         raise InputError(f"{path.name} is not a safetensors file ({error})") from None
 
@@ -98,10 +97,6 @@ def _check_special_tokens(tokenizer: Any) -> None:
     ends = tokenizer("")["input_ids"]
     if len(ends) != 2:
         raise InputError(f"expected {TOKENIZER} to put one token before and one behind a text, got {len(ends)} in all")
-
-
-def _reads_segments(tokenizer: Any) -> bool:
-    return "token_type_ids" in tokenizer.model_input_names
 
 
 def _first_line(error: Exception) -> str:

@@ -17,6 +17,7 @@ from xlt.config.run_config import LanguageAdapterSettings
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
 from xlt.layout import ADAPTER
+from xlt.modeling.composition import prepare_for_adapters
 
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -36,7 +37,7 @@ def add_language_adapter(
         The parameters of the adapter by name: what is trained.
     """
     model: Any = encoder
-    adapters.init(model)
+    prepare_for_adapters(model)
     config = adapters.SeqBnInvConfig(
         reduction_factor=settings.reduction_factor,
         inv_adapter_reduction_factor=settings.invertible_reduction_factor,
@@ -63,7 +64,7 @@ def load_language_adapter(encoder: Any, language: str, folder: Path) -> None:
 
 def add_saved_adapter(encoder: Any, name: str, folder: Path, where: str) -> None:
     """Load the adapter saved in ``folder`` (safetensors) as ``name``, frozen; ``where`` names it in errors."""
-    adapters.init(encoder)
+    prepare_for_adapters(encoder)
     info: dict[str, Any] = {}
     try:
         encoder.load_adapter(str(folder), load_as=name, set_active=False, use_safetensors=True, loading_info=info)

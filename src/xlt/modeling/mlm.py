@@ -1,13 +1,13 @@
 """The masked-language-modelling head of an encoder, and the loss of a masked batch under it.
 
-The head is XLM-R's and BERT's alike (Devlin et al. 2019, section 3.1; Conneau et al. 2020): dense, GELU, layer norm, then the
+The head is alike in all architectures that have one here (Devlin et al. 2019, section 3.1): dense, GELU, layer norm, then the
 word embeddings as output matrix with a bias of its own. MAD-X puts the inverse of the invertible adapter just before that
 matrix (Pfeiffer et al. 2020, section 4.2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.modeling.architectures import architecture_of, refusal
 from xlt.modeling.collate import TokenBatch
-from xlt.modeling.model_sources import MLM_HEAD, WEIGHTS
+from xlt.modeling.model_sources import MLM_HEAD, weight_files
 from xlt.modeling.precision import arithmetic
+from xlt.modeling.tokenizer import CONFIG
 
 IGNORE = -100
 """Label of a sub-word that is not predicted."""
-NAMES = {  # tensor of the head -> its names in checkpoints of XLM-R and of BERT
-    "dense.weight": ("lm_head.dense.weight", "cls.predictions.transform.dense.weight"),
-    "dense.bias": ("lm_head.dense.bias", "cls.predictions.transform.dense.bias"),
-    "layer_norm.weight": ("lm_head.layer_norm.weight", "cls.predictions.transform.LayerNorm.weight"),
-    "layer_norm.bias": ("lm_head.layer_norm.bias", "cls.predictions.transform.LayerNorm.bias"),
-    "bias": ("lm_head.bias", "cls.predictions.bias"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,7 @@ class MaskedLMHead(nn.Module):
         self.dense = nn.Linear(width, width)
         self.layer_norm = nn.LayerNorm(width, eps=eps)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
-        nn.init.normal_(self.dense.weight, std=0.02)  # as both architectures initialise theirs
+        nn.init.normal_(self.dense.weight, std=0.02)  # as BERT initialises its own
         nn.init.zeros_(self.dense.bias)
         self.pretrained = pretrained
 
@@ -71,36 +67,44 @@ class MaskedLMHead(nn.Module):
 def load_masked_lm_head(path: Path, seed: int) -> MaskedLMHead:
     """The head of a prepared folder: its ``mlm_head.safetensors``, or the head in the checkpoint, or a fresh one.
 
-    A fresh one (``pretrained`` false) is drawn from ``seed`` and has to be trained: e5-small was released without its head.
+    A fresh one (``pretrained`` false) is drawn from ``seed`` and has to be trained: e5-small was released without its head,
+    and DeBERTa-v3, which learnt to tell replaced words, with one that it was not pre-trained with.
+
+    Raises:
+        InputError: no head can lie on the word embeddings of this architecture.
     """
-    config = read_json(path / "config.json")
+    config = read_json(path / CONFIG)
+    architecture = architecture_of(config)
+    if (reason := refusal(config, "masked_text")) is not None:
+        raise InputError(reason, path)
     torch.manual_seed(seed)
-    head = MaskedLMHead(int(config["hidden_size"]), int(config["vocab_size"]), float(config["layer_norm_eps"]))
+    eps = float(config.get(architecture.keys.get("layer_norm_eps", "layer_norm_eps"), 1e-12))
+    head = MaskedLMHead(int(architecture.figure(config, "hidden_size")), int(config["vocab_size"]), eps)
     own = path / MLM_HEAD
-    state = _head_tensors(own if own.exists() else path / WEIGHTS)
-    if state is not None:
-        head.load_state_dict(state)
+    state = _head_tensors([own] if own.exists() else weight_files(path), architecture.masked_lm)
+    if {"dense.weight", "layer_norm.weight", "bias"} <= state.keys():  # some architectures have no other bias
+        head.load_state_dict({**head.state_dict(), **state})
         head.pretrained = True
     return head
 
 
-def _head_tensors(path: Path) -> Mapping[str, Tensor] | None:
-    """The head's tensors in a safetensors file, in float32, or None when it does not have all of them."""
+def _head_tensors(paths: Sequence[Path], names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Those of the head's tensors (``names`` in the files, by our own) that safetensors files have, in float32."""
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as file:
-        names = set(file.keys())
-        found = {own: next((name for name in given if name in names), None) for own, given in NAMES.items()}
-        if None in found.values():
-            return None
-        return {own: file.get_tensor(str(name)).float() for own, name in found.items()}
+    found: dict[str, Tensor] = {}
+    for path in paths:
+        with safe_open(path, framework="pt") as file:
+            there = set(file.keys())
+            found |= {own: file.get_tensor(name).float() for own, name in names.items() if name in there}
+    return found
 
 
 def masked_lm_loss(encoder: Any, head: MaskedLMHead, batch: MaskedBatch) -> Tensor:
     """Mean cross-entropy, in nats, over the sub-words to be predicted; 0 for a batch without any."""
     rows = batch.rows
     with arithmetic(rows.input_ids.device):
-        out = encoder(input_ids=rows.input_ids, **rows.beside_ids())
+        out = encoder(input_ids=rows.input_ids, **rows.beside_ids(encoder))
     chosen = batch.labels != IGNORE
     scores = head(out.last_hidden_state[chosen].float(), encoder)
     total = nn.functional.cross_entropy(scores, batch.labels[chosen], reduction="sum")

@@ -13,6 +13,7 @@ from xlt.config.benchmark import DualEncoder
 from xlt.config.regimes import Frozen, MadX, Tuning
 from xlt.data.features import Feature
 from xlt.errors import InputError
+from xlt.modeling.architectures import architecture_of
 from xlt.modeling.collate import TokenBatch, rows_of
 from xlt.modeling.composition import Composition
 from xlt.modeling.heads import PoolerHead, pool
@@ -71,10 +72,10 @@ class TransferModel(nn.Module):
         """States of the last layer: [rows, tokens, width]."""
         with arithmetic(self.device):
             if self.embedding_perturbation is None:
-                out = self.encoder(input_ids=rows.input_ids, **rows.beside_ids())
+                out = self.encoder(input_ids=rows.input_ids, **rows.beside_ids(self.encoder))
             else:
                 words = self.embedding_perturbation(self.encoder.get_input_embeddings()(rows.input_ids), rows)
-                out = self.encoder(inputs_embeds=words, **rows.beside_ids())
+                out = self.encoder(inputs_embeds=words, **rows.beside_ids(self.encoder))
         return out.last_hidden_state.float()
 
     def use_language(self, language: str) -> None:
@@ -196,7 +197,7 @@ def _seeded_head(
 ) -> nn.Module:
     """A head drawn from its seed; where the reference reads the encoder's pooler, with the checkpoint's, if it has one."""
     config = encoder.config
-    pooler = family.reads_pooler(config.model_type, dual_encoder)
+    pooler = family.reads_pooler(architecture_of(config), dual_encoder)
     torch.manual_seed(seed)
     head = fresh_head(family, config, labels, pooler=pooler)
     weights = load_pooler(path) if pooler else None
@@ -207,7 +208,8 @@ def _seeded_head(
 
 def fresh_head(family: Any, config: Any, labels: int, *, pooler: bool) -> nn.Module:
     """The head of a family for an encoder of this ``config``, freshly drawn."""
-    head: nn.Module = family.head(int(config.hidden_size), labels, float(config.hidden_dropout_prob), pooler=pooler)
+    dropout = float(architecture_of(config).figure(config, "hidden_dropout_prob"))
+    head: nn.Module = family.head(int(config.hidden_size), labels, dropout, pooler=pooler)
     return head
 
 

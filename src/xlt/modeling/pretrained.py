@@ -6,23 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xlt.errors import InputError
-from xlt.modeling.model_sources import (
-    WEIGHTS,
-    weight_files,
-)
-from xlt.modeling.tokenizer import fast_tokenizer, positions_of
+from xlt.files import read_json
+from xlt.modeling.architectures import architecture_of
+from xlt.modeling.model_sources import WEIGHTS, weight_files
+from xlt.modeling.tokenizer import CONFIG, fast_tokenizer, positions_of, read_as_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-
-WORD_EMBEDDINGS = ("embeddings.word_embeddings.weight", "embed_tokens.weight")
-"""How the name of the word-embedding table ends, by architecture."""
 _POOLER = ("pooler.dense.weight", "pooler.dense.bias")
 
 
 def load_encoder(path: Path) -> Any:
-    """A prepared folder's encoder: a transformers ``BertModel`` or ``XLMRobertaModel`` in float32, without pooler.
+    """A prepared folder's encoder: a transformers model of one of ``ARCHITECTURES`` in float32, without pooler.
 
     Raises:
         InputError: weights that the architecture needs are missing.
@@ -30,9 +26,12 @@ def load_encoder(path: Path) -> Any:
     import torch
     from transformers import AutoModel
 
+    architecture = architecture_of(read_json(path / CONFIG))
+    without_pooler = {"add_pooling_layer": False} if architecture.pooler else {}
     model, info = AutoModel.from_pretrained(
         path,
-        add_pooling_layer=False,
+        **without_pooler,
+        **architecture.options,
         use_safetensors=True,
         local_files_only=True,
         dtype=torch.float32,
@@ -60,20 +59,25 @@ def load_word_embeddings(path: Path) -> Any:
     """The word-embedding table of a prepared folder's encoder in float32, read alone: [words, width]."""
     from safetensors import safe_open
 
+    wanted = architecture_of(read_json(path / CONFIG)).words
     for file in weight_files(path):
         with safe_open(file, framework="pt") as weights:
             for name in weights.keys():  # noqa: SIM118
-                if name.endswith(WORD_EMBEDDINGS):
+                if name.endswith(wanted):
                     return weights.get_tensor(name).float()
-    raise InputError(f"expected a tensor named {' or '.join(WORD_EMBEDDINGS)} in the weights", path)
+    raise InputError(f"expected a tensor named {wanted} in the weights", path)
 
 
 def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a prepared folder; its ``model_max_length`` is what the encoder's positions allow.
+    """The fast tokenizer of a prepared folder, to which every text is text (``read_as_text``).
 
-    A lower limit in the tokenizer's own config is not the encoder's: sentence encoders are published with the length of
-    their last training (128), and the protocol's passages are longer.
+    Its ``model_max_length`` is what the encoder's positions allow. A lower limit in the tokenizer's own config is not the
+    encoder's: sentence encoders are published with the length of their last training (128), and the protocol's passages
+    are longer. It gives segments if the encoder reads them.
     """
     tokenizer = fast_tokenizer(path)
+    read_as_text(tokenizer)
     tokenizer.model_max_length = positions_of(path)
+    if not architecture_of(read_json(path / CONFIG)).segments:
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
     return tokenizer

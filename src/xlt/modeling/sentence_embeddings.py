@@ -18,6 +18,7 @@ from xlt.modeling.collate import pad_rows
 from xlt.modeling.distributed import add, is_main_process, shard
 from xlt.modeling.heads import pool
 from xlt.modeling.precision import arithmetic
+from xlt.modeling.word_embeddings import layer_count, lowest_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -44,13 +45,14 @@ def embed(
     """Embed sentences with a transformers encoder.
 
     Args:
-        model: a ``BertModel`` or ``XLMRobertaModel``; it is moved to ``device`` and left in the mode it was in.
+        model: an encoder; it is moved to ``device`` and left in the mode it was in.
         tokenizer: its tokenizer.
         texts: sentences, or pairs of texts (not mixed); repeated ones are encoded once.
         prefix: put in front of every text, or of the first of a pair (E5's "query: ").
         pooling: "mean" over all real tokens, special tokens included, or "cls", the first token.
         pooler: in its place, states [rows, tokens, width] -> vectors [rows, width].
-        layer: number of transformer layers to run, i.e. ``hidden_states[layer]``; None for all of them.
+        layer: number of transformer layers to run, i.e. ``hidden_states[layer]``, with the norm that some architectures
+            put on the uppermost; None for all of them.
         max_length: longest input in tokens, prefix and special tokens included; longer texts are cut.
         batch_tokens: largest padded size of a batch, rows x longest row.
         device: where to compute.
@@ -75,13 +77,13 @@ def embed(
     batches = by_token_budget(range(len(rows)), [1] * len(rows), widths, batch_tokens)
     quiet = True if progress is None or not is_main_process() else None  # None: without a terminal
     bar = tqdm(total=len(rows), desc=progress, disable=quiet, unit="text")
-    with bar, _evaluating(model.to(device)), _layers(model, layer), torch.inference_mode():
+    with bar, _evaluating(model.to(device)), _lowest(model, layer), torch.inference_mode():
         for batch in shard(batches):
             padded = pad_rows([rows[i] for i in batch], [types[i] for i in batch], int(tokenizer.pad_token_id)).to(
                 device
             )
             with arithmetic(padded.input_ids.device):
-                states = model(input_ids=padded.input_ids, **padded.beside_ids()).last_hidden_state
+                states = model(input_ids=padded.input_ids, **padded.beside_ids(model)).last_hidden_state
             pooled = pool(states.float(), padded.attention_mask, pooling) if pooler is None else pooler(states.float())
             vectors[batch] = nn.functional.normalize(pooled, dim=-1).cpu().numpy()
             bar.update(len(batch))
@@ -101,13 +103,10 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _layers(model: Any, count: int | None) -> Iterator[None]:
-    """Only the first ``count`` transformer layers inside the block, so that nothing above is computed."""
-    whole = model.encoder.layer
-    if count is not None and not 0 <= count <= len(whole):
-        raise InputError(f"expected a layer from 0 to {len(whole)}, got {count}; correct retrieval_layer of the model")
-    model.encoder.layer = whole[:count]
-    try:
+def _lowest(model: Any, count: int | None) -> Iterator[None]:
+    """Only the first ``count`` transformer layers inside the block, or all of them."""
+    depth = layer_count(model)
+    if count is not None and not 0 <= count <= depth:
+        raise InputError(f"expected a layer from 0 to {depth}, got {count}; correct retrieval_layer of the model")
+    with lowest_layers(model, depth if count is None else count):
         yield
-    finally:
-        model.encoder.layer = whole

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from xlt.data.batching import by_token_budget
 from xlt.errors import InputError
+from xlt.modeling.architectures import architecture_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -84,13 +85,13 @@ def pool_words(states: Tensor, own: Tensor) -> Tensor:
 
 def _stack(model: Any) -> tuple[nn.Module, str]:
     """Where a model keeps its transformer layers: the owner module and the attribute's name."""
-    return (model.encoder, "layer") if hasattr(model, "encoder") else (model, "layers")
+    owner, _, name = architecture_of(model.config).layers.rpartition(".")
+    return model.get_submodule(owner), name
 
 
 def layer_count(model: Any) -> int:
     """The number of transformer layers."""
-    owner, name = _stack(model)
-    return len(getattr(owner, name))
+    return len(model.get_submodule(architecture_of(model.config).layers))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from xlt.config.run_config import Stage
-from xlt.data.dataset import first, load_split, truly_labelled
+from xlt.data.dataset import first, load_split, usable
 from xlt.errors import InputError
 from xlt.families import DUAL_ENCODERS, FAMILIES, SUPERVISED
 from xlt.modeling.model import TransferModel
@@ -19,7 +19,7 @@ def development(stage: Stage, model: TransferModel, tokenizer: Any, context: Con
     if stage.dev is None:
         return None
     recipe = stage.recipe
-    loaded = truly_labelled(load_split(context.data, stage.dev, recipe.language, recipe.labels))
+    loaded = usable(load_split(context.data, stage.dev, recipe.language, recipe.known_labels))
     records = FAMILIES[recipe.family].capped(loaded, partial(first, cap=stage.caps.dev))
     if not records:
         raise InputError(f"recipe {recipe.name}: expected development examples after the first {stage.dev.skip}")

@@ -12,8 +12,9 @@ from typing import Any
 from xlt.config.benchmark import Task
 from xlt.config.run_config import Evaluation
 from xlt.data import batching
-from xlt.data.dataset import answerable, first, labelled, load_split, truly_labelled
+from xlt.data.dataset import answerable, first, labelled, load_split, truly_labelled, without_empty
 from xlt.data.language_pairs import read_pairs
+from xlt.data.readers.faults import collected, notes
 from xlt.errors import InputError
 from xlt.families import FAMILIES, FURTHER, RETRIEVAL, SUPERVISED
 from xlt.families.outputs import as_trained
@@ -28,7 +29,6 @@ from xlt.pipeline.scoring import score_run_task
 from xlt.pipeline.smoothing import predict_language
 
 _log = logging.getLogger(__name__)
-WITHHELD = "gold withheld"
 PASS_RECORDS = 20_000
 """Records that are tokenised and predicted together at most: bounds memory, and longer passes save nothing measurable."""
 SCORING = {"title", "metrics", "chance", "normalization"}
@@ -45,22 +45,29 @@ def read_task(evaluation: Evaluation, data: Path) -> tuple[dict[str, Any], list[
         return read_pairs(evaluation, data)
     records, withheld, left_out = {}, [], {}
     for language, files in evaluation.files.items():
-        loaded = first(load_split(data, files, language, evaluation.task.labels), evaluation.caps.test)
+        loaded = first(load_split(data, files, language, evaluation.task.known_labels), evaluation.caps.test)
         if not labelled(loaded):
             withheld.append(language)
             continue
         found = answerable(loaded)
-        records[language] = found if evaluation.task.unlabelled_rows == "keep" else truly_labelled(found)
+        scored = found if evaluation.task.unlabelled_rows == "keep" else truly_labelled(found)
+        records[language] = without_empty(scored)
         if found and not records[language]:
             raise InputError(
                 f"expected a translated pair among the first {len(found)}; raise the cap", data / files.files[0]
             )
-        if isinstance(found, list) and len(found) > len(records[language]):
-            left_out[language] = len(found) - len(records[language])
+        if isinstance(found, list) and len(found) > len(scored):
+            left_out[language] = len(found) - len(scored)
             _log.warning(
                 "%s: %d untranslated pairs have no true label and are not scored", language, left_out[language]
             )
     return records, withheld, left_out
+
+
+def mapped(task: Task) -> list[str]:
+    """What a table should say of the labels that a task's files have and its recipe lacks."""
+    given = [f"{label} as {own}" for label, own in (task.label_map or {}).items()]
+    return [f"labels of its files that are read as others: {', '.join(given)}"] if given else []
 
 
 def predict_task(
@@ -150,14 +157,16 @@ def predict(context: Context, model: TransferModel, tokenizer: Any, weights_sha2
         name, key = evaluation.task.name, prediction_key(context, evaluation, weights_sha256)
         if done.get(name, {}).get("key") == key:
             continue
-        records, withheld, left_out = read_task(evaluation, context.data)
+        with collected() as tallies:
+            records, withheld, left_out = read_task(evaluation, context.data)
         _log.info("%s: predicting %d languages", evaluation.task.title, len(records))
         if done.pop(name, None) is not None:  # if this stops half-way, the old entry must not vouch for what is left
             broadcast_from_main(write_atomic, path, to_json(done))
         broadcast_from_main(_remove, context.folder, name)
         predictions = predict_task(evaluation, records, model, tokenizer, context) if records else {}
         done[name] = {"key": key, "languages": list(records), "withheld": withheld, "left_out": left_out}
-        done[name]["notes"] = FAMILIES[evaluation.task.family].notes(records)
+        done[name]["notes"] = [*FAMILIES[evaluation.task.family].notes(records), *mapped(evaluation.task)]
+        done[name] |= {"faults": found} if (found := notes(tallies)) else {}
         broadcast_from_main(_write, context.folder, evaluation.task, predictions, records, done)
     for name in set(done) - set(context.config.tasks):  # of an earlier config of this run
         broadcast_from_main(_remove, context.folder, name)

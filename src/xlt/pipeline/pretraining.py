@@ -214,7 +214,7 @@ class PretrainingTrainer(LossTrainer):
         super().__init__("pre-training", named, optimizer, arguments, settings.steps, self._loss, "raw text")
         self.norm_order = list(named.values())
         self.model, self.settings, self.mask_id = model, settings, mask_id
-        self.weights = {"mlm": 1.0} | {name: getattr(settings, f"{name}_weight") for name in PARTS[1:]}
+        self.shares = {"mlm": 1.0} | {name: getattr(settings, f"{name}_weight") for name in PARTS[1:]}
         self.rng = np.random.default_rng([seed, 2])
         self.masking = self.rng.bit_generator.state
         self.stream = batches(corpus, settings, seed)
@@ -235,7 +235,7 @@ class PretrainingTrainer(LossTrainer):
         self.inputs = (*map(torch.from_numpy, arrays), batch.paired)
         loss = super().step()
         self.masking = self.rng.bit_generator.state
-        for name, part in self.parts.items():
+        for name, part in self.by_objective.items():
             self.seen[name].append(float(part.detach()))
         if self.done % self.settings.log_every == 0 or self.done == self.total:
             means = {name: round(float(np.mean(values)), 6) for name, values in self.seen.items() if values}
@@ -244,8 +244,8 @@ class PretrainingTrainer(LossTrainer):
         return loss
 
     def _loss(self, step: int) -> Tensor:
-        self.parts: dict[str, Tensor] = self.model(*self.inputs)
-        return torch.stack([self.weights[name] * part for name, part in self.parts.items()]).sum()
+        self.by_objective: dict[str, Tensor] = self.model(*self.inputs)
+        return torch.stack([self.shares[name] * part for name, part in self.by_objective.items()]).sum()
 
 
 def _texts(data: Path) -> list[str]:

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xlt.config.regimes import SMOOTHED
+from xlt.config.robustness import SMOOTHED
 from xlt.errors import InputError
 from xlt.families import SUPERVISED
 from xlt.files import read_json, to_json, write_atomic

@@ -114,6 +114,8 @@ def score_step(context: Context) -> dict[str, Any]:
     write_examples(context.folder, [(task, predicted[task.name]["languages"]) for task in evaluated])
     trained = read_json(context.folder / TRAINED)
     missing = {name: stage["left_out"] for name, stage in trained["stages"].items() if "left_out" in stage}
+    read = {f"training {name}": stage for name, stage in trained["stages"].items()} | predicted
+    faults = {name: entry["faults"] for name, entry in read.items() if "faults" in entry}
     dev = {name: stage["dev_scores"] for name, stage in trained["stages"].items()}
     cost = read_json(context.folder / COST) if (context.folder / COST).exists() else {}
     positions = positions_of(context.encoder)
@@ -132,6 +134,7 @@ def score_step(context: Context) -> dict[str, Any]:
         "cut": context.config.longer_than(positions),
         **({"language_fallbacks": context.config.fallbacks()} if context.config.language_adapters else {}),
         **({"left_out": missing} if missing else {}),
+        **({"faults": faults} if faults else {}),
         "weights_sha256": trained["weights_sha256"],
         "trainable_parameters": trained["trainable_parameters"],
         "total_parameters": trained["total_parameters"],

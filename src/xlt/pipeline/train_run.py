@@ -14,8 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from xlt.config.run_config import Mixture, Stage, Upstream
-from xlt.data.dataset import left_out, load_split, sample, truly_labelled
+from xlt.data.dataset import left_out, load_split, sample, usable
 from xlt.data.features import Feature
+from xlt.data.readers.faults import collected, notes
 from xlt.data.synonyms import augment, load_neighbours
 from xlt.errors import InputError
 from xlt.families import FAMILIES
@@ -51,26 +52,29 @@ def training_records(stage: Stage, data: Path) -> list[Any]:
     records, noise = _clean_records(stage, data), stage.augmentation
     if noise is None:
         return records
-    neighbours = {} if noise.neighbours is None else load_neighbours(data / noise.neighbours.files[0])
+    files = noise.neighbours
+    neighbours = {} if files is None else load_neighbours([data / name for name in files.files], files.format)
     return augment(records, neighbours, noise.copies, noise.seed)
 
 
 def size_of(stage: Stage, records: Sequence[Any], features: Sequence[Feature], data: Path) -> dict[str, int]:
     """What ``trained.json`` says of a training set: its examples, their sub-words, and what was left out if anything was."""
     tokens = sum(len(row) for feature in features for row in feature.rows)
-    missing = left_out(data, stage.train, stage.recipe.language, stage.recipe.labels)
+    missing = left_out(data, stage.train, stage.recipe.language, stage.recipe.known_labels)
     return {"examples": len(records), "tokens": tokens, **({"left_out": missing} if missing else {})}
 
 
 def training_set(stage: Stage, context: Context, tokenizer: Any) -> tuple[list[Feature], dict[str, Any]]:
-    """The features of a stage, and what ``trained.json`` says of them (``size_of``)."""
-    records = training_records(stage, context.data)
+    """The features of a stage, and what ``trained.json`` says of them: ``size_of``, and bad examples if there were any."""
+    with collected() as tallies:
+        records = training_records(stage, context.data)
     features = features_of(stage, records, tokenizer, context.config.model.retrieval_prefix)
-    return features, size_of(stage, records, features, context.data)
+    faults = {"faults": found} if (found := notes(tallies)) else {}
+    return features, size_of(stage, records, features, context.data) | faults
 
 
 def _clean_records(stage: Stage, data: Path) -> list[Any]:
-    records = truly_labelled(load_split(data, stage.train, stage.recipe.language, stage.recipe.labels))
+    records = usable(load_split(data, stage.train, stage.recipe.language, stage.recipe.known_labels))
     return FAMILIES[stage.recipe.family].capped(records, partial(sample, cap=stage.caps.train))
 
 
@@ -195,6 +199,7 @@ def train_multitask(context: Context, mixture: Mixture, checkpointer: Checkpoint
         title=f"{config.regime.name} {'+'.join(part.name for part in parts)} seed {config.seed}",
         perturbation=make_perturbation(config.regime, tokenizer, config.seed),
         schedule=make_schedule(config.regime, "default", config.seed),
+        keep=config.regime.checkpoint or "best",
         checkpointer=checkpointer,
     )
     summaries = {name: {**sizes.get(name, {}), **history.as_json()} for name, history in histories.items()}

@@ -50,6 +50,7 @@ class DataFiles:
                     skip=source.skip,
                     take=source.take,
                     apart={} if source.apart_from is None else self._scored(source.apart_from),
+                    on_error=source.on_error,
                 )
         return None
 
@@ -60,8 +61,17 @@ class DataFiles:
         return FileSet(format=format, files=[path], sha256=self._hashes([self.data / path]))
 
     def neighbours(self, path: str) -> FileSet | None:
-        """The file of synonyms, if it is there."""
-        return self.single("neighbours", path)
+        """The file of synonyms, or the word lists of all languages where the path names ``{lang}``; None without any."""
+        if "{lang}" not in path:
+            return self.single("neighbours", path)
+        codes = [code for code in self.world or XTREME_R if code != "en"]
+        found = [self.single("lexicon-tsv", path.replace("{lang}", code)) for code in codes]
+        lists = [each for each in found if each is not None]
+        files, hashes = (
+            [f for each in lists for f in each.files],
+            {k: v for each in lists for k, v in each.sha256.items()},
+        )
+        return FileSet(format="lexicon-tsv", files=files, sha256=hashes) if lists else None
 
     def train(self, name: str, own: Mapping[Any, list[Source]], language: str) -> tuple[FileSet | None, FileSet | None]:
         """The training and development files of a recipe; what is kept apart of scored files also is of development."""

@@ -13,17 +13,18 @@ from pathlib import Path
 
 from xlt.config.benchmark import Model
 from xlt.config.lexical_injection import LexicalRun
-from xlt.config.regimes import Adversarial
+from xlt.config.robustness import Adversarial
 from xlt.config.run_config import Evaluation, LanguageAdapterConfig, RunConfig, Stage
 from xlt.errors import InputError
 from xlt.files import read_json
+from xlt.modeling.architectures import architecture_of
 from xlt.modeling.model_sources import PACKAGE
 from xlt.planning.token_counts import Extent, Extents
 
 WORD_TOKENS = 6
 """Sub-words of a word in a batch, special tokens and padding included."""
-BACKWARD = {"full": 2.0, "bottleneck": 1.0, "madx": 1.0, "lora": 1.0, "head": 0.0, "frozen": 0.0}
-"""Cost of a step's backward pass in forward passes: with a frozen encoder there is no gradient of its weights."""
+BACKWARD = {"full": 2.0, "head": 0.0, "frozen": 0.0}
+"""Cost of a step's backward pass in forward passes; 1 for what is added to a frozen encoder: no gradient of its weights."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +65,19 @@ def shape_of(encoder: Path) -> EncoderShape | None:
     if not path.exists():
         return None
     config = read_json(path)
+    architecture = architecture_of(config)
     return make_shape(
-        width=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        inner=config["intermediate_size"],
+        width=architecture.figure(config, "hidden_size"),
+        layers=architecture.figure(config, "num_hidden_layers"),
+        inner=architecture.figure(config, "intermediate_size"),
         vocabulary=config["vocab_size"],
+        matrices=architecture.feed_forward,
     )
 
 
-def make_shape(*, width: int, layers: int, inner: int, vocabulary: int) -> EncoderShape:
-    """The shape of an encoder: four square matrices and two of width times ``inner`` per layer, and the embeddings."""
-    body = layers * (4 * width * width + 2 * width * inner)
+def make_shape(*, width: int, layers: int, inner: int, vocabulary: int, matrices: int = 2) -> EncoderShape:
+    """The shape of an encoder: four square matrices and ``matrices`` of width times ``inner`` a layer, and the embeddings."""
+    body = layers * (4 * width * width + matrices * width * inner)
     return EncoderShape(body, body + width * vocabulary, width, layers, vocabulary)
 
 
@@ -128,7 +131,7 @@ def _stage(stage: Stage, run: RunConfig, extents: Extents, shape: EncoderShape) 
     if stage.augmentation is not None:
         train = stage.augmentation.copies * train
     dev = Extent() if stage.dev is None else extents.test(stage.dev, recipe, recipe.language, stage.caps.dev)
-    passes = 1.0 + BACKWARD[run.regime.tuning.kind] + _attack_passes(run)
+    passes = 1.0 + BACKWARD.get(run.regime.tuning.kind, 1.0) + _attack_passes(run)
     operations = shape.forward(train) * passes + _fusion(train, run, shape)
     steps = max(1.0, train.examples / recipe.batch_size)
     return Work(recipe.epochs * operations, recipe.epochs * shape.forward(dev), recipe.epochs * steps)
@@ -180,7 +183,7 @@ def _masked_text(run: RunConfig, steps_of_tasks: float, extents: Extents, shape:
     settings = run.mixture.masked_text
     steps = steps_of_tasks * settings.share / (1 - settings.share)
     batch = max(stage.recipe.batch_size for stage in run.stages)
-    passes = 1.0 + BACKWARD[run.regime.tuning.kind]
+    passes = 1.0 + BACKWARD.get(run.regime.tuning.kind, 1.0)
     length = extents.blocks(run.mixture.text, settings.max_length)
     return Work(passes * steps * _masked_step(batch, length, settings.mask, shape), 0.0, steps)
 

@@ -13,10 +13,10 @@ from typing import Any
 from xlt.config.benchmark import Profile, load
 from xlt.config.run_config import write_config
 from xlt.errors import InputError
-from xlt.files import to_json, write_atomic
+from xlt.files import to_json, write_if_changed
 from xlt.folders import make_own
 from xlt.layout import EXTENTS, PLAN, RULES
-from xlt.names import names_config
+from xlt.names import config_of, hub_reference
 from xlt.planning.adopting import adopt
 from xlt.planning.makefile import make_rules
 from xlt.planning.plan import WorkPlan, build
@@ -41,7 +41,7 @@ def make_plan(arguments: argparse.Namespace) -> None:
         write_config(config, root / folder)
     planner.files.digests.save()
     given: str = arguments.model or planner.profile.model
-    checkpoint = None if names_config(given, arguments.configs) else str(Path(given).resolve())
+    checkpoint = None if config_of(given, arguments.configs) else given_again(given)
     write_if_changed(root / PLAN, to_json(plan_json(plan, checkpoint)))
     write_if_changed(root / RULES, make_rules(plan))
     if arguments.records is not None and arguments.goals:
@@ -55,9 +55,15 @@ def make_plan(arguments: argparse.Namespace) -> None:
         show(arguments, plan, Extents(planner.files.data, arguments.encoder, root / EXTENTS))
 
 
+def given_again(model: str) -> str:
+    """What to give as MODEL from any folder: a repository's name with its commit, or a folder's whole path."""
+    reference = hub_reference(model)
+    return str(Path(model).resolve()) if reference is None else "@".join(part for part in reference if part)
+
+
 def plan_asked_for(arguments: argparse.Namespace, root: Path, data: Path | str | None, **more: Any) -> WorkPlan:
     """The plan that a command line describes, of the given data below ``root``."""
-    given = {"model": arguments.model, "seeds": arguments.seeds, "all_rows": arguments.all_rows}
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in ("model", "seeds", "all_rows", "encoder")}
     return build(arguments.configs, arguments.profile, root, data=data, **given, **more)
 
 
@@ -87,12 +93,6 @@ def plan_json(plan: WorkPlan, checkpoint: str | None = None) -> dict[str, object
             for name, table in plan.tables.items()
         },
     }
-
-
-def write_if_changed(path: Path, text: str) -> None:
-    """Write ``text`` unless the file has it already."""
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_atomic(path, text)
 
 
 def lacks_data(arguments: argparse.Namespace) -> bool:

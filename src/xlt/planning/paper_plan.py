@@ -119,8 +119,8 @@ def paper_runs(configs: Path, model: str) -> list[RunConfig]:
 
 
 def _paper(configs: Path, folder: str, model: str, *, all_rows: bool, seeds: str | None = None) -> WorkPlan:
-    given = {"data": folder, "model": model, "seeds": seeds}
-    return build(configs, "paper", Path(folder), **given, all_rows=all_rows, kind=PublishedFiles)
+    where = Path(folder)
+    return build(configs, "paper", where, data=where, model=model, seeds=seeds, all_rows=all_rows, kind=PublishedFiles)
 
 
 def gpu_hours(

@@ -15,7 +15,8 @@ from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.languages import register
 from xlt.layout import DIGESTS, FAILURE, PROVENANCE, SCORES
-from xlt.modeling.preparation import resolve_model
+from xlt.modeling.architectures import refusal
+from xlt.modeling.preparation import config_of_encoder, resolve_model
 from xlt.names import one_of
 from xlt.planning.checks import check_configs
 from xlt.planning.data_files import DataFiles
@@ -117,6 +118,7 @@ def build(
     model: str | None = None,
     seeds: str | None = None,
     all_rows: bool = False,
+    encoder: Path | None = None,
     kind: type[DataFiles] = DataFiles,
 ) -> WorkPlan:
     """Read all configs and plan every regime.
@@ -129,6 +131,8 @@ def build(
         model: a name of ``configs/models`` or a checkpoint's folder; None for the profile's own.
         seeds: as ``SEEDS``, e.g. "1 2 3"; None for the profile's own.
         all_rows: plan every row of every table.
+        encoder: folder of the prepared encoder, where it is there: its architecture may refuse rows, and its size chooses
+            what no config does.
         kind: what finds the files of a split.
 
     Raises:
@@ -140,16 +144,17 @@ def build(
         raise InputError("expected the folder of data files; give DATA=<folder> (docs/data-layout.md)", folder)
     tables, tasks = load_all(Table, configs / "tables"), load_all(Task, configs / "tasks")
     regimes = planned_regimes(load_all(Regime, configs / "regimes"), tables, configs / "tables")
-    encoder = resolve_model(model or profile.model, configs)
+    chosen = resolve_model(model or profile.model, configs, encoder)
     world = None if profile.languages_from is None else list(register(folder / profile.languages_from))
     planner = Planner(
         files=kind(profile, folder, tasks, Digests(root / DIGESTS), world),
-        model=encoder,
+        model=chosen,
         seeds=seeds_of(seeds) or profile.seeds,
         recipes=load_all(Recipe, configs / "recipes"),
         regimes=regimes,
         lexical=load_all(LexicalConfig, configs / "lexical"),
-        language_adapters=language_adapter_settings(configs, encoder.name),
+        language_adapters=language_adapter_settings(configs, chosen.name),
+        without_runs=refused_rows(regimes, encoder),
     )
     check_configs(profile, tasks, planner.recipes, tables, regimes, configs)
     rows = rows_of(tables, profile, regimes, all_rows=all_rows, path=configs / "profiles")
@@ -158,6 +163,18 @@ def build(
             planner.extra.setdefault(regime, set()).update(table.tasks)
         plan_lexical(planner, table)
     return WorkPlan(root, planner, {name: planner.plan_regime(each) for name, each in regimes.items()}, tables, rows)
+
+
+def refused_rows(regimes: Mapping[str, Regime], encoder: Path | None) -> dict[str, str]:
+    """Why the architecture of a prepared encoder cannot have a regime, by regime."""
+    config = None if encoder is None else config_of_encoder(encoder)
+    found = {}
+    for name, regime in {} if config is None else regimes.items():
+        mixed = regime.intermediate is not None and regime.intermediate.masked_text is not None
+        for kind in (regime.tuning.kind, *(["masked_text"] if mixed else [])):
+            if (reason := refusal(config, kind)) is not None:
+                found[name] = reason
+    return found
 
 
 def plan_lexical(planner: Planner, table: Table) -> None:

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from xlt.config.benchmark import DUAL_ENCODERS, RETRIEVAL, Caps, Model, Recipe, Task
 from xlt.config.lexical_injection import LexicalConfig, job_dir
-from xlt.config.regimes import SMOOTHED, Intermediate, MadX, Regime
+from xlt.config.regimes import Intermediate, MadX, Regime
+from xlt.config.robustness import SMOOTHED
 from xlt.config.run_config import (
     LanguageAdapterSettings,
     Mixture,
@@ -285,7 +286,7 @@ class Planner:
         return name
 
     def in_benchmark(self, task: Task) -> bool:
-        """Whether a task belongs to the profile's benchmark and is evaluated in every run of its recipe."""
+        """Whether it belongs to the profile's benchmark and is evaluated in every run of its recipe."""
         return bool(task.languages.get(self.profile.benchmark)) and not task.separate
 
     def summary(self, used: set[str]) -> ProfileSummary:
@@ -309,12 +310,12 @@ class Planner:
 
     def plan_regime(self, regime: Regime) -> list[str]:
         """All runs of a regime for every seed; a task without any file, or without training files, has none."""
-        folders: list[str] = []
-        if self.model.decoder is not None:  # for lexical injection alone
-            return folders
-        if (reason := self.why_no_adapters(regime)) is not None:
+        if self.model.decoder is not None:
+            return []  # for lexical injection alone
+        if (reason := self.without_runs.get(regime.name) or self.why_no_adapters(regime)) is not None:
             self.without_runs[regime.name] = reason
-            return folders
+            return []
+        folders: list[str] = []
         frozen = regime.tuning.kind == "frozen"
         recipes = ["none"] if frozen else sorted({self.serving(regime, task) for task in self.tasks.values()})
         for seed in self.seeds[:1] if frozen else self.seeds:  # nothing random happens without training
@@ -323,8 +324,7 @@ class Planner:
                 continue
             for recipe in recipes:
                 if any(self.files.evaluation(task).files for task in self.wanted(regime, recipe)):
-                    folder = self.add(regime, recipe, seed)
-                    folders += [] if folder is None else [folder]
+                    folders += filter(None, [self.add(regime, recipe, seed)])
             extra = [task for task in self.wanted_separately(regime) if run_dir(regime.name, task, seed) in self.runs]
             folders += [run_dir(regime.name, task, seed) for task in extra]
         return folders

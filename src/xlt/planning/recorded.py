@@ -13,13 +13,14 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from xlt.config.benchmark import Strict, Task, load_all
+from xlt.config.benchmark import Strict, load_all
 from xlt.errors import InputError
 from xlt.files import write_atomic
 from xlt.planning.cost import spent
 from xlt.planning.plan import build
-from xlt.results.claims import Claim, Status, assess
-from xlt.results.run_folders import load_plan, load_regime
+from xlt.planning.result_reader import ResultReader
+from xlt.results.claims import Claim, Status
+from xlt.results.run_folders import load_plan
 
 MARK = "# From here on written by `make record`"
 UNFINISHED = ("not run", "no data", "not covered")
@@ -103,11 +104,9 @@ def tables(root: Path, data: Path, configs: Path) -> dict[str, dict[str, int]]:
 
 def claims(root: Path, configs: Path) -> dict[str, dict[str, Any]]:
     """What the finished runs show of every claim, with the fewest seeds of a row."""
-    plan, tasks = load_plan(root), load_all(Task, configs / "tasks")
-    regimes = {name: load_regime(root, plan, name) for name in plan.regimes}
     found: dict[str, dict[str, Any]] = {}
-    for name, claim in load_all(Claim, configs / "claims").items():
-        finding = assess(claim, root, plan, regimes, tasks)
+    for finding in ResultReader(root, configs).findings():
+        name = finding.claim.name
         if finding.status in UNFINISHED:
             continue
         found[name] = {"status": finding.status, "seeds": finding.fewest}

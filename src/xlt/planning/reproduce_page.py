@@ -16,7 +16,6 @@ from xlt.planning.flops import shape_said
 from xlt.planning.paper_plan import gpu_hours, paper_runs
 from xlt.planning.recorded import Found, Recorded, asked, key
 from xlt.planning.throughput import gpu_speed, load_gpu
-from xlt.results import run_folders as run_folders
 from xlt.results.claims import Claim
 from xlt.results.formatting import difference
 from xlt.results.protocol_facts import facts_of_run, reason_against
@@ -131,14 +130,9 @@ def compares(entry: Reported, run: RunConfig) -> bool:
     """Whether a run is of an average's method and, as far as is known, of its protocol."""
     if entry.task not in run.tasks or entry.regime not in (run.regime.name, run.regime.method):
         return False
-    ours = facts_of_run(results_view(run), entry.task)
+    ours = facts_of_run(run, entry.task)
     over = entry.averages_over(run.languages[entry.task]) or set(run.languages[entry.task])
     return reason_against(entry.facts, ours, entry.metric, over, run.fallbacks()) is None
-
-
-def results_view(run: RunConfig) -> run_folders.ShownConfig:
-    """A run's config as tables read it."""
-    return run_folders.ShownConfig.model_validate(run.model_dump(mode="json"))
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

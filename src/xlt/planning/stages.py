@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from xlt.config.benchmark import DUAL_ENCODERS, ForRecipe, Model, Profile, Recipe
-from xlt.config.regimes import Copies, Regime, Robustness, Synonyms, learning_rate_key
+from xlt.config.regimes import Regime, learning_rate_key
+from xlt.config.robustness import Copies, Robustness, Synonyms
 from xlt.config.run_config import Augmentation, Stage
-from xlt.config.schedules import Training
 from xlt.errors import InputError
 from xlt.planning.data_files import DataFiles
 
@@ -22,6 +22,7 @@ def make_stage(files: DataFiles, model: Model, recipe: Recipe, regime: Regime, s
         "epochs": epochs(recipe, regime, files.profile),
         "batch_size": batch_size(recipe, regime, model),
         "micro_batch_size": micro_batch_size(recipe, files.profile, model),
+        "checkpoint": regime.checkpoint or recipe.checkpoint,
     }
     return Stage(
         recipe=recipe.model_copy(update=values),
@@ -59,7 +60,7 @@ def learning_rate(recipe: Recipe, regime: Regime, model: Model) -> float:
         if fusion is not None:
             return fusion
     key = learning_rate_key(regime.tuning)
-    otherwise = regime.training.get(recipe.name, Training()).learning_rate
+    otherwise = regime.training_of(recipe.name).learning_rate
     if otherwise is not None and key not in of_model:
         return otherwise
     rates: dict[Any, float] = {**recipe.learning_rate, **of_model}
@@ -77,7 +78,7 @@ def epochs(recipe: Recipe, regime: Regime, profile: Profile) -> int:
     """
     by_profile = profile.epochs.get(recipe.name, profile.epochs.get("default"))
     own = regime.robustness.epochs.get(recipe.name) if isinstance(regime.robustness, Copies) else None
-    own = own or regime.training.get(recipe.name, Training()).epochs
+    own = own or regime.training_of(recipe.name).epochs
     if own is None:
         return by_profile or recipe.epochs
     return own if by_profile is None else min(own, by_profile)
@@ -86,7 +87,7 @@ def epochs(recipe: Recipe, regime: Regime, profile: Profile) -> int:
 def batch_size(recipe: Recipe, regime: Regime, model: Model) -> int:
     """Examples of an optimizer step: the model's for this recipe, the model's own, the regime's, or the recipe's."""
     own = model.recipes.get(recipe.name, ForRecipe()).batch_size or model.batch_size
-    return own or regime.training.get(recipe.name, Training()).batch_size or recipe.batch_size
+    return own or regime.training_of(recipe.name).batch_size or recipe.batch_size
 
 
 def micro_batch_size(recipe: Recipe, profile: Profile, model: Model) -> int | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import Field
-from scipy.optimize import nnls
 
 from xlt.config.benchmark import Strict, load_yaml, parse
 from xlt.errors import InputError
@@ -31,7 +30,7 @@ the copies of a batch. The GPU computes meanwhile, so a step takes this long or 
 GPU_FACTOR = 3.0
 """Assumed, not measured: the share of the peak lies between 0.1 and 0.9."""
 ENOUGH = 10
-"""Finished runs from which rates are fitted."""
+"""Finished runs from which it is known how far an estimate is off."""
 
 
 class Gpu(Strict):
@@ -102,39 +101,9 @@ def scaled(guess: Speed, done: Sequence[tuple[Work, float]], basis: str) -> Spee
 
 
 def cpu_speed(done: Sequence[tuple[Work, float]], threads: int) -> Speed:
-    """The rates of the runs that finished, as (work, recorded seconds), or what a core is known to do."""
-    guess = Speed(
-        CORE[0] * threads,
-        CORE[1] * threads,
-        0.0,
-        CORE_FACTOR,
-        f"FLOP model only, within a factor of {CORE_FACTOR:g} on the CPU it was measured on; no run has finished yet",
+    """What a core is known to do, scaled by the runs that finished, as (work, recorded seconds)."""
+    basis = (
+        f"FLOP model only, within a factor of {CORE_FACTOR:g} on the CPU it was measured on; no run has finished yet"
     )
-    if not done:
-        return guess
-    if len(done) < ENOUGH:
-        return scaled(guess, done, f"FLOP model scaled by {len(done)} finished runs")
-    training, prediction = fit(done)
-    factor = leave_one_out(done)
-    basis = f"rates of {len(done)} finished runs; 19 of 20 of them lie within a factor of {factor:.2g} when left out"
-    return Speed(training, prediction, 0.0, factor, basis)
-
-
-def fit(done: Sequence[tuple[Work, float]]) -> tuple[float, float]:
-    """Rates of training and prediction with the least squared relative error (both positive)."""
-    matrix = np.array([[work.training, work.prediction] for work, _ in done])
-    scale = matrix.max(axis=0).clip(min=1.0)
-    seconds = np.array([seconds for _, seconds in done])
-    inverse, _ = nnls(matrix / scale / seconds[:, None], np.ones(len(seconds)))
-    overall = matrix.sum() / seconds.sum()
-    rates = [scale / value if value > 0 else overall for value, scale in zip(inverse, scale, strict=True)]
-    return float(rates[0]), float(rates[1])
-
-
-def leave_one_out(done: Sequence[tuple[Work, float]]) -> float:
-    """The factor within which 95 % of the runs lie of what the rates of all others say of them."""
-    errors = []
-    for index, (work, seconds) in enumerate(done):
-        training, prediction = fit([*done[:index], *done[index + 1 :]])
-        errors.append(abs(math.log(seconds / (work.training / training + work.prediction / prediction))))
-    return float(math.exp(np.quantile(errors, 0.95)))
+    guess = Speed(CORE[0] * threads, CORE[1] * threads, 0.0, CORE_FACTOR, basis)
+    return scaled(guess, done, f"FLOP model scaled by {len(done)} finished runs") if done else guess

@@ -170,7 +170,7 @@ class Extents:
     def _measure(self, part: str, files: FileSet, spec: Spec, language: str, cap: int | None) -> Extent:
         if part == "candidates":
             return self._extent(list(load_entities(self.data, files)), spec, training=False)
-        records = load_split(self.data, files, language, spec.labels)
+        records = load_split(self.data, files, language, spec.known_labels)
         if part == "test":
             records = first(records, cap)
             return self._extent(_listed(answerable(records)), spec, training=False) if labelled(records) else Extent()

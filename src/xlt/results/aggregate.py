@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from xlt.config.benchmark import Task
 from xlt.errors import InputError
-from xlt.results.run_folders import RegimeRuns, TaskScores
+from xlt.results.run_folders import FinishedRun, RegimeRuns, TaskScores
 
 SCORE = "score"
 SOURCE = "en"
@@ -48,6 +48,15 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> BySeed:
 def headline_metrics(task: Task) -> list[str]:
     """The metrics whose mean is the task's score: F1 and exact match for question answering, else the first listed."""
     return list(task.metrics) if task.family == "span" else task.metrics[:1]
+
+
+def headline(values: Mapping[str, Mapping[str, BySeed]], task: Task) -> dict[str, BySeed]:
+    """The task's score by language and seed, from its values by metric, language and seed."""
+    first, *others = (values[metric] for metric in headline_metrics(task))
+    return {
+        code: {seed: statistics.fmean([value, *(each[code][seed] for each in others)]) for seed, value in own.items()}
+        for code, own in first.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -109,9 +118,8 @@ def task_result(regime: RegimeRuns, task: Task) -> TaskResult:
         InputError: a finished run has scores for the task but lacks one of its metrics, or its seeds differ in split.
     """
     planned = [run for run in regime.runs if task.name in run.planned.tasks]
-    scores = {run.planned.seed: run.scores.tasks[task.name] for run in planned if run.scores is not None}
-    configs = [run.config for run in planned if run.config is not None]
-    expected = list(dict.fromkeys(code for config in configs for code in config.languages.get(task.name, [])))
+    scores = {run.planned.seed: run.scores.tasks[task.name] for run in planned if isinstance(run, FinishedRun)}
+    expected = list(dict.fromkeys(code for run in planned for code in run.config.languages.get(task.name, [])))
     seen = {code for found in scores.values() for code in found.languages}
     expected += sorted(seen - set(expected))
     everywhere = [code for code in expected if scores and all(code in found.languages for found in scores.values())]
@@ -127,11 +135,7 @@ def task_result(regime: RegimeRuns, task: Task) -> TaskResult:
             f"{regime.name}: expected one split of {task.name}, got {' and '.join(splits)}; run make plan again"
         )
     values = {metric: _metric_values(scores, metric, everywhere) for metric in task.metrics}
-    parts = headline_metrics(task)
-    values[SCORE] = {
-        code: {seed: statistics.fmean(values[metric][code][seed] for metric in parts) for seed in scores}
-        for code in everywhere
-    }
+    values[SCORE] = headline(values, task)
     return TaskResult(
         task=task.name,
         regime_planned=bool(regime.runs),
@@ -153,10 +157,13 @@ def common_tasks(results: Mapping[str, Mapping[str, TaskResult]], tasks: Sequenc
     return [task for task in tasks if started and all(by_task[task].status == "ok" for by_task in started)]
 
 
-def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> MeanStd | None:
-    """Mean over ``tasks`` of their scores, for each seed that has them all, then over seeds; None without one."""
+def mean_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> BySeed:
+    """Mean over ``tasks`` of their scores, for each seed that has them all."""
     averages = [by_task[task].average(SCORE) for task in tasks]
-    if not averages:
-        return None
-    seeds = set.intersection(*(set(average) for average in averages))
-    return summarize({seed: statistics.fmean(average[seed] for average in averages) for seed in seeds})
+    seeds = set.intersection(*(set(average) for average in averages)) if averages else set()
+    return {seed: statistics.fmean(average[seed] for average in averages) for seed in sorted(seeds)}
+
+
+def average_over_tasks(by_task: Mapping[str, TaskResult], tasks: Sequence[str]) -> MeanStd | None:
+    """The same over seeds; None without one."""
+    return summarize(mean_over_tasks(by_task, tasks))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from xlt.results import export, formatting
-from xlt.results.aggregate import SCORE, MeanStd, TaskResult, average_over_tasks, summarize
+from xlt.results.aggregate import SCORE, MeanStd, TaskResult, average_over_tasks
 from xlt.results.cost import Cost, cost
 from xlt.results.differences import difference
 from xlt.results.effects import Effect
@@ -98,16 +98,12 @@ class BenchmarkTable(ScoreTable):
         columns.append([(Text(self.difference_text(name)), None) for name in self.regimes])
         titles = [task.title for task in self.tasks.values()]
         headers = ["Regime", *titles, "Average", f"vs. {self.title_of(self.reference)}"]
-        labels = [regime.title for regime in self.regimes.values()]
-        return Section("Scores (percent)", ranked_grid(headers, labels, columns))
+        return Section("Scores (percent)", ranked_grid(headers, self.labels, columns))
 
     def _task_cell(self, regime: str, task: str, notes: formatting.Footnotes) -> Ranked:
         result = self.results[regime][task]
-        stat = summarize(result.average(SCORE))
-        if result.status != "ok" or stat is None:
-            return Text(result.status), None
-        marks = tuple(notes.mark(note) for note in self._task_notes(regime, result))
-        return Text(formatting.score(stat), marks=marks), stat.mean
+        marks = notes.marks(self._task_notes(regime, result)) if result.status == "ok" else ()
+        return self.cell(regime, task, result.average(SCORE), marks)
 
     def _task_notes(self, regime: str, result: TaskResult) -> list[str]:
         title = self.tasks[result.task].title
@@ -187,20 +183,18 @@ class BenchmarkTable(ScoreTable):
     @property
     def content(self) -> dict[str, Any]:
         """All values, costs, and the reported averages."""
-        rows = [self._row(name, by_task) for name, by_task in self.results.items()]
+        rows = [self._row(name) for name in self.regimes]
         return {"reference": self.reference, "common_tasks": self.common, "rows": rows}
 
-    def _row(self, name: str, by_task: Mapping[str, TaskResult]) -> dict[str, Any]:
+    def _row(self, name: str) -> dict[str, Any]:
         reported = {
-            task: [
-                entry.as_json() for metric in self.tasks[task].metrics for entry in self._published(name, metric, task)
-            ]
-            for task in by_task
+            task: [entry.as_json() for metric in config.metrics for entry in self._published(name, metric, task)]
+            for task, config in self.tasks.items()
         }
         return {
             "regime": name,
             "title": self.regimes[name].title,
-            "tasks": {task: export.result_json(result) for task, result in by_task.items()},
+            "tasks": {task: export.result_json(result) for task, result in self.results[name].items()},
             "average": export.as_json(self.averages[name]),
             "difference": self.difference(name),
             "improvement": export.as_json(self.improvement(name)),

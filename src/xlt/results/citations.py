@@ -15,8 +15,7 @@ from xlt.config.yaml_files import load_yaml
 from xlt.files import SOURCE_ROOT
 from xlt.names import visible
 from xlt.results.render import escape_latex
-from xlt.results.run_folders import Plan, RegimeRuns
-from xlt.results.run_provenance import Loose
+from xlt.results.run_folders import FinishedRun, Loose, Plan, RegimeRuns
 
 OWN = "this artifact"
 ENCODER = "the encoder"
@@ -103,14 +102,13 @@ def to_cite(
 def _sets(tasks: Mapping[str, Task], regimes: Mapping[str, RegimeRuns], configs: Path) -> list[CitedSet]:
     """The data sets whose files finished runs read; those of all tasks and runs where none is finished."""
     runs = [run for own in regimes.values() for run in own.serving(tasks).runs]
-    finished = [run for run in runs if run.scores is not None]
+    finished = [run for run in runs if isinstance(run, FinishedRun)]
     scored = {name for run in finished for name in run.planned.tasks} & set(tasks) or set(tasks)
     names = [] if runs else [task.recipe for task in tasks.values()]
     for run in finished or runs:
-        names += [run.planned.recipe] if run.config is None else [stage.recipe.name for stage in run.config.stages]
-        axes = {} if run.config is None else run.config.regime
-        names += (axes.get("intermediate") or {}).get("recipes", [])
-        names += ["synonyms"] * ((axes.get("robustness") or {}).get("kind") == "synonyms")
+        intermediate, robustness = run.config.regime.intermediate, run.config.regime.robustness
+        names += [stage.recipe.name for stage in run.config.stages] + (intermediate.recipes if intermediate else [])
+        names += ["synonyms"] * (robustness is not None and robustness.kind == "synonyms")
     recipes = load_all(Recipe, configs / "recipes")
     used: list[Task | Recipe] = [*(tasks[name] for name in scored), *(recipes[n] for n in {*names} & {*recipes})]
     paths = {source.path for each in used for sources in each.sources.values() for source in sources}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from xlt.config.run_config import ProfileSummary
 from xlt.results.aggregate import MeanStd, TaskResult, summarize
 from xlt.results.protocol_facts import Facts, facts_of_run, reason_against
 from xlt.results.reported import AVERAGE, Reported, matches
-from xlt.results.run_folders import RegimeRuns, RunProfile
+from xlt.results.run_folders import RegimeRuns, merged_profile
 
 ANOTHER_WORLD = (
     "recorded on another generated world, or with another recipe for its encoder; when the change is meant, record again "
@@ -52,15 +54,20 @@ class Comparer:
     reported: list[Reported]
     model: str
     regime: RegimeRuns
-    profile: RunProfile
     world: str | None = None
+
+    @cached_property
+    def _profile(self) -> ProfileSummary:
+        profile = merged_profile(self.regime.runs)
+        assert profile is not None, "only asked for finished runs, which have a config"
+        return profile
 
     def _reason(self, result: TaskResult, languages: Sequence[str], entry: Reported | None) -> str | None:
         if entry is None or entry.value is None:
             return None
-        if self.profile.name != entry.profile and not self.regime.frozen:
-            return "capped profile" if entry.profile == "paper" else f"profile {self.profile.name}"
-        cap = self.profile.cap(result.task, "test")
+        if self._profile.name != entry.profile and not self.regime.frozen:
+            return "capped profile" if entry.profile == "paper" else f"profile {self._profile.name}"
+        cap = self._profile.cap(result.task).test
         if entry.profile == "paper" and cap is not None and any(result.n[code] >= cap for code in languages):
             return "capped test set"
         if entry.world not in (None, self.world):
@@ -75,9 +82,9 @@ class Comparer:
 
     def _facts(self, task: str) -> tuple[Facts | None, dict[str, str]]:
         """The facts of the runs that score a task, and the languages that had no adapter of their own in them."""
-        runs = [run for run in self.regime.runs if task in run.planned.tasks and run.config is not None]
-        served = [run.provenance.language_fallbacks for run in runs if run.provenance is not None]
-        ours = facts_of_run(runs[0].config, task) if runs and runs[0].config is not None else None
+        runs = [run for run in self.regime.finished if task in run.planned.tasks]
+        served = [run.provenance.language_fallbacks for run in runs]
+        ours = facts_of_run(runs[0].config, task) if runs else None
         return ours, {code: by for found in served for code, by in found.items()}
 
     def _another_protocol(self, task: str, languages: Sequence[str], entry: Reported) -> str | None:
@@ -108,7 +115,7 @@ class Comparer:
 
     def lost(self, result: TaskResult) -> list[str]:
         """The languages with an expectation for this profile that the runs have no score in."""
-        own = (self.model, self.regime.name, result.task, self.profile.name)
+        own = (self.model, self.regime.name, result.task, self._profile.name)
         found = {
             entry.language: None
             for entry in self.reported

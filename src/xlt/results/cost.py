@@ -40,8 +40,7 @@ def _per_seed(seconds: Iterable[tuple[int | None, float | None]]) -> float | Non
 
 def cost(regime: RegimeRuns, others: Mapping[str, RegimeRuns]) -> Cost | None:
     """The cost of ``regime``; None when none of its runs finished. ``others`` are all regimes, by name."""
-    found = [(run.planned.seed, run.provenance) for run in regime.finished]
-    done = [(seed, provenance) for seed, provenance in found if provenance is not None]
+    done = [(run.planned.seed, run.provenance) for run in regime.finished]
     if not done:
         return None
     upstream = [(seed_of(folder), made) for folder, made in regime.upstream.items() if made is not None]

@@ -113,8 +113,8 @@ def _check(name: str, task: str, results: Sequence[TaskResult], roots: Sequence[
 def _note_kernels(found: Collected, name: str, task: str, parts: Sequence[RegimeRuns], roots: Sequence[Path]) -> None:
     own = {}
     for part, root in zip(parts, roots, strict=True):
-        for run in part.runs:
-            if task in run.planned.tasks and run.provenance is not None:
+        for run in part.finished:
+            if task in run.planned.tasks:
                 own[run.planned.seed] = kernel = run.provenance.cpu_kernel or UNKNOWN
                 if found.kernels.setdefault(run.planned.seed, kernel) != kernel:
                     before = found.kernels[run.planned.seed]

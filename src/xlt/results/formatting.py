@@ -9,10 +9,11 @@ from typing import Literal
 
 from xlt import languages
 from xlt.config.benchmark import Task
+from xlt.config.run_config import RunConfig
 from xlt.errors import InputError
 from xlt.results.aggregate import SCORE, MeanStd, TaskResult
 from xlt.results.effects import ENOUGH, Effect
-from xlt.results.run_folders import Plan, RegimeRuns, ShownConfig, merged_profile
+from xlt.results.run_folders import Plan, RegimeRuns, merged_profile
 from xlt.results.statistics import Interval
 
 METRIC_TITLES = {
@@ -38,6 +39,10 @@ class Footnotes:
             self.texts.append(text)
         index = self.texts.index(text)
         return (chr(ord("a") + index // 26 - 1) if index >= 26 else "") + chr(ord("a") + index % 26)
+
+    def marks(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """The letters of several."""
+        return tuple(self.mark(text) for text in texts)
 
     def lines(self) -> list[str]:
         """The footnotes with their letters."""
@@ -125,13 +130,12 @@ def language(code: str) -> str:
         return code
 
 
-def _first_config(regimes: Iterable[RegimeRuns]) -> ShownConfig | None:
+def _first_config(regimes: Iterable[RegimeRuns]) -> RunConfig | None:
     runs = [run for regime in regimes for run in regime.runs]
-    first = next((run.config for run in runs if run.config is not None), None)
-    return None if first is None else first.model_copy(update={"profile": merged_profile(runs)})
+    return runs[0].config.model_copy(update={"profile": merged_profile(runs)}) if runs else None
 
 
-def _splits(config: ShownConfig | None, results: Iterable[TaskResult], tasks: Mapping[str, Task]) -> str:
+def _splits(config: RunConfig | None, results: Iterable[TaskResult], tasks: Mapping[str, Task]) -> str:
     split_of = {} if config is None else dict(config.profile.splits)
     split_of |= {result.task: result.split for result in results if result.split is not None}
     notes = {} if config is None else config.profile.split_notes
@@ -151,14 +155,14 @@ def _grouped(caps: Mapping[str, int | None]) -> str:
     return ", ".join(f"{shown} ({', '.join(names)})" for shown, names in groups)
 
 
-def _caps(config: ShownConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str:
+def _caps(config: RunConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str:
     if config is None:
         return "not known before the first run is planned"
-    configs = [run.config for regime in regimes for run in regime.runs if run.config is not None]
+    configs = [run.config for regime in regimes for run in regime.runs]
     recipes = sorted({stage.recipe.name for each in configs for stage in each.stages})
-    train = {name: config.profile.cap(name, "train") for name in recipes}
+    train = {name: config.profile.cap(name).train for name in recipes}
     scored = {name for each in configs for name in each.languages}
-    test = {task.title: config.profile.cap(name, "test") for name, task in tasks.items() if name in scored}
+    test = {task.title: config.profile.cap(name).test for name, task in tasks.items() if name in scored}
     texts = []
     if any(cap is not None for cap in train.values()):
         texts.append(f"training: {_grouped(train)}")
@@ -171,7 +175,7 @@ def _cut(regimes: Sequence[RegimeRuns], tasks: Mapping[str, Task]) -> str | None
     """Where the encoder reads less than the protocol says, for tasks and recipes of this table; None where nowhere."""
     recipes = {run.planned.recipe for regime in regimes for run in regime.runs}
     found: dict[int, dict[str, int | None]] = {}
-    for made in (run.provenance for regime in regimes for run in regime.finished if run.provenance is not None):
+    for made in (run.provenance for regime in regimes for run in regime.finished):
         for name, length in made.cut.items():
             if made.positions is not None and (name in tasks or name in recipes):
                 found.setdefault(made.positions, {})[tasks[name].title if name in tasks else f"training {name}"] = (
@@ -181,7 +185,7 @@ def _cut(regimes: Sequence[RegimeRuns], tasks: Mapping[str, Task]) -> str | None
     return "; ".join(cut) or None
 
 
-def _data_notes(config: ShownConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str | None:
+def _data_notes(config: RunConfig | None, regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> str | None:
     """Notes of the profile and the runs on data that the line on splits has not shown, for this table's tasks and recipes."""
     if config is None:
         return None
@@ -191,11 +195,16 @@ def _data_notes(config: ShownConfig | None, regimes: Iterable[RegimeRuns], tasks
         for name, note in config.profile.split_notes.items()
         if (name in tasks and config.profile.splits.get(name) != "dev") or (name in recipes and name not in tasks)
     ]
-    finished = [run.scores.tasks for regime in regimes for run in regime.runs if run.scores is not None]
+    finished = [run.scores.tasks for regime in regimes for run in regime.finished]
     found = {name: scores[name].notes for scores in finished for name in tasks if name in scores}
     shown += [f"{tasks[name].title}: {note}" for name, notes in found.items() for note in notes]
     provenances = [run.provenance for regime in regimes for run in regime.finished]
-    left_out = {name: n for each in provenances if each is not None for name, n in each.left_out.items()}
+    faults = {name: found for each in provenances for name, found in each.faults.items()}
+    titles = {name: task.title for name, task in tasks.items()} | {
+        f"training {name}": f"training {name}" for name in recipes
+    }
+    shown += [f"{title}: {fault}" for name, title in titles.items() for fault in faults.get(name, [])]
+    left_out = {name: n for each in provenances for name, n in each.left_out.items()}
     shown += [
         f"{name}: {count(number)} training examples left out, which share a sentence with what is scored or chooses the epoch"
         for name, number in left_out.items()
@@ -208,15 +217,13 @@ def _commits(regimes: Sequence[RegimeRuns]) -> str:
         (run.provenance.git_commit or "unknown")[:10] + (" with local changes" if run.provenance.git_dirty else "")
         for regime in regimes
         for run in regime.finished
-        if run.provenance is not None
     }
     return ", ".join(sorted(found)) or "no run yet"
 
 
 def _recorded(regimes: Sequence[RegimeRuns], key: Literal["device", "encoder"]) -> str:
     """What the finished runs recorded under a key of their provenance, each different text once."""
-    provenances = [run.provenance for regime in regimes for run in regime.finished]
-    found = {getattr(provenance, key) for provenance in provenances if provenance is not None}
+    found = {getattr(run.provenance, key) for regime in regimes for run in regime.finished}
     return "; ".join(sorted(found - {None})) or "not recorded"
 
 
@@ -278,7 +285,7 @@ def fallbacks(regimes: Iterable[RegimeRuns]) -> list[str]:
     """A note for each regime that had no language adapter for some languages, and what served them."""
     notes = []
     for regime in regimes:
-        given = [run.provenance.language_fallbacks for run in regime.finished if run.provenance is not None]
+        given = [run.provenance.language_fallbacks for run in regime.finished]
         served: dict[str, set[str]] = {}
         for code, by in (item for found in given for item in found.items()):
             served.setdefault(by, set()).add(code)
@@ -290,7 +297,7 @@ def fallbacks(regimes: Iterable[RegimeRuns]) -> list[str]:
 
 def unscored(regimes: Iterable[RegimeRuns], tasks: Mapping[str, Task]) -> list[str]:
     """A note for each task of which rows without a true label are not scored: how many, and in which languages."""
-    finished = [run.scores.tasks for regime in regimes for run in regime.runs if run.scores is not None]
+    finished = [run.scores.tasks for regime in regimes for run in regime.finished]
     notes = []
     for name, task in tasks.items():
         most: Counter[str] = Counter()

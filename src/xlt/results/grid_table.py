@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from xlt.config.regimes import Intermediate
 from xlt.errors import InputError
 from xlt.results import export, formatting
-from xlt.results.aggregate import BySeed, TaskResult, paired, summarize
+from xlt.results.aggregate import BySeed, TaskResult, summarize
 from xlt.results.render import Document, Ranked, Section, Text, ranked_grid, text_grid
 from xlt.results.reported import AVERAGE
 from xlt.results.run_folders import RegimeRuns
@@ -53,26 +54,26 @@ class GridTable(ScoreTable):
         """The base that a row belongs to."""
         return next(base for base, rows in self.bases.items() if regime in rows)
 
-    def _before(self, regime: str) -> dict[str, Any]:
-        """The intermediate training of a row; empty for a base, and before anything is planned."""
+    def _before(self, regime: str) -> Intermediate | None:
+        """The intermediate training of a row; None for a base, and before anything is planned."""
         config = self.regimes[regime].config
-        return {} if config is None else config.regime.get("intermediate") or {}
+        return None if config is None else config.regime.intermediate
 
     def intermediates(self, regime: str) -> list[str]:
         """The recipes that a row is trained on before the target."""
-        return [str(name) for name in self._before(regime).get("recipes", [])]
+        before = self._before(regime)
+        return [] if before is None else before.recipes
 
     def same_data(self, regime: str, task: str) -> bool:
         """Whether the target's own training sets are among the row's intermediate tasks."""
         configs = [run.config for run in self.regimes[regime].runs if task in run.planned.tasks]
-        own = {stage.recipe.name for config in configs if config is not None for stage in config.stages}
+        own = {stage.recipe.name for config in configs for stage in config.stages}
         return bool(own & set(self.intermediates(regime)))
 
     def gain(self, regime: str, task: str) -> BySeed:
         """Points over the base by seed, on average over the languages that both have; empty for the base itself."""
         base = self.base(regime)
-        common = self.both(regime, base, task) if regime != base else []
-        return paired(self.average(regime, task, common), self.average(base, task, common))
+        return self.gap(regime, base, task) if regime != base else {}
 
     def transfer(self, regime: str, task: str) -> float | None:
         """The gain of a pair over seeds; None where one side is missing or the training set is the same."""
@@ -92,7 +93,7 @@ class GridTable(ScoreTable):
         pairs: dict[tuple[str, str], list[float]] = {}
         for regime in self.bases[base][1:]:
             before, recipes = self._before(regime), self.intermediates(regime)
-            plain = before.get("transfer") == "continue" and before.get("masked_text") is None
+            plain = before is not None and before.transfer == "continue" and before.masked_text is None
             planned = self.plan.recipes.get(recipes[0]) if plain and len(recipes) == 1 else None
             for task in self.tasks.values() if planned is not None else ():
                 gain = self.transfer(regime, task.name)
@@ -139,7 +140,7 @@ class GridTable(ScoreTable):
             return Text(result.status if result.status != "ok" else "no data"), None
         gain = summarize(self.gain(regime, task))
         shown = "" if gain is None else f" ({formatting.difference(gain.mean)})"
-        marks = tuple(notes.mark(note) for note in self._cell_notes(regime, result))
+        marks = notes.marks(self._cell_notes(regime, result))
         return Text(f"{stat.mean:.1f}{shown}", marks=marks), stat.mean
 
     def _cell_notes(self, regime: str, result: TaskResult) -> list[str]:
@@ -187,10 +188,7 @@ class GridTable(ScoreTable):
         mean = self.mean_gain(name)
         tasks = {
             task: export.result_json(result)
-            | {
-                "difference": export.stat_json(self.gain(name, task)),
-                "same_training_set": self.same_data(name, task),
-            }
+            | {"difference": export.stat_json(self.gain(name, task)), "same_training_set": self.same_data(name, task)}
             for task, result in self.results[name].items()
         }
         return {
@@ -217,8 +215,7 @@ def base_of(regime: str, bases: Iterable[str]) -> str:
 
 def _has_no_intermediate(regime: RegimeRuns) -> bool:
     """Whether a row is a base of its own, crossed or not: nothing is trained before its target tasks."""
-    configs = [run.config for run in regime.runs if run.config is not None]
-    return bool(configs) and all(config.regime.get("intermediate") is None for config in configs)
+    return bool(regime.runs) and all(run.config.regime.intermediate is None for run in regime.runs)
 
 
 def split_by_relation(pairs: Mapping[tuple[str, str], Sequence[float]]) -> tuple[list[float], list[float]]:

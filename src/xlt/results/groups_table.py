@@ -13,9 +13,9 @@ import numpy as np
 from xlt import languages
 from xlt.results import export, formatting, plots, typology
 from xlt.results.aggregate import SCORE, SOURCE, BySeed, MeanStd, paired, summarize
-from xlt.results.correlation import Correlation, correlate
 from xlt.results.render import Document, Section, text_grid
 from xlt.results.score_table import Inputs, ScoreTable
+from xlt.results.statistics import Correlation, correlate
 from xlt.results.typology import Measure, load_facts
 
 ALL = "all tasks"
@@ -209,10 +209,14 @@ class GroupsTable(ScoreTable):
             for name in self.compared:
                 for category in self.categories:
                     points = self.points(name, category, measure)
-                    labels = (f"{self.regimes[name].title}: {category}", measure.title, "gain (points)")
-                    stem = f"{category.replace(' ', '-')}.{name}.{kind}"
+                    title, stem = (
+                        f"{self.regimes[name].title}: {category}",
+                        f"{category.replace(' ', '-')}.{name}.{kind}",
+                    )
+                    series = [plots.Series(title, points)]
+                    chart = plots.Chart(stem, title, "", measure.title, "gain (points)", series, zero=True)
                     if len(points) > 1:
-                        made |= {f"{stem}{suffix}": data for suffix, data in plots.scatter(points, labels).items()}
+                        made |= {f"{stem}{suffix}": data for suffix, data in plots.panels([chart]).items()}
         return made
 
     @property

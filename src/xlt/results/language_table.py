@@ -100,14 +100,10 @@ class LanguageTable(ScoreTable):
         return ranked_grid(["Regime", *columns], [self.regimes[name].title for name in names], cells)
 
     def _score_cell(self, regime: str, task: str, column: str, notes: formatting.Footnotes) -> Ranked:
-        result, stat = self.results[regime][task], summarize(self.column(regime, task, column))
-        if result.status != "ok":
-            return Text(result.status), None
-        if stat is None:  # the language has no data here, or English is the only one that has some
-            return Text("no data"), None
+        result, scores = self.results[regime][task], self.column(regime, task, column)
         partial = formatting.part_of_languages(self.tasks[task].title, result) + formatting.part_of_seeds(result)
-        marks = tuple(notes.mark(note) for note in partial) if column == ALL else ()
-        return Text(formatting.score(stat), marks=marks), stat.mean
+        marks = notes.marks(partial) if column == ALL and scores else ()
+        return self.cell(regime, task, scores, marks)
 
     def _gain_cell(self, regime: str, task: str, column: str) -> Ranked:
         stat = summarize(self.gain(regime, task, column))

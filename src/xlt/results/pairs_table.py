@@ -87,7 +87,7 @@ class PairsTable(ScoreTable):
         reference = self.config.reference
         if regime == reference or reference not in self.regimes:
             return {}
-        return paired(self.mean(regime, task, part), self.mean(reference, task, part))
+        return self.gap(regime, reference, task, self.codes(task, part))
 
     def mixed_advantage(self, regime: str, task: str) -> BySeed:
         """How much larger the gain is on mixed pairs than on pairs of one language."""
@@ -101,8 +101,7 @@ class PairsTable(ScoreTable):
             first, second = AXES[task.family]
             metric = formatting.METRIC_TITLES[SCORE if task.family == "span" else task.metrics[0]]
             title = f"{task.title}: {first} in the first language, {second} in the second ({metric}, percent)"
-            labels = [regime.title for regime in self.regimes.values()]
-            sections.append(Section(title, ranked_grid(_HEADERS, labels, self._columns(name)), self._foot(name)))
+            sections.append(Section(title, ranked_grid(_HEADERS, self.labels, self._columns(name)), self._foot(name)))
         reference = self.title_of(self.config.reference)
         return self.page(
             sections,
@@ -117,7 +116,9 @@ class PairsTable(ScoreTable):
         )
 
     def _columns(self, task: str) -> list[list[Ranked]]:
-        columns = [[self._mean_cell(name, task, part) for name in self.regimes] for part in PARTS]
+        columns = [
+            [self.cell(name, task, self.mean(name, task, part), empty="n/a") for name in self.regimes] for part in PARTS
+        ]
         gains: list[Callable[[str], BySeed]] = [
             lambda name: self.gain(name, task, "same language"),
             lambda name: self.gain(name, task, "mixed"),
@@ -127,12 +128,6 @@ class PairsTable(ScoreTable):
             stats = [summarize(gain(name)) for name in self.regimes]
             columns.append([(Text("" if stat is None else formatting.signed(stat)), None) for stat in stats])
         return columns
-
-    def _mean_cell(self, regime: str, task: str, part: str) -> Ranked:
-        status, stat = self.results[regime][task].status, summarize(self.mean(regime, task, part))
-        if stat is None:
-            return Text(status if status != "ok" else "n/a"), None
-        return Text(formatting.score(stat)), stat.mean
 
     def _foot(self, task: str) -> list[str]:
         done = self.done(task)
@@ -156,7 +151,7 @@ class PairsTable(ScoreTable):
         """The unpaired examples of each pair in each finished run."""
         for regime in self.regimes.values():
             for run in regime.finished:
-                if run.scores is not None and task in run.scores.tasks:
+                if task in run.scores.tasks:
                     yield from run.scores.tasks[task].unpaired.values()
 
     @property
@@ -181,7 +176,7 @@ class PairsTable(ScoreTable):
         order = self.orders[task]
         first, second = AXES[self.tasks[task].family]
         labels = (f"{self.tasks[task].title}: {title}", f"{first} in", f"{second} in")
-        drawn = plots.heatmap(matrix, order, family_breaks(order), scale, labels)
+        drawn = plots.heatmap(matrix, order, order, scale, labels, family_breaks(order))
         return {
             f"{task}.{name}.csv": matrix_csv(matrix, order).encode(),
             **{f"{task}.{name}{suffix}": data for suffix, data in drawn.items()},

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from xlt.config.benchmark import Strict
-from xlt.results.run_folders import ShownConfig
+from xlt.config.run_config import RunConfig
 
 Unstated = Literal["unstated"]
 BY_SET = ("epochs", "batch_size", "learning_rate")
@@ -44,7 +44,7 @@ class Facts(Strict):
     epochs: dict[str, int] | Unstated | None = None
     batch_size: dict[str, int] | Unstated | None = None
     learning_rate: dict[str, float] | Unstated | None = None
-    checkpoint: Literal["best", "last", "target"] | Unstated | None = None
+    checkpoint: Literal["best", "last", "average", "target"] | Unstated | None = None
     scorer: Literal["squad", "mlqa", "another"] | Unstated | None = None
     pooling: Literal["mean", "cls", "pooler"] | Unstated | None = None
     layer: int | Literal["last"] | Unstated | None = None
@@ -99,16 +99,16 @@ def lacking(task: str, facts: Facts) -> str | None:
     return None
 
 
-def facts_of_run(config: ShownConfig, task: str) -> Facts:
+def facts_of_run(config: RunConfig, task: str) -> Facts:
     """The facts of a run's scores of a task, from its resolved ``config.json``; what is not in it stays unknown."""
-    before = (config.regime.get("intermediate") or {}).get("recipes", [])
+    before = [] if config.regime.intermediate is None else config.regime.intermediate.recipes
     sets = [stage.recipe.training_set or stage.recipe.name for stage in config.stages]
     stages = list(zip(sets, config.stages, strict=True))
     found: dict[str, Any] = {
         "trained_on": [*before, *sets],
-        "epochs": {name: stage.recipe.epochs for name, stage in stages if stage.recipe.epochs is not None},
-        "batch_size": {name: stage.recipe.batch_size for name, stage in stages if stage.recipe.batch_size is not None},
-        "learning_rate": {name: stage.learning_rate for name, stage in stages if stage.learning_rate is not None},
+        "epochs": {name: stage.recipe.epochs for name, stage in stages},
+        "batch_size": {name: stage.recipe.batch_size for name, stage in stages},
+        "learning_rate": {name: stage.learning_rate for name, stage in stages},
         "checkpoint": stages[-1][1].recipe.checkpoint if stages else None,
     }
     if task in EMBEDDED:
@@ -155,6 +155,8 @@ def _training(theirs: Facts, ours: Facts) -> str | None:
                 return f"{value:g} {what} on {each}, here {own[each]:g}"
     if theirs.checkpoint == "target":
         return "checkpoint chosen on development data of the target language, here of English"
+    if "average" in (theirs.checkpoint, ours.checkpoint) and theirs.checkpoint != ours.checkpoint:
+        return f"checkpoint: {theirs.checkpoint}, here {ours.checkpoint}"
     return None
 
 

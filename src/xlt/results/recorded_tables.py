@@ -7,29 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from statistics import fmean, stdev
 
 from xlt.config.benchmark import Task, load_all, load_yaml
 from xlt.errors import InputError
 from xlt.results import formatting
-from xlt.results.aggregate import SCORE, MeanStd, headline_metrics
-from xlt.results.recorded_figures import (
-    ADAPTER,
-    FULL,
+from xlt.results.aggregate import (
+    SCORE,
     SOURCE,
-    Array,
-    against_full,
-    average,
-    averages,
-    beyond_chance,
-    language_groups,
-    over_tasks,
-    task_scores,
+    BySeed,
+    TaskResult,
+    headline,
+    headline_metrics,
+    mean_over_tasks,
+    paired,
+    summarize,
 )
 from xlt.results.recording import Recording, load_recording
-from xlt.results.statistics import Interval
+from xlt.results.statistics import Interval, holm, mean_interval
 
+FULL, ADAPTER = "full", "adapter"
+"""The two regimes that the project's question is about."""
+ByTask = Mapping[str, TaskResult]
+"""The results of a regime by task, in the order of the recording; a run of the recording is a seed."""
 SHOWN = ("xnli", "udpos", "xquad", "tatoeba")
 """The tasks of the short table."""
 LARGEST_AVERAGE, LARGEST_ENGLISH = 2.0, 3.0
@@ -63,19 +63,19 @@ def blocks(configs: Path) -> dict[str, str]:
 
 def overview(recording: Recording, tasks: Mapping[str, Task]) -> str:
     """The short table of the regimes, and what it says of adapters."""
-    found = averages(task_scores(recording, tasks))
+    found = results_of(recording, tasks)
     shown = [task for task in SHOWN if task in found[FULL]]
     differences = against_full(found)
     rows = []
     for regime, title in _titles(recording).items():
-        means = [found[regime][task] for task in shown] + [over_tasks(found[regime])]
-        rows.append([title, *(f"{values.mean():.1f}" for values in means), _difference(differences.get(regime))])
+        means = [found[regime][task].average(SCORE) for task in shown] + [over_tasks(found[regime])]
+        rows.append([title, *(f"{fmean(by_seed.values()):.1f}" for by_seed in means), _said(differences.get(regime))])
     mean, adapter = f"mean of {_count(len(found[FULL]))} tasks", differences[ADAPTER]
     lines = [
         *_grid(["regime", *(tasks[task].title for task in shown), mean, "difference to full"], rows),
         "",
         f"Means over {_runs(recording)}; in brackets the 95 % interval over the runs, paired by run. "
-        f"The adapter's difference is {_difference(adapter)}: {conclusion(adapter)}.",
+        f"The adapter's difference is {_said(adapter)}: {conclusion(adapter)}.",
     ]
     return "\n".join(lines)
 
@@ -91,12 +91,12 @@ def conclusion(adapter: Interval) -> str:
 
 def all_tasks(recording: Recording, tasks: Mapping[str, Task]) -> str:
     """Every task with its standard deviation over the runs, and which differences to full fine-tuning are beyond chance."""
-    found, titles = averages(task_scores(recording, tasks)), _titles(recording)
+    found, titles = results_of(recording, tasks), _titles(recording)
     differences, names = against_full(found), [tasks[task].title for task in found[FULL]]
     rows = []
     for regime, title in titles.items():
-        scores = [*found[regime].values(), over_tasks(found[regime])]
-        rows.append([title, *(_score(values) for values in scores), _difference(differences.get(regime))])
+        scores = [*(result.average(SCORE) for result in found[regime].values()), over_tasks(found[regime])]
+        rows.append([title, *map(_score, scores), _said(differences.get(regime))])
     rows.append(["chance", *(_chance(tasks[task]) for task in found[FULL]), "", ""])
     beyond = beyond_chance(found)
     lines = [
@@ -119,14 +119,14 @@ def all_tasks(recording: Recording, tasks: Mapping[str, Task]) -> str:
 
 def by_group(recording: Recording, tasks: Mapping[str, Task], groups: Mapping[str, Sequence[str]]) -> str:
     """Full fine-tuning and the adapter by group of languages, task by task."""
-    scores = task_scores(recording, tasks)
+    found = results_of(recording, tasks)
     rows = []
-    for task in averages(scores)[FULL]:
+    for task in found[FULL]:
         cells = []
         for members in groups.values():
-            own = [code for code in members if code in scores[FULL, task]]
-            pair = [f"{average(scores[regime, task], own).mean():.0f}" for regime in (FULL, ADAPTER)] if own else ["-"]
-            cells.append(" / ".join(pair))
+            own = [code for code in members if code in found[FULL][task].languages]
+            means = [found[regime][task].average(SCORE, own) for regime in (FULL, ADAPTER)] if own else []
+            cells.append(" / ".join(f"{fmean(by_seed.values()):.0f}" for by_seed in means) or "-")
         parts = headline_metrics(tasks[task])
         metric = formatting.METRIC_TITLES[parts[0] if len(parts) == 1 else SCORE]
         rows.append([tasks[task].title, metric, *cells, _chance(tasks[task])])
@@ -136,19 +136,22 @@ def by_group(recording: Recording, tasks: Mapping[str, Task], groups: Mapping[st
 
 def by_kernel(recording: Recording, tasks: Mapping[str, Task]) -> str:
     """Means under each CPU kernel, and how far runs of any seed and kernel lie apart: whether fine-tuning has settled."""
-    scores, titles = task_scores(recording, tasks), _titles(recording)
-    found, kernels = averages(scores), np.array([run.kernel for run in recording.recorded.runs])
-    names = list(dict.fromkeys(kernels.tolist()))
+    found, titles = results_of(recording, tasks), _titles(recording)
+    kernels: dict[str, list[int]] = {}
+    for run in recording.recorded.runs:
+        kernels.setdefault(run.kernel, []).append(run.seed)
     rows, beyond = [], []
     for task in found[FULL]:
-        means = [np.mean([found[name][task][kernels == kernel] for name in titles]) for kernel in names]
-        overall = {title: _std(found[name][task]) for name, title in titles.items()}
-        english = {t: _std(scores[name, task][SOURCE]) for name, t in titles.items() if SOURCE in scores[name, task]}
+        own = {title: found[name][task] for name, title in titles.items()}
+        scores = [result.average(SCORE) for result in own.values()]
+        means = [fmean(by_seed[seed] for by_seed in scores for seed in seeds) for seeds in kernels.values()]
+        overall = {title: stdev(result.average(SCORE).values()) for title, result in own.items()}
+        english = {t: stdev(r.average(SCORE, [SOURCE]).values()) for t, r in own.items() if SOURCE in r.languages}
         rows.append([tasks[task].title, *(f"{mean:.1f}" for mean in means), _largest(overall), _largest(english)])
         for where, stds, bound in (("", overall, LARGEST_AVERAGE), (" in English", english, LARGEST_ENGLISH)):
             large = {title: std for title, std in stds.items() if std > bound}
             beyond += [f"{std:.2f} for {tasks[task].title}{where}, {title}" for title, std in large.items()]
-    headers = ["task", *(f"{kernel} ({np.sum(kernels == kernel)})" for kernel in names)]
+    headers = ["task", *(f"{kernel} ({len(seeds)})" for kernel, seeds in kernels.items())]
     lines = [
         f"Means over the {_count(len(titles))} regimes under each kernel (with the number of its runs), and the largest "
         f"standard deviation, over {_runs(recording)}, of a regime's average and of its English score.",
@@ -185,15 +188,12 @@ def _count(number: int) -> str:
     return COUNTS[number] if number < len(COUNTS) else str(number)
 
 
-def _std(values: Array) -> float:
-    return float(np.std(values, ddof=1))
+def _score(by_seed: BySeed) -> str:
+    stat = summarize(by_seed)
+    return "" if stat is None else formatting.score(stat)
 
 
-def _score(values: Array) -> str:
-    return formatting.score(MeanStd(float(values.mean()), _std(values), ()))
-
-
-def _difference(found: Interval | None) -> str:
+def _said(found: Interval | None) -> str:
     return "" if found is None else formatting.with_interval(found.estimate, found)
 
 
@@ -205,3 +205,52 @@ def _chance(task: Task) -> str:
 def _grid(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table."""
     return ["| " + " | ".join(line) + " |" for line in (headers, ["---"] * len(headers), *rows)]
+
+
+def results_of(recording: Recording, tasks: Mapping[str, Task]) -> dict[str, dict[str, TaskResult]]:
+    """The recorded scores by regime and task, as those of finished runs."""
+    seeds = tuple(run.seed for run in recording.recorded.runs)
+    rows = {(row.regime, row.task, row.metric): row.scores for row in recording.rows}
+    found: dict[str, dict[str, TaskResult]] = {}
+    for regime, task in dict.fromkeys((regime, task) for regime, task, _ in rows):
+        values = {
+            metric: {code: dict(zip(seeds, scores, strict=True)) for code, scores in rows[regime, task, metric].items()}
+            for metric in tasks[task].metrics
+        }
+        values[SCORE], codes = headline(values, tasks[task]), tuple(values[tasks[task].metrics[0]])
+        of = (task, True, seeds, seeds, "test", codes, codes, (), (), values, recording.examples[task])
+        found.setdefault(regime, {})[task] = TaskResult(*of)
+    return found
+
+
+def over_tasks(by_task: ByTask) -> BySeed:
+    """Mean of the tasks' scores by run."""
+    return mean_over_tasks(by_task, list(by_task))
+
+
+def against_full(found: Mapping[str, ByTask]) -> dict[str, Interval]:
+    """For every other regime, the difference of the mean over tasks to full fine-tuning, over the runs, paired by run."""
+    full = over_tasks(found[FULL])
+    others = {name: over_tasks(by_task) for name, by_task in found.items() if name != FULL}
+    return {name: mean_interval(list(paired(own, full).values())) for name, own in others.items()}
+
+
+def beyond_chance(found: Mapping[str, ByTask]) -> dict[tuple[str, str], float]:
+    """The differences to full fine-tuning by (regime, task) whose p, adjusted for all of them (Holm 1979), is below 5 %."""
+    full = found[FULL]
+    cells = {
+        (regime, task): mean_interval(list(paired(own.average(SCORE), full[task].average(SCORE)).values()))
+        for regime, by_task in found.items()
+        for task, own in by_task.items()
+        if regime != FULL
+    }
+    adjusted = holm([cell.p for cell in cells.values()])
+    return {key: cell.estimate for (key, cell), p in zip(cells.items(), adjusted, strict=True) if p < 0.05}
+
+
+def language_groups(families: Mapping[str, str]) -> dict[str, list[str]]:
+    """The languages of each group: English, and the others by the first word of their family ("Near Isles": near)."""
+    groups: dict[str, list[str]] = {}
+    for code, family in families.items():
+        groups.setdefault("English" if code == SOURCE else family.split()[0].lower(), []).append(code)
+    return groups

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 from tabulate import tabulate
 
 from xlt.config.benchmark import load_all
-from xlt.config.regimes import CONTRADICTIONS, Regime, Tuning
+from xlt.config.regimes import CONTRADICTIONS, KINDS, Regime
 from xlt.files import SOURCE_ROOT, write_atomic
 from xlt.names import visible
 
@@ -35,6 +35,7 @@ VALUES: dict[str, dict[str, Mapping[str, object] | str]] = {
     "smoothing": {"votes": {"sigma": 0.1}},
     "unfreezing": {"gradual": {"kind": "gradual"}, "fisher": {"kind": "fisher"}},
     "lexical": {"a config": "tli"},
+    "checkpoint": {"average": "average"},
 }
 """One example of each value of each axis beside tuning."""
 INTRODUCTION = """\
@@ -77,7 +78,7 @@ def _table(headers: list[str], rows: list[list[str]]) -> str:
 def _row(regime: Regime) -> list[str]:
     """Name, title, tuning, and the other axes' values that are not the default."""
     axes = regime.axes()
-    others = [f"{axis}: {_short(axes[axis])}" for axis in (*VALUES, "training", "instead") if axes[axis]]
+    others = [f"{axis}: {_short(axes[axis])}" for axis in (*VALUES, "training", "instead") if axes.get(axis)]
     return [f"`{regime.name}`", regime.title, _short(axes["tuning"]), "; ".join(others)]
 
 
@@ -108,14 +109,10 @@ def _settings(configs: Path) -> list[list[str]]:
     return [[", ".join(f"`{name}`" for name in names), *setting] for setting, names in regimes.items()]
 
 
-def _kinds() -> list[str]:
-    return [get_args(each.model_fields["kind"].annotation)[0] for each in get_args(Tuning)]
-
-
 def _combinations() -> list[list[str]]:
     """Per tuning, for each value of each other axis: ``yes``, or the number of the reason why not."""
     return [
-        [f"`{kind}`", *(_verdict(kind, axis, value) for axis in VALUES for value in VALUES[axis])] for kind in _kinds()
+        [f"`{kind}`", *(_verdict(kind, axis, value) for axis in VALUES for value in VALUES[axis])] for kind in KINDS
     ]
 
 

@@ -19,7 +19,7 @@ from xlt.results.comparability import Comparer, Comparison
 from xlt.results.cost import cost
 from xlt.results.render import Document, Section, text_grid
 from xlt.results.reported import Reported
-from xlt.results.run_folders import Plan, RegimeRuns, RunProfile, merged_profile
+from xlt.results.run_folders import Plan, RegimeRuns
 from xlt.results.score_table import ResultTable
 
 REPORTED_COLUMNS = ["reported", "reported_std", "difference", "comparison", "reported_paper", "reported_source"]
@@ -65,8 +65,7 @@ class RegimeTable(ResultTable):
         self.name, self.cited = f"regime-{regime.name}", cited
         self.results = {name: task_result(regime, task) for name, task in tasks.items()}
         self.cost = cost(regime, others)
-        profile = merged_profile(regime.runs) or RunProfile(name=plan.profile, title=plan.profile)
-        comparer = Comparer(reported, plan.model, regime, profile)
+        comparer = Comparer(reported, plan.model, regime)
         pairs = [(self.results[name], metric) for name in tasks for metric in tasks[name].metrics]
         self.lines = [line for result, metric in pairs for line in comparer.languages(result, metric)]
         self.averages = [line for result, metric in pairs for line in comparer.averages(result, metric)]

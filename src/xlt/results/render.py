@@ -190,6 +190,12 @@ def to_latex(document: Document) -> str:
     return "\n".join([*parts, r"\endgroup"]) + "\n"
 
 
+def rendered(document: Document, name: str) -> dict[str, str]:
+    """The text of the page's files by suffix; ``name`` is their name without it."""
+    fragment, whole = to_latex(document), standalone(document, f"{name}.tex")
+    return {".tex": fragment, "-standalone.tex": whole, ".md": to_markdown(document)}
+
+
 def standalone(document: Document, fragment: str) -> str:
     """A LaTeX file that compiles by itself and shows the fragment in the file ``fragment`` beside it."""
     landscape = "landscape," if max(len(section.grid.headers) for section in document.sections) > 8 else ""

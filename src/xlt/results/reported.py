@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -171,96 +171,49 @@ class Reported:
         return None
 
 
-def _flatten(paper: Paper) -> Iterable[Reported]:
-    for group in paper.tables:
-        for row in group.rows:
-            for language, value in row.values.items():
-                yield _entry(paper, group, row, _Cell(language, value, row.std.get(language)))
-            for average in row.averages:
-                over = tuple(average.over) if isinstance(average.over, list) else average.over
-                yield _entry(paper, group, row, _Cell(AVERAGE, average.value, average.std, over))
-
-
-class _Cell(NamedTuple):
-    """What is of one cell only."""
-
-    language: str
-    value: float | None
-    std: float | None
-    over: tuple[str, ...] | str | None = None
-
-
 def row_facts(paper: Paper, group: Group, row: PublishedRow) -> Facts:
     """The facts of a row's numbers."""
     return merged([paper.protocol, group.protocol, row.protocol], row.model, row.task)
 
 
-def _refuse_without_facts(paper: Paper, path: Path) -> None:
-    """Every published value of a task needs the facts that decide what it may be compared with; a named gap has none."""
+def _taken(source: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in names}
+
+
+def _flatten(paper: Paper, path: Path) -> Iterable[Reported]:
+    """Every number of a paper; those of a task need the facts that decide what they may be compared with, a gap has none."""
     for number, group in enumerate(paper.tables):
+        of_group = _taken(group, "table", "scale", "split", "profile", "source", "confidence")
         for place, row in enumerate(group.rows):
-            if row.task is None or group.confidence == "not found":
-                continue
-            if message := lacking(row.task, row_facts(paper, group, row)):
+            facts = row_facts(paper, group, row)
+            message = None if row.task is None or group.confidence == "not found" else lacking(row.task, facts)
+            if message is not None:
                 raise InputError(message, path, line_of(path, ("tables", number, "rows", place)))
-
-
-def _entry(paper: Paper, group: Group, row: PublishedRow, cell: _Cell) -> Reported:
-    return Reported(
-        paper=paper.paper,
-        citation=paper.citation,
-        rank=paper.rank,
-        table=group.table,
-        model=row.model,
-        regime=row.regime,
-        method=row.method,
-        task=row.task,
-        language=cell.language,
-        average_over=cell.over,
-        metric=row.metric,
-        scale=group.scale,
-        value=cell.value,
-        std=cell.std,
-        seeds=row.seeds,
-        split=group.split,
-        profile=group.profile,
-        source=group.source,
-        confidence=group.confidence,
-        facts=row_facts(paper, group, row),
-        note=" ".join(text for text in (group.note, row.note) if text) or None,
-    )
+            common = _taken(paper, "paper", "citation", "rank") | of_group
+            common |= _taken(row, "model", "regime", "method", "task", "metric", "seeds")
+            common |= {"facts": facts, "note": " ".join(text for text in (group.note, row.note) if text) or None}
+            for code, value in row.values.items():
+                yield Reported(**common, language=code, average_over=None, value=value, std=row.std.get(code))
+            for mean in row.averages:
+                over = tuple(mean.over) if isinstance(mean.over, list) else mean.over
+                yield Reported(**common, language=AVERAGE, average_over=over, value=mean.value, std=mean.std)
 
 
 def _expected(recording: Recording) -> Iterable[Reported]:
     """The mean of every recorded cell, and of every average over a row's languages, with its spread."""
     from xlt.results.spreads import expected  # scipy: slow import
 
+    common = _taken(recording, "paper", "citation", "rank", "table", "model", "source")
+    common |= {"scale": "percent", "split": "test", "confidence": "recomputed", "facts": Facts(), "note": None}
+    common |= {"profile": recording.paper, "world": recording.recorded.world, "seeds": len(recording.recorded.runs)}
     for cell in expected(recording):
         yield Reported(
-            paper=recording.paper,
-            citation=recording.citation,
-            rank=recording.rank,
-            table=recording.table,
-            model=recording.model,
-            regime=cell.row.regime,
-            method=cell.row.method,
-            task=cell.row.task,
+            **common,
+            **_taken(cell.row, "regime", "method", "task", "metric"),
+            **_taken(cell, "std", "spread", "freedom"),
             language=cell.language or AVERAGE,
             average_over=tuple(cell.row.scores) if cell.language is None else None,
-            metric=cell.row.metric,
-            scale="percent",
             value=cell.mean,
-            std=cell.std,
-            seeds=len(recording.recorded.runs),
-            split="test",
-            profile=recording.paper,
-            source=recording.source,
-            confidence="recomputed",
-            facts=Facts(),
-            note=None,
-            spread=cell.spread,
-            freedom=cell.freedom,
-            world=recording.recorded.world,
         )
 
 
@@ -280,8 +233,7 @@ def load_reported(folder: Path) -> list[Reported]:
         if isinstance(paper, Recording):
             entries.extend(_expected(paper))
         else:
-            _refuse_without_facts(paper, path)
-            entries.extend(_flatten(paper))
+            entries.extend(_flatten(paper, path))
     return entries
 
 

@@ -9,16 +9,72 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from xlt.config.benchmark import parse
-from xlt.config.run_config import read_config
+from xlt.config.run_config import ProfileSummary, RunConfig, read_run
 from xlt.errors import InputError
 from xlt.files import read_json, sha256_file
 from xlt.layout import CONFIG, PLAN, PROVENANCE, SCORES
 from xlt.names import one_of
-from xlt.results.run_provenance import Loose, Provenance
-from xlt.results.shown_config import RunProfile, ShownConfig
+
+
+class Loose(BaseModel):
+    """A file another stage wrote: the keys used here are checked, the others are its own business."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Seconds(Loose):
+    """Measured wall time, in seconds; None for a step that was not taken (or not timed)."""
+
+    train: float | None = Field(default=None, ge=0)
+    predict: float | None = Field(default=None, ge=0)
+
+
+class Provenance(Loose):
+    """The part of ``provenance.json`` that is shown."""
+
+    trainable_parameters: int = Field(ge=0)
+    total_parameters: int = Field(gt=0)
+    wall_seconds: Seconds
+    peak_memory_bytes: int | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    device: str | None = None
+    cpu_kernel: str | None = None
+    """The vector instructions that torch's CPU kernels use, e.g. AVX2."""
+    encoder: str | None = None
+    config_sha256: str | None = None
+    """Of the ``config.json`` that the scores are made from."""
+    positions: int | None = None
+    cut: dict[str, int] = Field(default={})
+    """``max_length`` of the recipes and tasks that the encoder has fewer ``positions`` for, by name."""
+    language_fallbacks: dict[str, str] = Field(default={})
+    """MAD-X: by language without an adapter, what served it: a language, or ``none``."""
+    faults: dict[str, list[str]] = Field(default={})
+    """By task and "training <recipe>", the bad examples that were repaired or left out: how many of a kind, and the first."""
+    left_out: dict[str, int] = Field(default={})
+    """By recipe, the training examples that share a sentence with what is scored and were left out."""
+    code_hash: str | None = None
+    locks: dict[str, str] = Field(default={})
+    python: str | None = None
+    versions: dict[str, str | None] = Field(default={})
+    platform: str | None = None
+    threads: str | int | None = None
+    weights_sha256: str | None = None
+
+    def environment(self) -> list[tuple[str, str]]:
+        """What may be the same in many runs, as (label, text)."""
+        commit = self.git_commit or "not recorded"
+        state = {True: " with local changes", False: "", None: ""}[self.git_dirty]
+        rows = [("Commit", commit + state), ("Code", self.code_hash or "not recorded")]
+        rows += [(name, f"SHA-256 {value}") for name, value in self.locks.items()] or [("Lock file", "not recorded")]
+        rows += [("Python", self.python or "not recorded")]
+        rows += [(name, version or "not installed") for name, version in self.versions.items()]
+        rows += [("Platform", self.platform or "not recorded"), ("Device", self.device or "not recorded")]
+        rows += [("Threads", "not set" if self.threads is None else str(self.threads))]
+        return [*rows, ("Encoder from", self.encoder or "not recorded")]
 
 
 class PlannedRun(Loose):
@@ -123,17 +179,23 @@ class Scores(Loose):
 
 @dataclass(frozen=True)
 class Run:
-    """A planned run with what it left behind; ``scores`` is None when it did not run (or did not finish)."""
+    """A planned run."""
 
     planned: PlannedRun
-    config: ShownConfig | None
-    scores: Scores | None
-    provenance: Provenance | None
+    config: RunConfig
 
 
-def merged_profile(runs: Iterable[Run]) -> RunProfile | None:
+@dataclass(frozen=True)
+class FinishedRun(Run):
+    """A run with what it left behind."""
+
+    scores: Scores
+    provenance: Provenance
+
+
+def merged_profile(runs: Iterable[Run]) -> ProfileSummary | None:
     """The profile of several runs: each names only the splits, notes and caps of its own tasks and recipes."""
-    profiles = [run.config.profile for run in runs if run.config is not None]
+    profiles = [run.config.profile for run in runs]
     if not profiles:
         return None
     parts = ("splits", "split_notes", "caps")
@@ -162,25 +224,24 @@ class RegimeRuns:
         return replace(self, runs=[run for run in self.runs if wanted & set(run.planned.tasks)])
 
     @property
-    def finished(self) -> list[Run]:
+    def finished(self) -> list[FinishedRun]:
         """The runs that have scores."""
-        return [run for run in self.runs if run.scores is not None]
+        return [run for run in self.runs if isinstance(run, FinishedRun)]
 
     @property
-    def config(self) -> ShownConfig | None:
-        """The config of its first run that has one; None before anything is planned on disk."""
-        return next((run.config for run in self.runs if run.config is not None), None)
+    def config(self) -> RunConfig | None:
+        """The config of its first run; None where none is planned."""
+        return self.runs[0].config if self.runs else None
 
     @property
     def method(self) -> str | None:
         """The regime whose published numbers it is held against too, where it is that method with other settings."""
-        return None if self.config is None else self.config.regime.get("method")
+        return None if self.config is None else self.config.regime.method
 
     @property
     def frozen(self) -> bool:
         """True when nothing is trained (the encoder as released)."""
-        tunings = [run.config.regime.get("tuning") for run in self.runs if run.config is not None]
-        return bool(tunings) and all(isinstance(tuning, dict) and tuning.get("kind") == "frozen" for tuning in tunings)
+        return {run.config.regime.tuning.kind for run in self.runs} == {"frozen"}
 
 
 def seed_of(folder: str) -> int | None:
@@ -210,17 +271,17 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
     """Read one run folder. A run without ``scores.json`` did not run; one with it must be complete.
 
     Raises:
-        InputError: a file is damaged, ``config.json`` or ``provenance.json`` is missing beside the scores, the seed is
+        InputError: a file is damaged, ``config.json`` is missing, or ``provenance.json`` beside the scores, the seed is
             another one, the scores are of an earlier ``config.json``, or a planned task or an expected language has
             neither a score nor a place in ``no_data``.
     """
     folder = root / planned.dir
     config_path, scores_path = folder / CONFIG, folder / SCORES
-    config = read_config(ShownConfig, folder) if config_path.exists() else None
+    if not config_path.exists():
+        raise InputError("expected the run's config.json; run make plan again", config_path)
+    config = read_run(folder)
     if not scores_path.exists():
-        return Run(planned, config, None, None)
-    if config is None:
-        raise InputError("expected the run's config.json beside its scores.json; run make plan again", config_path)
+        return Run(planned, config)
     if config.seed != planned.seed:
         raise InputError(
             f"expected seed {planned.seed} as planned, got {config.seed}; run make plan again", config_path
@@ -233,10 +294,10 @@ def load_run(root: Path, planned: PlannedRun) -> Run:
         raise InputError("expected provenance.json beside scores.json; delete scores.json and run again", folder)
     if provenance.config_sha256 not in (None, sha256_file(config_path)):
         raise InputError("expected scores of this folder's config.json; delete the file and run again", scores_path)
-    return Run(planned, config, scores, provenance)
+    return FinishedRun(planned, config, scores, provenance)
 
 
-def _check_complete(task: str, scores: Scores, config: ShownConfig, path: Path) -> None:
+def _check_complete(task: str, scores: Scores, config: RunConfig, path: Path) -> None:
     if task not in scores.tasks:
         raise InputError(f"expected scores of the planned task {task}; delete the file and run again", path)
     found = scores.tasks[task]

@@ -8,19 +8,43 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from xlt.config.benchmark import Table, Task
 from xlt.files import to_json
 from xlt.results import export, formatting
-from xlt.results.aggregate import SCORE, BySeed, TaskResult, common_tasks, task_result
+from xlt.results.aggregate import SCORE, BySeed, TaskResult, common_tasks, paired, summarize, task_result
 from xlt.results.citations import Cited, note
-from xlt.results.inputs import Inputs
-from xlt.results.render import Document, Section
-from xlt.results.run_folders import RegimeRuns
+from xlt.results.render import Document, Ranked, Section, Text
+from xlt.results.reported import Reported
+from xlt.results.run_folders import Plan, RegimeRuns
 
-DESCRIBING = ("name", "title", "description")
-"""What a regime's config has besides its axes."""
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a table is made from.
+
+    ``regimes`` are its rows in order, with their runs; ``left_out`` the rows that the profile does not run; ``tasks`` its
+    columns in order; ``root`` the folder of profile and model, below which ``plan.jobs`` lie; ``configs`` the folder of all
+    configs.
+    """
+
+    config: Table
+    plan: Plan
+    root: Path
+    tasks: Mapping[str, Task]
+    regimes: Mapping[str, RegimeRuns]
+    left_out: Sequence[str] = ()
+    reported: Sequence[Reported] = ()
+    configs: Path = Path("configs")
+    sizes: Mapping[str, Mapping[str, Mapping[str, int | None]]] | None = None
+    """Examples found on disk by set, split and language; counted for kind sizes only."""
+    world: bool = False
+    cited: Cited | None = None
+    """Whom to cite (``to_cite``)."""
 
 
 class ResultTable(ABC):
@@ -107,13 +131,39 @@ class ScoreTable(ConfiguredTable):
         """A regime's mean score by seed over some languages of a task, or over all it has."""
         return self.results[regime][task].average(SCORE, languages)
 
+    @property
+    def labels(self) -> list[str]:
+        """The titles of the rows."""
+        return [regime.title for regime in self.regimes.values()]
+
+    def gap(self, first: str, second: str, task: str, languages: Sequence[str] | None = None) -> BySeed:
+        """Mean score of a regime minus that of another by seed, over some languages, or over all that both have."""
+        over = self.both(first, second, task) if languages is None else languages
+        return paired(self.average(first, task, over), self.average(second, task, over))
+
+    def cell(
+        self, regime: str, task: str, by_seed: BySeed, marks: tuple[str, ...] = (), empty: str = "no data"
+    ) -> Ranked:
+        """A score as printed; why there is none where the task has none, and ``empty`` where only this figure is lacking."""
+        status, stat = self.results[regime][task].status, summarize(by_seed)
+        if status != "ok" or stat is None:
+            return Text(status if status != "ok" else empty), None
+        return Text(formatting.score(stat), marks=marks), stat.mean
+
     def both(self, first: str, second: str, task: str) -> list[str]:
         """The languages of a task in which both regimes have scores, in the order of the first."""
         return [c for c in self.results[first][task].languages if c in self.results[second][task].languages]
 
     def twins(self, axes: Sequence[str]) -> dict[str, str]:
-        """Regime -> its baseline: the row that is the same but for some axes, which it has no value of."""
-        return twins(self.regimes, axes)
+        """Regime -> its baseline: the first row that agrees with it but for ``axes``, of which the baseline has no value.
+
+        A regime without a value on these axes has no baseline.
+        """
+        known = {name: own.config.regime.axes() for name, own in self.regimes.items() if own.config is not None}
+        rest = {name: {key: value for key, value in own.items() if key not in axes} for name, own in known.items()}
+        plain = [name for name, own in known.items() if all(own[key] is None for key in axes)]
+        pairs = {name: next((base for base in plain if rest[base] == rest[name]), None) for name in known}
+        return {name: base for name, base in pairs.items() if base is not None and name not in plain}
 
     def page(self, sections: list[Section], notes: Iterable[str]) -> Document:
         """A page with the header, the rows that are left out and the configured notes."""
@@ -139,21 +189,3 @@ class ScoreTable(ConfiguredTable):
     def closing_records(self, regime: str) -> list[export.Record]:
         """Lines of the CSV after all tasks of a regime, such as averages over tasks."""
         return []
-
-
-def axes_of(regime: RegimeRuns) -> dict[str, Any] | None:
-    """The axes of a regime as its runs' configs have them, or None when no run is planned."""
-    config = regime.config
-    return None if config is None else {key: v for key, v in config.regime.items() if key not in DESCRIBING}
-
-
-def twins(regimes: Mapping[str, RegimeRuns], axes: Sequence[str]) -> dict[str, str]:
-    """Regime -> its baseline: the first that agrees with it but for ``axes``, of which the baseline has no value.
-
-    A regime without a value on these axes has no baseline.
-    """
-    known = {name: own for name, regime in regimes.items() if (own := axes_of(regime)) is not None}
-    rest = {name: {key: v for key, v in own.items() if key not in axes} for name, own in known.items()}
-    plain = [name for name, own in known.items() if all(own.get(key) is None for key in axes)]
-    pairs = {name: next((base for base in plain if rest[base] == rest[name]), None) for name in known}
-    return {name: base for name, base in pairs.items() if base is not None and name not in plain}

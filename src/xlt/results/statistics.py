@@ -8,10 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
+
+LEAST_LANGUAGES = 5
+"""Languages below which no interval is given: resamples of fewer repeat each other."""
+CORRELATION_RESAMPLES = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +158,52 @@ def stochastic_order(first: Sequence[float], second: Sequence[float]) -> float:
     gaps = (upper - lower) ** 2
     total = float(gaps.sum())
     return 0.5 if total == 0 else float(gaps[upper < lower].sum()) / total
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Spearman's rho of ``n`` languages with its confidence interval; both ends None with too few of them."""
+
+    rho: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> Any:
+    """Spearman's rho along an axis: Pearson's of the ranks, ties ranked by their mean; 0 where a side does not vary.
+
+    (A resample may draw one language only; it shows no association.)
+    """
+    ranks = [stats.rankdata(side, axis=axis) for side in (x, y)]
+    one, other = (rank - rank.mean(axis=axis, keepdims=True) for rank in ranks)
+    size = np.sqrt((one**2).sum(axis=axis) * (other**2).sum(axis=axis))
+    return np.divide((one * other).sum(axis=axis), size, out=np.zeros_like(size), where=size > 0)
+
+
+def correlate(x: Sequence[float], y: Sequence[float], seed: int = 0) -> Correlation | None:
+    """Spearman's rho and its percentile bootstrap interval (Efron and Tibshirani 1993, chapter 13), languages resampled.
+
+    Languages of one family are not independent, so the interval is rather too narrow than too wide.
+
+    Returns:
+        None with fewer than three languages, or when one side does not vary.
+    """
+    if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    sides = (np.asarray(x, np.float64), np.asarray(y, np.float64))
+    rho = float(rank_correlation(*sides))
+    if len(x) < LEAST_LANGUAGES:
+        return Correlation(rho, None, None, len(x))
+    found = stats.bootstrap(
+        sides,
+        rank_correlation,
+        paired=True,
+        vectorized=True,
+        n_resamples=CORRELATION_RESAMPLES,
+        confidence_level=0.95,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    interval = found.confidence_interval
+    return Correlation(rho, float(interval.low), float(interval.high), len(x))

@@ -13,7 +13,7 @@ from xlt.results.aggregate import SCORE, TaskResult, task_result
 from xlt.results.comparability import ANOTHER_WORLD, Comparer, Comparison
 from xlt.results.differences import average_error
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.run_folders import Plan, RegimeRuns, RunProfile, merged_profile
+from xlt.results.run_folders import Plan, RegimeRuns
 from xlt.results.statistics import half_width, holm, prediction_scale, two_sided
 
 Status = Literal[
@@ -168,8 +168,7 @@ def verdicts(
     """
     found: list[Verdict] = []
     for name, regime in regimes.items():
-        profile = merged_profile(regime.runs) or RunProfile(name=plan.profile, title=plan.profile)
-        comparer = Comparer(reported, plan.model, regime, profile, world)
+        comparer = Comparer(reported, plan.model, regime, world)
         for task in tasks.values():
             result = task_result(regime, task)
             broken = [

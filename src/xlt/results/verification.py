@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 from xlt.config.benchmark import Task
-from xlt.files import read_json, to_json
-from xlt.layout import FAILURE, SCORES
+from xlt.files import to_json
 from xlt.results import formatting
 from xlt.results.comparability import ANOTHER_WORLD
 from xlt.results.page_tests import LEVELS, PageTest
@@ -31,16 +29,6 @@ MEANING = {
 }
 _SHOWN = ("error", "not run", "lower", "higher", "near", "reproduced")
 """The verdicts whose cells are listed, worst first."""
-
-
-def failures(root: Path, plan: Plan) -> dict[str, str]:
-    """Run folder -> message, for the planned runs that ended with an error and have not finished since."""
-    folders = [run.dir for regime in plan.regimes.values() for run in regime.runs]
-    return {
-        folder: str(read_json(root / folder / FAILURE)["message"])
-        for folder in folders
-        if (root / folder / FAILURE).exists() and not (root / folder / SCORES).exists()
-    }
 
 
 def document(

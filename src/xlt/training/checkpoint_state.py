@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-PARAMETER, OPTIMIZER, BEST = "parameter/", "optimizer/", "best/"
-"""How the names of a state's tensors begin: the trained parameters, what the optimizer keeps, the best epoch's weights."""
+PARAMETER, OPTIMIZER, CHOSEN = "parameter/", "optimizer/", "chosen/"
+"""How the names of a state's tensors begin: the trained parameters, what the optimizer keeps, the weights to end with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,18 @@ class TrainingState:
 
 
 def capture(
-    parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor] | None = None
+    parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, chosen: Mapping[str, Tensor] | None = None
 ) -> TrainingState:
     """Everything that training changes, and the random states. Tensors are not copied: write them before the next step.
 
-    ``best``: the weights of the best epoch so far, if there is one.
+    ``chosen``: the weights that the training would end with so far, if they are kept apart.
     """
     tensors: dict[str, Tensor] = {}
     for name, parameter in parameters.items():
         tensors[PARAMETER + name] = parameter.detach()
         kept = optimizer.state.get(parameter, {})
         tensors |= {f"{OPTIMIZER}{key}/{name}": value for key, value in kept.items()}
-    tensors |= {BEST + name: tensor for name, tensor in (best or {}).items()}
+    tensors |= {CHOSEN + name: tensor for name, tensor in (chosen or {}).items()}
     frozen = [name for name, parameter in parameters.items() if not parameter.requires_grad]
     drawn = random_state()
     return TrainingState({"frozen": frozen, "random": drawn.values}, tensors | drawn.tensors)
@@ -44,7 +44,7 @@ def capture(
 def restore(
     state: TrainingState, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> dict[str, Tensor]:
-    """Set parameters, optimizer and random numbers to what ``capture`` saw. Returns the weights of the best epoch."""
+    """Set parameters, optimizer and random numbers to what ``capture`` saw. Returns ``chosen``."""
     frozen = set(state.values["frozen"])
     groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
     with torch.no_grad():
@@ -54,7 +54,7 @@ def restore(
             if f"{OPTIMIZER}step/{name}" in state.tensors:
                 optimizer.state[parameter] = _moments(state, name, parameter, groups[parameter])
     restore_random_state(TrainingState(state.values["random"], state.tensors))
-    return {name.removeprefix(BEST): tensor for name, tensor in state.tensors.items() if name.startswith(BEST)}
+    return {name.removeprefix(CHOSEN): tensor for name, tensor in state.tensors.items() if name.startswith(CHOSEN)}
 
 
 def _moments(state: TrainingState, name: str, parameter: nn.Parameter, group: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -55,7 +55,7 @@ class MaskedCorpus:
             raise InputError("expected a tokenizer with a mask token for masked text, got none; choose another MODEL")
         self.tokenizer, self.mask, self.seed = tokenizer, mask, seed
         special = set(tokenizer.all_special_ids)
-        self.ordinary = np.array([i for i in range(len(tokenizer)) if i not in special])
+        self.ordinary = np.array(sorted(set(tokenizer.get_vocab().values()) - special))
         self.blocks: dict[str, list[NDArray[np.int32]]] = {}
         self.held_out: dict[str, list[NDArray[np.int32]]] = {}
         for language, given in files.items():

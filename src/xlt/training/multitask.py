@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from xlt.config.benchmark import Checkpoint
 from xlt.data import batching
 from xlt.data.features import Feature
 from xlt.errors import InputError
@@ -35,6 +37,9 @@ from xlt.training.tasks import (
 )
 from xlt.training.trainer import History, Schedule, Trainer, TrainingArguments, Unfrozen, make_optimizer, warmup_of
 
+UNREAD = "unread_factor"
+"""The name, among the weights that are kept, of the factor of the word embeddings that the training does not read."""
+
 
 def fit(
     model: TransferModel,
@@ -47,14 +52,14 @@ def fit(
     schedule: Schedule | None = None,
     checkpointer: Checkpointer | None = None,
 ) -> History:
-    """Train ``model`` on one task in place and leave it with the weights of its best or last epoch, as ``settings`` say.
+    """Train ``model`` on one task in place and leave it with the weights that ``settings.checkpoint`` says.
 
     Args:
         model: the model; only parameters that require gradients change.
         features: the training set.
         settings: hyper-parameters.
         evaluate: gives the English development score in percent after each epoch, or None when there is no
-            development data: then the last epoch is kept.
+            development data: then the last epoch is the best.
         title: said with its progress.
         perturbation: robust training, or None.
         schedule: when the trained parameters are unfrozen, or None for all of them at once.
@@ -71,9 +76,8 @@ def fit(
     torch.manual_seed(settings.seed)
     with read_rows_only(model.encoder, features, model.pad_id) if batching.FAST else nullcontext() as rows:
         task = MixtureTask("task", model, features, len(features), settings, evaluate)
-        keep_best = settings.checkpoint == "best"
         trainer = MultiTaskTrainer(
-            MultiTaskModel([task], None), None, 1.0, title, perturbation, schedule, keep_best, rows
+            MultiTaskModel([task], None), None, 1.0, title, perturbation, schedule, settings.checkpoint, rows
         )
         (history,) = trainer.run(checkpointer).values()
     model.unread_factor = 1.0 if rows is None else rows.unread_factor
@@ -88,9 +92,10 @@ def fit_multitask(
     title: str,
     perturbation: Perturbation | None = None,
     schedule: Schedule | None = None,
+    keep: Checkpoint = "best",
     checkpointer: Checkpointer | None = None,
 ) -> dict[str, History]:
-    """Train all tasks in place and leave them with the weights of the best epoch.
+    """Train all tasks in place and leave them with the weights that ``keep`` says.
 
     A step has the learning rate, weight decay, batch size and clipping of its own recipe; the linear decay runs over all
     steps, the warm-up is the longest of the recipes'. An epoch is the steps divided by the largest number of epochs of a
@@ -109,7 +114,7 @@ def fit_multitask(
                 f"{title}: expected training examples of {task.name}, got none; look at the profile's caps"
             )
     torch.manual_seed(together.tasks[0].settings.seed)
-    return MultiTaskTrainer(together, masked, temperature, title, perturbation, schedule).run(checkpointer)
+    return MultiTaskTrainer(together, masked, temperature, title, perturbation, schedule, keep).run(checkpointer)
 
 
 class MultiTaskTrainer(Trainer):
@@ -123,7 +128,7 @@ class MultiTaskTrainer(Trainer):
         title: str,
         perturbation: Perturbation | None,
         schedule: Schedule | None,
-        keep_best: bool = True,
+        keep: Checkpoint = "best",
         rows: ReadRows | None = None,
     ) -> None:
         self.together, self.masked, self.perturbation, self.schedule = together, masked, perturbation, schedule
@@ -135,7 +140,7 @@ class MultiTaskTrainer(Trainer):
         parameters = together.trained_parameters()
         warmup = max(warmup_of(task.settings, len(self.order)) for task in tasks)
         optimizer = make_optimizer(parameters, first)
-        super().__init__(title, parameters, optimizer, [*map(len, epochs)], warmup, first.decay, [together], keep_best)
+        super().__init__(title, parameters, optimizer, [*map(len, epochs)], warmup, first.decay, [together], keep)
         if rows is not None:
             rows.follow(self.optimizer)
         self.arguments = {number: task.settings for number, task in enumerate(tasks)}
@@ -147,7 +152,7 @@ class MultiTaskTrainer(Trainer):
         self.losses: dict[int, list[float]] = {}
 
     def run(self, checkpointer: Checkpointer | None) -> dict[str, History]:
-        """Train, go back to the best epoch, and say what happened to each task, by name."""
+        """Train, end with the weights that are kept, and say what happened to each task, by name."""
         self.train(checkpointer)
         for number, history in self.histories.items():
             history.best_epoch = self.best_epoch()
@@ -155,6 +160,17 @@ class MultiTaskTrainer(Trainer):
             history.halved = self.micro_batches[number].halved
         names = {MASKED: MASKED_NAME, **{number: task.name for number, task in enumerate(self.together.tasks)}}
         return {names[number]: history for number, history in self.histories.items()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trained parameters, and the factor of the words that are not read."""
+        factor = {} if self.rows is None else {UNREAD: torch.tensor(self.rows.unread_factor, dtype=torch.float64)}
+        return super().weights() | factor
+
+    def end_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what ``weights`` gave."""
+        super().end_with(weights)
+        if self.rows is not None:
+            self.rows.unread_factor = float(weights[UNREAD])
 
     def step(self) -> float:
         """One optimizer step of the task that is due, or of masked text."""

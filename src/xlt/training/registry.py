@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xlt.config.regimes import Adversarial, RandomPerturbation, Regime
+from xlt.config.regimes import Regime
+from xlt.config.robustness import Adversarial, RandomPerturbation
 from xlt.training.optimizer_step import Perturbation
 from xlt.training.robustness.adversarial import AdversarialTraining
 from xlt.training.robustness.noise import RandomNoise

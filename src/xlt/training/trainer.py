@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from xlt.config.benchmark import Checkpoint
 from xlt.data.features import Feature
 from xlt.modeling.model import TransferModel
 from xlt.run_log import Progress
@@ -31,7 +32,7 @@ class TrainingArguments:
 
     ``decay``: whether the learning rate falls linearly to 0 after the warm-up or stays ``constant``.
     ``capped``: the training set is smaller than the one that the number of warm-up steps was published for. ``checkpoint``:
-    which epoch's weights are kept, those of the best development score or the last.
+    which weights it ends with (``xlt.config.benchmark.Checkpoint``).
     """
 
     epochs: int
@@ -44,7 +45,7 @@ class TrainingArguments:
     token_budget: int = 4096
     decay: Literal["linear", "constant"] = "linear"
     capped: bool = False
-    checkpoint: Literal["best", "last"] = "best"
+    checkpoint: Checkpoint = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Schedule(Protocol):
 
 @dataclass(slots=True)
 class History:
-    """What happened: mean loss and development score (percent) per epoch, the epoch kept, steps and seconds.
+    """What happened: mean loss and development score (percent) per epoch, the epoch kept (of a mean the last), steps, time.
 
     ``unfrozen``: the order in which layers joined, where a schedule decided it. ``halved``: the steps at which memory did
     not do and micro-batches were halved.
@@ -91,8 +92,11 @@ class History:
 
 
 def is_decayed(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay pulls a parameter to 0: not biases and layer norms, as in the XTREME scripts."""
-    return parameter.ndim > 1 and "LayerNorm" not in name
+    """Whether weight decay pulls a parameter to 0: not biases and layer norms, as in the XTREME scripts.
+
+    Nor what stands for an orthogonal matrix: its size is given, and torch keeps signs in it that must stay 1 or -1.
+    """
+    return parameter.ndim > 1 and "LayerNorm" not in name and ".parametrizations." not in name
 
 
 def make_optimizer(
@@ -147,8 +151,8 @@ class Trainer(ABC):
         warmup: steps in which the rate rises.
         decay: how it goes on, ``linear`` or ``constant``.
         modules: what is switched to training (dropout) before the steps of an epoch.
-        keep_best: end with the weights of the epoch with the highest mean development score, the first of several, and
-            not with those of the last one.
+        keep: which weights it ends with: ``best`` are those of the epoch with the highest mean development score, the first
+            of several.
     """
 
     kept: tuple[str, ...] = ("done", "epoch", "seconds", "means")
@@ -163,16 +167,16 @@ class Trainer(ABC):
         warmup: int,
         decay: Literal["linear", "constant"] = "linear",
         modules: Sequence[nn.Module] = (),
-        keep_best: bool = True,
+        keep: Checkpoint = "best",
     ) -> None:
         self.title, self.parameters, self.optimizer = title, parameters, optimizer
         self.epoch_ends, self.warmup, self.decay = list(accumulate(epochs)), warmup, decay
         self.total = self.epoch_ends[-1]
         self.done = self.epoch = 0
         self.seconds = 0.0
-        self.modules, self.keep_best = modules, keep_best
+        self.modules, self.keep = modules, keep
         self.means: list[float] = []
-        self.best: dict[str, Tensor] = {}
+        self.chosen: dict[str, Tensor] = {}
         self.norm_order: Sequence[nn.Parameter] | None = None
 
     @abstractmethod
@@ -184,24 +188,44 @@ class Trainer(ABC):
         return {}
 
     def end_epoch(self, scores: Mapping[int, float]) -> None:
-        """Keep the mean of the scores, and the weights if it is the best so far."""
+        """Keep the mean of the scores, and the weights if it is the best so far or all epochs count."""
         if scores:
             self.means.append(sum(scores.values()) / len(scores))
-            if self.keep_best and self.best_epoch() == self.epoch:
-                self.best = {name: each.detach().to("cpu", copy=True) for name, each in self.parameters.items()}
+        if self.keep == "average":
+            self.add_to_average()
+        elif self.keep == "best" and scores and self.best_epoch() == self.epoch:
+            self.chosen = self.weights()
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy on the CPU of everything that an epoch leaves, by name."""
+        return {name: each.detach().to("cpu", copy=True) for name, each in self.parameters.items()}
+
+    def end_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over what ``weights`` gave."""
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(weights[name])
+
+    def add_to_average(self) -> None:
+        """Make the weights that are kept the mean over the epochs so far, this one included: m + (w - m) / n."""
+        weights = self.weights()
+        if not self.chosen:
+            self.chosen = weights
+        for name, mean in self.chosen.items():
+            mean.add_((weights[name] - mean) / (self.epoch + 1))
 
     def best_epoch(self) -> int:
         """The epoch whose weights are kept (from 0)."""
-        return self.means.index(max(self.means)) if self.keep_best and self.means else len(self.epoch_ends) - 1
+        return self.means.index(max(self.means)) if self.keep == "best" and self.means else len(self.epoch_ends) - 1
 
     def state(self) -> TrainingState:
         """Everything that the rest of the training depends on; subclasses add what is their own."""
-        kept = capture(self.parameters, self.optimizer, self.best)
+        kept = capture(self.parameters, self.optimizer, self.chosen)
         return TrainingState(kept.values | {name: getattr(self, name) for name in self.kept}, kept.tensors)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from what ``state`` gave."""
-        self.best = restore(state, self.parameters, self.optimizer)
+        self.chosen = restore(state, self.parameters, self.optimizer)
         for name in self.kept:
             setattr(self, name, state.values[name])
 
@@ -257,10 +281,8 @@ class Trainer(ABC):
                 self.end_epoch(scores)
                 progress.end_epoch(self.means[-1] if scores else None)
                 self.epoch += 1
-        if self.best and self.best_epoch() != len(self.epoch_ends) - 1:
-            with torch.no_grad():
-                for name, parameter in self.parameters.items():
-                    parameter.copy_(self.best[name])
+        if self.chosen and (self.keep == "average" or self.best_epoch() != len(self.epoch_ends) - 1):
+            self.end_with(self.chosen)
 
 
 class LossTrainer(Trainer):

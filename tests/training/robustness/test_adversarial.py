@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from torch import Tensor
 
-from xlt.config.regimes import Adversarial, Bottleneck, Full, Head, LoRA, MadX, RandomPerturbation, Tuning
+from xlt.config.regimes import Bottleneck, Full, Head, LoRA, MadX, Tuning
+from xlt.config.robustness import Adversarial, RandomPerturbation
 from xlt.config.run_config import LanguageAdapterSettings
 from xlt.data.features import Feature
 from xlt.data.records import Pair

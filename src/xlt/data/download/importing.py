@@ -7,10 +7,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from xlt.config.benchmark import Profile, Recipe, Task
+from xlt.config.benchmark import OnError, Profile, Recipe, Task
 from xlt.data.dataset import Located, read
 from xlt.data.download.archives import place_of
 from xlt.data.download.data_folder import DataFolder
@@ -18,6 +18,7 @@ from xlt.data.download.downloader import not_published
 from xlt.data.download.lockfile import Lock
 from xlt.data.download.manifest import Wanted
 from xlt.data.profile_files import beside, patterns
+from xlt.data.readers.files import Labels
 from xlt.errors import InputError
 from xlt.files import sha256_file
 from xlt.names import visible
@@ -43,7 +44,8 @@ class Candidate:
     source: str
     format: str | None
     language: str
-    labels: tuple[str, ...] | None
+    labels: Labels
+    on_error: OnError = "refuse"
 
 
 @dataclass
@@ -63,17 +65,16 @@ def candidates(
     known: dict[str, Candidate] = {}
     for profile in [*profiles, None]:
         for name, _, language, alternatives in patterns(profile, tasks, recipes):
-            labels = tasks[name].labels if name in tasks else recipes[name].labels
-            for path, kind in alternatives:
-                allowed = None if labels is None else tuple(labels)
-                known.setdefault(path, Candidate(path, path, kind, language, allowed))
+            labels = (tasks[name] if name in tasks else recipes[name]).known_labels
+            for path, read_as in alternatives:
+                known.setdefault(path, Candidate(path, path, read_as.format, language, labels, read_as.on_error))
     for one in files:
         known.setdefault(one.path, Candidate(one.path, one.path, None, one.language, None))
     yield from known.values()
     members = {one.path: [source.member for source in one.sources if source.member is not None] for one in files}
     for path, candidate in known.items():
         for place in (*members.get(path, []), *_other_places(path)):
-            yield Candidate(path, place, candidate.format, candidate.language, candidate.labels)
+            yield replace(candidate, source=place)
 
 
 def _other_places(path: str) -> Iterator[str]:
@@ -170,7 +171,7 @@ class _Import:
         if candidate.format is None or place_of(candidate.target, name) != target:  # read beside another file
             return None
         try:
-            read(Located(name, candidate.format, (path,)), candidate.language, candidate.labels)
+            read(Located(name, candidate.format, (path,), candidate.on_error), candidate.language, candidate.labels)
         except InputError as error:
             return str(InputError(error.message, name, error.line))
         return None

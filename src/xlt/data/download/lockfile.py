@@ -21,7 +21,8 @@ _HEADER = """\
 
 
 class Lock:
-    """The file ``configs/data.lock.yaml``: downloads, placed files and model files with their size and SHA-256.
+    """The file ``configs/data.lock.yaml``: downloads, placed files and model files with their size and SHA-256, and
+    the commits of models that nothing else pins.
 
     Safe for threads of one process and for processes side by side.
     """
@@ -32,7 +33,7 @@ class Lock:
         self._seen: tuple[tuple[int, int, int], dict[str, Any]] | None = None
 
     def get(self, section: str, key: str) -> dict[str, Any] | None:
-        """The record of ``key`` in ``section`` ("downloads", "files" or "models"); None: not seen before.
+        """The record of ``key`` in ``section`` ("downloads", "files", "models" or "pins"); None: not seen before.
 
         Raises:
             InputError: the file is not a lock.
@@ -62,9 +63,8 @@ class Lock:
         except OSError as error:
             raise InputError(f"cannot write what was learned on first use ({error.strerror})", self.path) from None
         for key, values in new.items():
-            sys.stderr.write(
-                f"first use of {key}: recorded sha256 {values['sha256']}\n"
-            )  # one write: threads print too
+            what = "sha256" if "sha256" in values else "revision"
+            sys.stderr.write(f"first use of {key}: recorded {what} {values[what]}\n")  # one write: threads print too
 
     def _read(self) -> dict[str, Any]:
         if not self.path.exists():

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Protocol
 
 from xlt.data.readers import choice, mewslix, pairs, retrieval, span, tagging
+from xlt.data.readers.files import Labels
 from xlt.data.records import Mining, Pair, ParallelText, Record, Tagged
 
 
 class LabelledReader(Protocol):
     """A reader that checks labels while it still knows their line."""
 
-    def __call__(self, path: Path, language: str, labels: Sequence[str] | None = None) -> Sequence[Pair | Tagged]:
-        """Read ``path``; a label that is not among ``labels`` is an InputError (None: any label)."""
+    def __call__(self, path: Path, language: str, labels: Labels = None) -> Sequence[Pair | Tagged]:
+        """Read ``path``; a label that is not among ``labels`` is an InputError (``files.check_label``)."""
 
 
 LABELLED: dict[str, LabelledReader] = {

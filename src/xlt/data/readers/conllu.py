@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from xlt.data.readers.files import check_label, lines, report_dropped
+from xlt.data.readers.faults import examples
+from xlt.data.readers.files import Labels, Row, check_label, lines, report_dropped, sentences_of
 from xlt.data.records import Tagged
 from xlt.errors import InputError
-
-Labels = Sequence[str] | None
 
 # Which tag a fused word gets when several of its words are equally near the root: XTREME converts with
 # ud-conversion-tools, whose order of precedence this is; three languages have one of their own.
@@ -77,14 +77,10 @@ def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= 6
 
 
-def _parse(path: Path, labels: Labels) -> Iterator[_Sentence]:
+def _sentence(rows: Sequence[Row], path: Path, labels: Labels) -> _Sentence:
+    """A sentence without words where only comments stand between two blank lines."""
     sentence = _Sentence()
-    for number, row in lines(path):
-        if not row.strip():
-            if sentence.words:
-                yield sentence
-            sentence = _Sentence()
-            continue
+    for number, row in rows:
         if row.startswith("#"):
             key, _, value = row[1:].partition("=")
             if key.strip() == "sent_id":
@@ -105,8 +101,7 @@ def _parse(path: Path, labels: Labels) -> Iterator[_Sentence]:
             raise InputError(f"expected word number {expected}, got {cells[0]!r}", path, number)
         head = int(cells[6]) if _is_number(cells[6]) else 0
         sentence.words[expected] = (cells[1], check_label(cells[3], labels, path, number), head)
-    if sentence.words:
-        yield sentence
+    return sentence
 
 
 def _read(path: Path, labels: Labels, language: str | None) -> list[Tagged]:
@@ -117,7 +112,9 @@ def _read(path: Path, labels: Labels, language: str | None) -> list[Tagged]:
     """
     sentences: list[Tagged] = []
     hidden = 0
-    for sentence in _parse(path, labels):
+    for sentence in examples(sentences_of(lines(path)), partial(_sentence, path=path, labels=labels)):
+        if not sentence.words:
+            continue
         pairs = sentence.split() if language is None else sentence.joined(language)
         pairs = [(form.replace("\u200c", "").replace(" ", ""), tag) for form, tag in pairs]
         blank = sum(form.strip() in ("", _HIDDEN) for form, _ in pairs)

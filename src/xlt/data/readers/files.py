@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from xlt.data.readers.faults import Faulty, current
 from xlt.errors import InputError
+
+Labels = Sequence[str] | Mapping[str, str] | None
+"""The labels that a file may have (None: any); a mapping says what each is read as."""
+Row = tuple[int, str]
+"""A line with its number from 1."""
 
 _log = logging.getLogger(__name__)
 _BOM = b"\xef\xbb\xbf"
@@ -69,6 +75,19 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, row
     if not found:
         raise InputError(_EMPTY, path)
+
+
+def sentences_of(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Groups of numbered lines between blank lines."""
+    sentence: list[Row] = []
+    for number, row in rows:
+        if row.strip(" \t"):
+            sentence.append((number, row))
+        elif sentence:
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence
 
 
 def json_document(path: Path) -> tuple[Any, str]:
@@ -141,17 +160,28 @@ def field(value: Any, key: str, kind: type | tuple[type, ...], path: Path, line:
     return found
 
 
-def check_label(label: str, labels: Sequence[str] | None, path: Path, line: int | None) -> str:
-    """``label`` if it is one of ``labels`` (None: any). Raises InputError naming those that are known."""
-    if labels is not None and label not in labels:
-        raise InputError(f"expected a label of {', '.join(labels)}, got {short(label)}", path, line)
-    return label
+def check_label(label: str, labels: Labels, path: Path, line: int | None) -> str:
+    """``label`` if it is one of ``labels``, or what these map it to. Raises InputError naming those that are known."""
+    if labels is None:
+        return label
+    if label not in labels:
+        absent = label.strip() in ("", "_")
+        order = "; the hub's NLI sets number entailment, neutral, contradiction from 0" if label.isdecimal() else ""
+        message = f"expected a label of {', '.join(labels)}, got {short(label)}{order}"
+        advice = "" if absent else "; label_map of a task or recipe has a place for other labels (docs/extending.md)"
+        raise Faulty("missing labels" if absent else "unknown labels", message + advice, path, line)
+    return labels[label] if isinstance(labels, Mapping) else label
 
 
-def option_index(value: Any, count: int, path: Path, line: int | None) -> int:
-    """The index of the right option, an integer from 0 to ``count`` - 1, written as a number or as its digits."""
+def option_index(value: Any, count: int, path: Path, line: int | None) -> int | None:
+    """The index of the right option, an integer from 0 to ``count`` - 1, written as a number or as its digits.
+
+    None where it is withheld: absent, empty, or -1 as in the hub's test sets.
+    """
+    if value is None or str(value).strip() in ("", "-1"):
+        return None
     if isinstance(value, bool) or str(value).strip() not in map(str, range(count)):
-        raise InputError(f"expected a label from 0 to {count - 1}, got {short(value)}", path, line)
+        raise Faulty("unknown labels", f"expected a label from 0 to {count - 1}, got {short(value)}", path, line)
     return int(value)
 
 
@@ -159,3 +189,4 @@ def report_dropped(path: Path, count: int, what: str) -> None:
     """Say how many rows of a file were left out, and why: nothing disappears without a word."""
     if count:
         _log.warning("%s: left out %d %s", path, count, what)
+        current().by_rule[what] += count

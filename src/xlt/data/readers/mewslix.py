@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from xlt.data.readers.answers import true_match
+from xlt.data.readers.faults import Faulty, examples, mended
 from xlt.data.readers.files import field, json_lines
 from xlt.data.records import CandidateEntity, Mention
 from xlt.errors import InputError
@@ -22,8 +24,13 @@ def _mention(
     given = field(span, "text", str, path, line)
     if not 0 <= start < end or text[start:end] != given:
         got = text[start:end] if start >= 0 else ""
+        true = true_match(text, given, start)
         message = f"mention {name}: expected {given[:60]!r} at characters {start} to {end}, got {got[:60]!r}"
-        raise InputError(message, path, line)
+        error = Faulty(
+            true.kind.replace("answers", "mentions"), f"{message}; {true.explanation}", path, line, f"mention {name}"
+        )
+        span = mended(error, true.span)
+        start, end = span.start, span.start + len(span.text)
     touched = [(a, b) for a, b in _sentences(context, text, path, line) if a < end and start < b]
     return Mention(name, text, start, end, entity, (touched[0][0], touched[-1][1]) if touched else None)
 
@@ -49,17 +56,20 @@ def mewslix_mentions(path: Path, language: str) -> list[Mention]:
     Raises:
         InputError: no document in this language; a mention that does not stand at its offsets.
     """
-    mentions = []
+    mentions: list[Mention] = []
     seen = set()
     for number, row in json_lines(path):
         context = field(row, "context", dict, path, number)
         seen.add(field(context, "language", str, path, number))
         if context["language"] != language:
             continue
-        for given in field(row, "mentions", list, path, number):
+
+        def mention(given: dict[str, Any], context: dict[str, Any] = context, number: int = number) -> Mention:
             name = field(given, "example_id", str, path, number)
             entity = field(given, "entity_id", str, path, number) if "entity_id" in given else None
-            mentions.append(_mention(context, given, path, number, name, entity))
+            return _mention(context, given, path, number, name, entity)
+
+        mentions += examples(field(row, "mentions", list, path, number), mention)
     if not mentions:
         raise InputError(f"expected mentions in language {language}, got {', '.join(sorted(seen))}", path)
     return mentions
@@ -92,14 +102,18 @@ def mewslix_pairs(path: Path, language: str) -> list[Mention | CandidateEntity]:
 
     A mention's ``entity`` is the ``id`` of its entity. The pairs are English (the language is not looked at).
     """
-    mentions: list[Mention] = []
-    entities: dict[str, CandidateEntity] = {}
-    for number, row in json_lines(path):
-        contextual = field(row, "contextual_mention", dict, path, number)
-        entity = _entity(field(row, "entity", dict, path, number), path, number)
+
+    def pair(row: tuple[int, dict[str, Any]]) -> tuple[Mention, CandidateEntity]:
+        number, value = row
+        contextual = field(value, "contextual_mention", dict, path, number)
+        entity = _entity(field(value, "entity", dict, path, number), path, number)
         context = field(contextual, "context", dict, path, number)
         given = field(contextual, "mention", dict, path, number)
         name = str(given.get("example_id", number - 1))
-        mentions.append(_mention(context, given, path, number, name, entity.id))
+        return _mention(context, given, path, number, name, entity.id), entity
+
+    pairs = list(examples(json_lines(path), pair))
+    entities: dict[str, CandidateEntity] = {}
+    for _, entity in pairs:
         entities.setdefault(entity.id, entity)
-    return [*mentions, *entities.values()]
+    return [*(mention for mention, _ in pairs), *entities.values()]

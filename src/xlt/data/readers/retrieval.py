@@ -39,8 +39,7 @@ def _passages(document: SquadDocument, language: str, own_sentences: bool) -> li
             breaks = sentence_breaks(context)
             sentences = [context[start:end] for start, end in breaks]
         questions = []
-        for row in paragraph["qas"]:
-            question = document.question(row, context)
+        for question in document.questions((row, context) for row in paragraph["qas"]):
             if not question.answers:
                 continue
             start = question.answers[0].start

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from xlt import languages
-from xlt.data.readers.files import field, json_document, short
+from xlt.data.readers.answers import true_match
+from xlt.data.readers.faults import Faulty, examples, mended
+from xlt.data.readers.files import field, json_document, json_lines, read_text, short
 from xlt.data.records import AnswerSpan, Question
 from xlt.errors import InputError
 
@@ -19,10 +21,11 @@ class SquadDocument:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        value, self.text = json_document(path)
-        if not isinstance(value, dict):
+        self.text = read_text(path)
+        value = [row for _, row in json_lines(path)] if _has_rows(self.text) else json_document(path)[0]
+        if not isinstance(value, dict | list):
             raise InputError(f"expected an object with key 'data', got {type(value).__name__}", path, 1)
-        self.data: list[Any] = field(value, "data", list, path, 1)
+        self.data: list[Any] = value if isinstance(value, list) else field(value, "data", list, path, 1)
         if not self.data:
             raise InputError("expected examples, got an empty 'data' list", path, 1)
 
@@ -42,6 +45,10 @@ class SquadDocument:
         for number, article in enumerate(self.data):
             if not isinstance(article, dict):
                 raise InputError(f"expected data[{number}] to be an object, got {type(article).__name__}", self.path)
+            if "paragraphs" not in article and "context" in article:
+                raise InputError(
+                    "expected 'paragraphs', got rows with a passage each: their format is squad-rows", self.path
+                )
             for paragraph in field(article, "paragraphs", list, self.path, None):
                 field(paragraph, "context", str, self.path, None)
                 field(paragraph, "qas", list, self.path, None)
@@ -70,12 +77,26 @@ class SquadDocument:
             start = field(answer, "answer_start", int, self.path, line)
             if not text and start == 0:
                 continue
-            if not text or start < 0 or context[start : start + len(text)] != text:
-                got = context[start : start + len(text)] if start >= 0 else ""
-                message = f"question {name}: expected the answer {text[:60]!r} at character {start}, got {got[:60]!r}"
-                raise self.error(f"{message}; correct answer_start or text", name)
-            found.append(AnswerSpan(text, start))
+            if text and start >= 0 and context.startswith(text, start):
+                found.append(AnswerSpan(text, start))
+            else:
+                found.append(self._elsewhere(name, context, text, start))
         return tuple(found)
+
+    def _elsewhere(self, name: str, context: str, text: str, start: int) -> AnswerSpan:
+        """The answer where it truly stands, if it is to be repaired; else an error that says where that is."""
+        true = true_match(context, text, start)
+        got = context[start : start + len(text)] if start >= 0 else ""
+        message = f"question {name}: expected the answer {text[:60]!r} at character {start}, got {got[:60]!r}"
+        advice = "correct answer_start or text, or let on_error of the source repair or drop it"
+        error = Faulty(
+            true.kind, f"{message}; {true.explanation}; {advice}", self.path, self.line(name), f"question {name}"
+        )
+        return mended(error, true.span)
+
+    def questions(self, rows: Iterable[tuple[Any, str]]) -> list[Question]:
+        """The question of each row and its passage."""
+        return list(examples(rows, lambda row: self.question(*row)))
 
     def question(self, row: Any, context: str) -> Question:
         """One question row as a record."""
@@ -97,6 +118,15 @@ class SquadDocument:
         return questions
 
 
+def _has_rows(text: str) -> bool:
+    """Whether a text has one JSON object a line."""
+    first, _, rest = text.partition("\n")
+    try:
+        return bool(rest.strip()) and isinstance(json.loads(first), dict)
+    except json.JSONDecodeError:
+        return False
+
+
 def squad(path: Path, language: str) -> list[Question]:
     """SQuAD 1.1 and 2.0, XQuAD, MLQA, TyDiQA-GoldP by language: articles > paragraphs > questions > answers.
 
@@ -104,10 +134,8 @@ def squad(path: Path, language: str) -> list[Question]:
         InputError: not this layout; an answer that does not stand at its offset (with the question's id); an id twice.
     """
     document = SquadDocument(path)
-    questions = [
-        document.question(row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"]
-    ]
-    return document.unique(questions)
+    rows = ((row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"])
+    return document.unique(document.questions(rows))
 
 
 def tydiqa(path: Path, language: str) -> list[Question]:
@@ -117,11 +145,9 @@ def tydiqa(path: Path, language: str) -> list[Question]:
     """
     document = SquadDocument(path)
     prefix = f"{languages.name(language).lower()}-"
-    questions = []
-    for paragraph in document.paragraphs():
-        for row in paragraph["qas"]:
-            if str(field(row, "id", str, path, None)).startswith(prefix):
-                questions.append(document.question(row, paragraph["context"]))
+    rows = ((row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"])
+    own = (row for row in rows if str(field(row[0], "id", str, path, None)).startswith(prefix))
+    questions = document.questions(own)
     if not questions:
         raise InputError(f"expected questions with ids beginning {prefix!r}, got none", path)
     return document.unique(questions)
@@ -134,17 +160,25 @@ def tydiqa_xtreme(path: Path, language: str) -> list[Question]:
     from 0 in the file.
     """
     document = SquadDocument(path)
-    rows = [(row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"]]
-    questions = (document.question(row, context) for row, context in rows)
-    return [replace(question, id=f"{number}-{question.id}") for number, question in enumerate(questions)]
+    rows = ((row, paragraph["context"]) for paragraph in document.paragraphs() for row in paragraph["qas"])
+
+    def numbered(item: tuple[int, tuple[Any, str]]) -> Question:
+        question = document.question(*item[1])
+        return replace(question, id=f"{item[0]}-{question.id}")
+
+    return list(examples(enumerate(rows), numbered))
 
 
 def squad_rows(path: Path, language: str) -> list[Question]:
-    """Questions as flat rows under ``data``: id, question, context, answers as {"text": [], "answer_start": []}."""
+    """Questions as flat rows: id, question, context, answers as {"text": [], "answer_start": []}.
+
+    They are a list, a list under ``data``, or one a line, as the hub's sets are written out.
+    """
     document = SquadDocument(path)
-    questions = []
     for row in document.data:
         if not isinstance(row, dict):
             raise InputError(f"expected a question object, got {type(row).__name__}", path)
-        questions.append(document.question(row, field(row, "context", str, path, None)))
-    return document.unique(questions)
+        if "paragraphs" in row and "context" not in row:
+            raise InputError("expected 'context', got articles of paragraphs: their format is squad", path)
+    rows = ((row, field(row, "context", str, path, None)) for row in document.data)
+    return document.unique(document.questions(rows))

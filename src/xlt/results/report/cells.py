@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from xlt.config.benchmark import Task
 from xlt.results import formatting
 from xlt.results.aggregate import TaskResult, headline_metrics, summarize
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.render import Text
-from xlt.results.report.evidence import Anchors, Curve, Register, RunEvidence, listed, shortened
+from xlt.results.report.evidence import Anchors, Curve, Register, RunEvidence, hashes, listed, shortened
 from xlt.results.reported import AVERAGE, Reported
-from xlt.results.run_folders import Plan, Run
+from xlt.results.run_folders import FinishedRun, Plan, RegimeRuns, Run
 from xlt.results.verdicts import Status, Verdict
 
 WORST_FIRST: tuple[Status, ...] = (
@@ -44,6 +44,12 @@ MARKS: dict[str, str] = {
     "not covered": "–",
 }
 """A sign for each verdict, so that colour is never all that tells them apart."""
+TOLD = (
+    *("Folder", "State", "Goes on from", "Trained parameters", "Training time", "Prediction time", "Peak memory"),
+    *("Device", "Weights (SHA-256)"),
+)
+LABELLED = ("Commit, lock file, versions", "Training data, hashes", "Test data, hashes")
+"""What is told of each run behind a cell, and what of it is a label of the appendix."""
 
 
 @dataclass(frozen=True)
@@ -60,52 +66,24 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Block:
-    """One metric of a cell."""
-
-    title: str
-    lines: list[Line]
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """One run behind a cell, printed; ``state`` says whether it finished. Labels name entries of the appendix."""
-
-    seed: int
-    folder: str
-    state: str
-    training_files: str
-    test_files: str
-    made_from: str
-    device: str = ""
-    train: str = ""
-    predict: str = ""
-    memory: str = ""
-    trained: str = ""
-    weights: str = ""
-    environment: str = ""
-
-
-@dataclass(frozen=True)
 class ReportCell:
-    """One regime on one task."""
+    """One regime on one task.
+
+    ``text`` is what the headline table prints; ``metrics``: by title, the lines of each; ``runs``: what is told of each of
+    its runs, by what it is; ``curves``: seed, recipe and curve of each training.
+    """
 
     anchor: str
-    regime: str
-    regime_title: str
-    task_title: str
+    regime: RegimeRuns
+    task: Task
+    result: TaskResult
     text: Text
     status: Status
     why: str
     command: str
-    step: str
-    seeds: list[int]
-    planned_seeds: list[int]
-    split: str
-    blocks: list[Block]
-    runs: list[RunRow]
+    metrics: dict[str, list[Line]]
+    runs: list[dict[str, str]]
     curves: list[tuple[int, str, Curve]]
-    missing: str
 
 
 @dataclass
@@ -156,26 +134,20 @@ def cells(
         for task, result in by_task.items():
             own = [v for v in found if (v.regime, v.task) == (name, task)]
             status, why = _status(own, table.tasks[task])
-            runs = [each for each in evidence.get(name, ()) if task in each.run.planned.tasks]
+            runs = [each for each in evidence[name] if task in each.run.planned.tasks]
+            metrics = table.tasks[task].metrics if result.status == "ok" else []
             made[name, task] = ReportCell(
                 anchor=anchors.new("cell", name, task),
-                regime=name,
-                regime_title=table.regimes[name].title,
-                task_title=table.tasks[task].title,
+                regime=table.regimes[name],
+                task=table.tasks[task],
+                result=result,
                 text=texts[name, task],
                 status=status,
                 why=why,
                 command=command(table.plan, goals[name], result.planned_seeds),
-                step=f"python reproduce/run.py <root>/{runs[0].run.planned.dir}" if runs else "",
-                seeds=list(result.seeds),
-                planned_seeds=list(result.planned_seeds),
-                split=result.split or "",
-                blocks=[_block(result, metric, own, appendix) for metric in table.tasks[task].metrics]
-                if result.status == "ok"
-                else [],
-                runs=[_row(each.run, task, appendix) for each in runs],
+                metrics={formatting.METRIC_TITLES.get(m, m): _lines(result, m, own, appendix) for m in metrics},
+                runs=[_told(each.run, task, appendix) for each in runs],
                 curves=[(each.run.planned.seed, stage, own) for each in runs for stage, own in each.curves.items()],
-                missing=formatting.missing(result),
             )
     return made
 
@@ -190,7 +162,7 @@ def _status(own: Sequence[Verdict], task: Task) -> tuple[Status, str]:
     return worst.status, worst.reason
 
 
-def _block(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Appendix) -> Block:
+def _lines(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Appendix) -> list[Line]:
     verdicts = {v.language: v for v in own if v.metric == metric}
 
     def line(label: str, examples: str, by_seed: Mapping[int, float], language: str) -> Line:
@@ -210,30 +182,32 @@ def _block(result: TaskResult, metric: str, own: Sequence[Verdict], appendix: Ap
         line(formatting.language(code), formatting.count(result.n[code]), result.values[metric][code], code)
         for code in result.languages
     ]
-    return Block(formatting.METRIC_TITLES.get(metric, metric), rows)
+    return rows
 
 
-def _row(run: Run, task: str, appendix: Appendix) -> RunRow:
-    config, made = run.config, run.provenance
-    trained_on, tested_on = ([], []) if config is None else (config.trained_on, config.evaluated_on(task))
-    row = RunRow(
-        seed=run.planned.seed,
-        folder=run.planned.dir,
-        state="not run",
-        training_files=appendix.data.label(trained_on) if trained_on else "",
-        test_files=appendix.data.label(tested_on) if tested_on else "",
-        made_from=listed(config.made_from) if config is not None else "",
-    )
-    if made is None:
-        return row
-    return replace(
-        row,
-        state="finished",
-        device=made.device or "not recorded",
-        train=formatting.duration(made.wall_seconds.train),
-        predict=formatting.duration(made.wall_seconds.predict),
-        memory="not recorded" if made.peak_memory_bytes is None else formatting.memory(made.peak_memory_bytes),
-        trained=formatting.count(made.trainable_parameters),
-        weights=shortened(made.weights_sha256),
-        environment=appendix.environments.label(made.environment()),
-    )
+def _told(run: Run, task: str, appendix: Appendix) -> dict[str, str]:
+    """What is told of a run behind a cell; some of it only of a finished one, some by label."""
+    trained_on = hashes(files for stage in run.config.stages for files in (stage.train, stage.dev))
+    tested = [each for each in run.config.evaluations if each.task.name == task]
+    tested_on = hashes(files for e in tested for files in (*e.files.values(), *e.tuning_files.values()))
+    told = {
+        "Seed": str(run.planned.seed),
+        "Folder": run.planned.dir,
+        "State": "finished" if isinstance(run, FinishedRun) else "not run",
+        "Goes on from": listed(run.config.needs()) or "the encoder",
+        "Training data, hashes": appendix.data.label(trained_on) if trained_on else "",
+        "Test data, hashes": appendix.data.label(tested_on) if tested_on else "",
+    }
+    if not isinstance(run, FinishedRun):
+        return told
+    made = run.provenance
+    return {
+        **told,
+        "Trained parameters": formatting.count(made.trainable_parameters),
+        "Training time": formatting.duration(made.wall_seconds.train),
+        "Prediction time": formatting.duration(made.wall_seconds.predict),
+        "Peak memory": "not recorded" if made.peak_memory_bytes is None else formatting.memory(made.peak_memory_bytes),
+        "Device": made.device or "not recorded",
+        "Weights (SHA-256)": shortened(made.weights_sha256),
+        "Commit, lock file, versions": appendix.environments.label(made.environment()),
+    }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-from xlt.results import formatting
 from xlt.results.aggregate import summarize
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.groups_table import ALL, GroupsTable
+from xlt.results.plots import Chart, Series, Style
 from xlt.results.report.evidence import RunEvidence
 from xlt.results.run_folders import RegimeRuns
 
@@ -23,53 +22,25 @@ KINDS = {
 """Ways of tuning (configs/regimes) and how a legend names them; each keeps its colour and shape in every chart."""
 
 
-@dataclass(frozen=True)
-class Style:
-    """``kind`` is a place in ``KINDS`` (colour and shape); ``open``: hollow or dashed, for intermediate training."""
-
-    kind: int
-    open: bool = False
-
-
-@dataclass(frozen=True)
-class Series:
-    """Named points (label, x, y), joined by a line when ``line``."""
-
-    name: str
-    points: list[tuple[str, float, float]]
-    style: Style
-    line: bool = False
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart with what a reader who cannot see it needs: a description; its values are listed beside it."""
-
-    name: str
-    title: str
-    description: str
-    x: str
-    y: str
-    series: list[Series]
-    log_x: bool = False
-    zero: bool = False
-    notes: list[str] = field(default_factory=list)
+SIGNS, OPEN_SIGNS = "●■▲◆▼◀▶", "○□△◇▽◁▷"
+"""What stands in a legend for the shapes of charts (``plots.SHAPES``)."""
 
 
 def style(runs: RegimeRuns) -> Style:
     """The style of a regime, from the config of one of its runs."""
-    regime = {} if runs.config is None else runs.config.regime
-    tuning = regime.get("tuning")
-    kind = tuning.get("kind") if isinstance(tuning, dict) else None
-    place = list(KINDS).index(kind) if kind in KINDS else len(KINDS)
-    return Style(place, regime.get("intermediate") is not None)
+    if runs.config is None:
+        return Style(len(KINDS))
+    regime = runs.config.regime
+    return Style(list(KINDS).index(regime.tuning.kind), regime.intermediate is not None)
 
 
-def legend(styles: Sequence[Style]) -> list[tuple[Style, str]]:
-    """The styles in use with their names, in a fixed order."""
+def legend(styles: Sequence[Style]) -> list[tuple[Style, str, str]]:
+    """The styles in use, each with its sign and its name, in a fixed order."""
     names = [*KINDS.values(), "other"]
     found = sorted(set(styles), key=lambda each: (each.kind, each.open))
-    return [(each, names[each.kind] + (", intermediate training" if each.open else "")) for each in found]
+    signs = [OPEN_SIGNS if each.open else SIGNS for each in found]
+    added = [", intermediate training" if each.open else "" for each in found]
+    return [(e, own[e.kind], names[e.kind] + more) for e, own, more in zip(found, signs, added, strict=True)]
 
 
 def cost_charts(table: BenchmarkTable, styles: Mapping[str, Style]) -> list[Chart]:
@@ -192,8 +163,3 @@ def _curves(
         "development score (percent)",
         series,
     )
-
-
-def axis_text(value: float, log: bool) -> str:
-    """A number on an axis: parameters in units when logarithmic, else as short as it is exact."""
-    return formatting.parameters(round(value)) if log else f"{value:g}".replace("-", "−")

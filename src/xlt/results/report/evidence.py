@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from xlt.config.benchmark import parse
+from xlt.config.run_config import FileSet
 from xlt.files import digest, read_json
 from xlt.layout import TRAINED
 from xlt.results.run_folders import Loose, Run
@@ -87,6 +88,11 @@ class Anchors:
 def shortened(value: str | None, length: int = 12) -> str:
     """The beginning of a hash."""
     return "not recorded" if value is None else value[:length]
+
+
+def hashes(files: Iterable[FileSet | None]) -> list[tuple[str, str]]:
+    """(path, SHA-256) of all files of some splits, each once."""
+    return list(dict.fromkeys(pair for own in files if own is not None for pair in own.sha256.items()))
 
 
 def listed(values: Iterable[object]) -> str:

@@ -82,6 +82,12 @@ def _heat(
     return Heat(anchor, title, *axes, list(rows), columns, cells, values, scale)
 
 
+def drawn(heat: Heat) -> dict[str, bytes]:
+    """A heat map as a figure, by suffix."""
+    codes = [code for code, _ in heat.columns]
+    return plots.heatmap(heat.values, heat.rows, codes, heat.scale, (heat.title, heat.rows_are, heat.columns_are))
+
+
 def by_language(table: BenchmarkTable) -> list[tuple[Heat, Heat | None]]:
     """For each task with results: regimes by languages, the scores and the differences to the reference regime."""
     made: list[tuple[Heat, Heat | None]] = []

@@ -10,17 +10,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from xlt.results import formatting
+from xlt.results import formatting, plots
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.claims import MEANING as CLAIM_MEANING
 from xlt.results.claims import SEEN, Finding
 from xlt.results.groups_table import GroupsTable
 from xlt.results.pairs_table import PairsTable
+from xlt.results.plots import Chart
 from xlt.results.render import Document, Text, TextGrid
-from xlt.results.report import charts, heatmap, papers, summary, svg
-from xlt.results.report.cells import MARKS, Appendix, ReportCell, cells, command
-from xlt.results.report.evidence import Anchors, Register, RunEvidence, read_evidence
-from xlt.results.run_folders import Plan, RegimeRuns, Run
+from xlt.results.report import charts, heatmap, summary
+from xlt.results.report.cells import LABELLED, MARKS, TOLD, Appendix, ReportCell, cells, command
+from xlt.results.report.evidence import Anchors, Register, read_evidence
+from xlt.results.run_folders import FinishedRun, Plan, RegimeRuns
 from xlt.results.score_table import ConfiguredTable
 from xlt.results.verdicts import Verdict, counts
 from xlt.results.verification import MEANING
@@ -28,8 +29,6 @@ from xlt.results.verification import MEANING
 TEMPLATES = Path(__file__).parent / "templates"
 SCORES, COST = 0, 1
 """Places of the two sections of the headline table that have a row for every regime; others follow them."""
-SMALL = (360, 250)
-"""Width and height of a small chart, in user units."""
 PER_CENT = 100.0
 """Where the bars of effects in per cent end."""
 
@@ -67,36 +66,27 @@ class ReportInputs:
 
 @dataclass(frozen=True)
 class RegimeRow:
-    """A regime of the headline table: its anchor, its description and everything about it as a whole."""
+    """A regime of the headline table: its anchor, what the table prints of it, and its cells."""
 
     anchor: str
-    name: str
-    title: str
-    description: str
+    regime: RegimeRuns
     scores: list[Text]
     costs: list[Text]
     cells: list[ReportCell]
     command: str
     average: str
     difference: str
-    runs: list[Run]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A chart with its drawing, its anchor and, when it was written, the stem of its files."""
+class DrawnCharts:
+    """Charts in one figure: its drawing, its anchor and the stem of its files."""
 
-    chart: charts.Chart
+    charts: Sequence[Chart]
     drawing: Markup
     anchor: str
     file: str
-
-
-def _evidence(material: ReportInputs) -> dict[str, list[RunEvidence]]:
-    return {
-        name: [read_evidence(material.root, run) for run in regime.runs]
-        for name, regime in material.headline.regimes.items()
-    }
+    files: Mapping[str, bytes]
 
 
 def _texts(table: BenchmarkTable, grid: TextGrid) -> dict[tuple[str, str], Text]:
@@ -120,49 +110,42 @@ def _rows(
         found.append(
             RegimeRow(
                 anchor=anchors.new("regime", name),
-                name=name,
-                title=regime.title,
-                description="" if regime.config is None else str(regime.config.regime.get("description") or ""),
+                regime=regime,
                 scores=scores,
                 costs=costs,
                 cells=[made[name, task] for task in table.tasks],
                 command=command(material.plan, material.goals[name], seeds),
                 average="" if stat is None else formatting.score(stat),
                 difference=table.difference_text(name),
-                runs=regime.runs,
             )
         )
     return found
 
 
-def _figures(found: Sequence[charts.Chart], anchors: Anchors, file: str = "", *, small: bool = False) -> list[Figure]:
-    made = []
-    for chart in found:
-        anchor = anchors.new("chart", chart.name)
-        drawing = svg.draw(chart, anchor, *SMALL) if small else svg.draw(chart, anchor)
-        made.append(Figure(chart, drawing, anchor, file or chart.name))
-    return made
+def _drawn(charts: Sequence[Chart], file: str, anchors: Anchors) -> list[DrawnCharts]:
+    """The figure of some charts; none without a chart."""
+    if not charts:
+        return []
+    anchor, files = anchors.new("chart", file), plots.panels(charts)
+    return [DrawnCharts(charts, plots.inlined(files[".svg"], charts, anchor), anchor, file, files)]
 
 
-def _effects(findings: Sequence[Finding]) -> list[tuple[Finding, Markup, str]]:
-    """The findings with a bar of their interval and what was found, printed; points and per cent have scales of their own."""
+def _effects(findings: Sequence[Finding]) -> list[tuple[Finding, float, str]]:
+    """The findings with the end of their bar's scale (points and per cent have one each) and what was found, printed."""
     points = [f.effect for f in findings if f.effect is not None and f.claim.words is None]
     widest = max([1.0, *(max(abs(effect.low), abs(effect.high)) for effect in points)])
     made = []
     for finding in findings:
         effect, words = finding.effect, finding.claim.words is not None
-        bar, shown = Markup(""), "–"
-        if effect is not None:
-            bar = svg.interval(effect.low, effect.estimate, effect.high, PER_CENT if words else widest)
-            shown = formatting.with_interval(effect.estimate, effect) + (" %" if words else "")
-        made.append((finding, bar, shown))
+        shown = "–" if effect is None else formatting.with_interval(effect.estimate, effect) + (" %" if words else "")
+        made.append((finding, PER_CENT if words else widest, shown))
     return made
 
 
 def _facts(material: ReportInputs) -> list[tuple[str, str]]:
     """The report in numbers."""
     runs = [run for regime in material.regimes.values() for run in regime.runs]
-    folders = {run.planned.dir: run.scores is not None for run in runs}
+    folders = {run.planned.dir: isinstance(run, FinishedRun) for run in runs}
     table = material.headline
     scored = [r for by_task in table.results.values() for r in by_task.values() if r.status == "ok"]
     languages = {code for result in scored for code in result.languages}
@@ -181,7 +164,7 @@ def build(material: ReportInputs) -> tuple[str, dict[str, bytes]]:
     table, plan = material.headline, material.plan
     anchors = Anchors()
     appendix = Appendix(Register("E"), Register("D"), Register("S"))
-    evidence = _evidence(material)
+    evidence = {name: [read_evidence(material.root, run) for run in own.runs] for name, own in table.regimes.items()}
     document = table.document
     texts = _texts(table, document.sections[SCORES].grid)
     made = cells(table, texts, evidence, material.verdicts, material.goals, (anchors, appendix))
@@ -189,10 +172,12 @@ def build(material: ReportInputs) -> tuple[str, dict[str, bytes]]:
     titles = {name: regime.title for name, regime in material.regimes.items()}
     recipes = {name: recipe.title for name, recipe in plan.recipes.items()}
     groups = [shown.table for shown in material.tables if isinstance(shown.table, GroupsTable)]
-    others = {name: styles.get(name, charts.Style(len(charts.KINDS))) for name in material.regimes}
-    cost = charts.cost_charts(table, styles)
+    others = {name: styles.get(name, plots.Style(len(charts.KINDS))) for name in material.regimes}
+    cost = [drawn for chart in charts.cost_charts(table, styles) for drawn in _drawn([chart], chart.name, anchors)]
     distance = [chart for each in groups for chart in charts.distance_charts(each, others)]
     curves = charts.learning_curves(evidence, titles, recipes, styles)
+    distances = _drawn(distance, "gain-against-distance", anchors)
+    learning = _drawn(curves, "learning-curves", anchors)
     heats = heatmap.by_language(table)
     context: dict[str, Any] = {
         "title": f"{formatting.header(plan, list(table.regimes.values()), [], table.tasks)[1][1]} · {plan.profile}",
@@ -204,6 +189,9 @@ def build(material: ReportInputs) -> tuple[str, dict[str, bytes]]:
         "verdicts": counts(material.verdicts),
         "meaning": MEANING,
         "marks": MARKS,
+        "told": TOLD,
+        "labelled": LABELLED,
+        "without_score": formatting.missing,
         "document": document,
         "score_grid": document.sections[SCORES],
         "cost_grid": document.sections[COST],
@@ -215,11 +203,10 @@ def build(material: ReportInputs) -> tuple[str, dict[str, bytes]]:
         "seen": SEEN,
         "claim_meaning": CLAIM_MEANING,
         "claims_command": command(plan, "claims"),
-        "cost_figures": _figures(cost, anchors),
-        "distance_figures": _figures(distance, anchors, "gain-against-distance", small=True),
-        "curve_figures": _figures(curves, anchors, "learning-curves", small=True),
+        "cost_figures": cost,
+        "distance_figures": distances,
+        "curve_figures": learning,
         "legend": charts.legend(list(styles.values())),
-        "shape": lambda kind: Markup(svg.SHAPES[kind]),
         "heats": heats,
         "pairs": [(s, heatmap.of_pairs(s.table)) for s in material.tables if isinstance(s.table, PairsTable)],
         "tables": [(anchors.new("table", shown.name), shown) for shown in material.tables],
@@ -232,7 +219,9 @@ def build(material: ReportInputs) -> tuple[str, dict[str, bytes]]:
         "report_command": command(plan, "report"),
         "verify_command": f"make verify TABLE={table.config.name} PROFILE={plan.profile} MODEL={plan.folder or plan.model}",
     }
-    return _render(context), _files(cost, distance, curves, [scores for scores, _ in heats])
+    files = {figure.file: figure.files for figure in (*cost, *distances, *learning)}
+    files |= {heat.anchor: heatmap.drawn(heat) for heat, _ in heats}
+    return _render(context), {f"{stem}{suffix}": data for stem, own in files.items() for suffix, data in own.items()}
 
 
 def _render(context: Mapping[str, Any]) -> str:
@@ -246,18 +235,3 @@ def _render(context: Mapping[str, Any]) -> str:
     )
     parts = {name: Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js")}
     return environment.get_template("page.html").render(context, style=parts["style.css"], script=parts["script.js"])
-
-
-def _files(
-    cost: Sequence[charts.Chart],
-    distance: Sequence[charts.Chart],
-    curves: Sequence[charts.Chart],
-    heats: Sequence[heatmap.Heat],
-) -> dict[str, bytes]:
-    drawn = {chart.name: papers.panels([chart]) for chart in cost}
-    if distance:
-        drawn["gain-against-distance"] = papers.panels(distance)
-    if curves:
-        drawn["learning-curves"] = papers.panels(curves)
-    drawn |= {each.anchor: papers.heatmap(each) for each in heats}
-    return {f"{stem}{suffix}": data for stem, own in drawn.items() for suffix, data in own.items()}

@@ -9,7 +9,7 @@ from xlt.results import formatting
 from xlt.results.benchmark_table import BenchmarkTable
 from xlt.results.claims import Finding
 from xlt.results.report.cells import command
-from xlt.results.run_folders import Plan, RegimeRuns
+from xlt.results.run_folders import FinishedRun, Plan, RegimeRuns
 
 QUESTION = (
     "How does adapter-based intermediate-task training compare with full fine-tuning in zero-shot cross-lingual transfer "
@@ -122,7 +122,7 @@ def unfinished(
     """The planned regimes with runs that have not finished, and the runs that ended with an error."""
     found = []
     for name, regime in regimes.items():
-        lacking = [run.planned.dir for run in regime.runs if run.scores is None]
+        lacking = [run.planned.dir for run in regime.runs if not isinstance(run, FinishedRun)]
         if not lacking:
             continue
         messages = [f"{folder}: {failed[folder]}" for folder in lacking if folder in failed]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xlt.config.regimes import Adversarial
+from xlt.config.robustness import Adversarial
 from xlt.families.base import MicroBatchLoss
 from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel

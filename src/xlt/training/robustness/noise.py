@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from xlt.config.regimes import RandomPerturbation
+from xlt.config.robustness import RandomPerturbation
 from xlt.families.base import MicroBatchLoss
 from xlt.modeling.collate import TokenBatch
 from xlt.modeling.model import TransferModel

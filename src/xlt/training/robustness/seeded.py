@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from xlt.config.regimes import Adversarial, RandomPerturbation
+from xlt.config.robustness import Adversarial, RandomPerturbation
 from xlt.modeling.model import TransferModel
 from xlt.modeling.perturbation import embedding_scale, special_token_ids
 
