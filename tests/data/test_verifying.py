@@ -102,7 +102,7 @@ def test_bad_examples_and_empty_sentences_are_counted(
 ) -> None:
     path = nli / "XNLI-1.0/xnli.test.tsv"
     path.write_text(path.read_text() + "en\tneutral\t \tSo.\t3\n" + "en\tso\tSo.\tSo.\t4\n")
-    assert "got 'so'" in one(check(nli, "xnli"), "xnli", "test", "en").problems[0]
+    assert "got 'so'" in one(check(nli, "xnli"), "xnli", "test", "en").unreadable
     task = load(Task, CONFIGS / "tasks" / "xnli.yaml")
     sources = {"test": [task.sources["test"][0].model_copy(update={"on_error": "drop"})]}
     monkeypatch.setattr("xlt.data.readers.faults.MOST", 0.5)
