@@ -79,7 +79,7 @@ ENCODER := $(CACHE)/$(MODEL_NAME)/prepared.json
 TABLES  := $(basename $(notdir $(wildcard configs/tables/*.yaml)))
 REGIMES := $(basename $(notdir $(wildcard configs/regimes/*.yaml)))
 GOALS   := $(TABLES) $(REGIMES)
-TARGETS := help kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report record data encoder lint docs archive keep pages rescore recheck carry clean clean-cache clean-all data-pack verify-data FORCE
+TARGETS := help cite kernels fuzz soak audit status lock docker docker-test bench submission smoke tiny-all test language-adapters plan verify expectations faults claims report record data encoder lint docs archive keep pages rescore recheck carry clean clean-cache clean-all data-pack verify-data FORCE
 $(foreach piece,$(filter-out configs/tables/%.yaml configs/regimes/%.yaml,$(wildcard configs/tables/*.yaml configs/regimes/*.yaml)),$(error \
 	configs: expected names without spaces, got one with '$(piece)'))
 $(foreach name,$(GOALS),$(foreach character,$(UNSAFE),$(if $(findstring $(character),$(name)),$(error configs: expected \
@@ -192,6 +192,10 @@ faults: $(PLAN) ## developers: faulty pages from the finished table 2, honest on
 
 claims: $(PLAN) ## results: each claim of the papers beside the effect found in the finished runs, with a verdict
 	@$(PYTHON) reproduce/claims.py --root $(ROOT)
+
+cite: $(PLAN) ## results: the BibTeX of what TABLE (or a regime) uses: data sets, encoder, this artifact
+	@$(PYTHON) reproduce/table.py $(if $(filter $(TABLE),$(TABLES)),--table,--regime) $(TABLE) --root $(ROOT) --cite \
+		$(if $(filter tiny,$(PROFILE)),--languages $(DATA)/languages.yaml) $(if $(filter $(TABLE),$(SIZES)),--data $(DATA))
 
 report: $(PLAN) ## start here: one HTML page of all that has finished: tables, charts, claims, and the evidence behind every score
 	@$(PYTHON) reproduce/report.py --root $(ROOT) $(if $(wildcard $(DATA)),--data $(DATA)) $(if $(filter tiny,$(PROFILE)),--world $(DATA))

@@ -76,7 +76,7 @@ def report_data(data: Path, configs: Path, benchmark: str, chosen: Sequence[str]
     recipes = load_all(Recipe, configs / "recipes")
     tasks = {name: task for name, task in load_all(Task, configs / "tasks").items() if not task.pairs}  # same files
     if unknown := set(chosen or ()) - tasks.keys() - recipes.keys():
-        raise InputError(f"--probe: {one_of(sorted({*tasks, *recipes}), min(unknown))}")
+        raise InputError(f"--tasks: {one_of(sorted({*tasks, *recipes}), min(unknown))}")
     owners: dict[str, str] = load_yaml(configs / "owners.yaml")
     sets: list[tuple[str, str, Mapping[Any, Sequence[Source]], Sequence[str]]] = []
     for name, task in tasks.items():

@@ -40,6 +40,7 @@ def _arguments() -> argparse.Namespace:
         metavar="NAME=ROOT",
         help="print the table's scores of several such folders instead",
     )
+    parser.add_argument("--cite", action="store_true", help="print the BibTeX of what the table uses instead")
     parser.add_argument("--configs", type=Path, default=Path("configs"), help="default: configs")
     parser.add_argument("--output", type=Path, help="folder to write to; default: <root>/tables")
     parser.add_argument("--data", type=Path, help="folder of official files; read for a table of sizes only")
@@ -82,6 +83,7 @@ def _table(name: str, reader: ResultReader) -> ResultTable:
 
 
 def _regime(name: str, reader: ResultReader) -> ResultTable:
+    from xlt.results.citations import to_cite
     from xlt.results.regime_table import RegimeTable, load_explanations
 
     regimes = reader.regimes()
@@ -90,7 +92,9 @@ def _regime(name: str, reader: ResultReader) -> ResultTable:
     explanations = load_explanations(reader.configs / "tables" / "notes" / "differences.yaml")
     tasks = reader.tasks(_in_table_order(reader.tables, regimes[name].tasks))
     tasks = {each: task for each, task in tasks.items() if not task.separate}
-    return RegimeTable(reader.plan, regimes[name].serving(tasks), regimes, tasks, reader.reported, explanations)
+    own = regimes[name].serving(tasks)
+    cited = to_cite(reader.plan, tasks, {name: own}, reader.configs, reader.world_languages is not None)
+    return RegimeTable(reader.plan, own, regimes, tasks, reader.reported, explanations, cited)
 
 
 def main() -> None:
@@ -106,6 +110,11 @@ def main() -> None:
     given = {"data": arguments.data, "languages_file": arguments.languages}
     reader = ResultReader(arguments.root, arguments.configs, **given)
     made = _table(arguments.table, reader) if arguments.table else _regime(arguments.regime, reader)
+    if arguments.cite:
+        from xlt.results.citations import bibtex
+
+        print(bibtex(made.cited or {}), end="")
+        return
     _write(arguments.output or arguments.root / "tables", made)
 
 

@@ -90,8 +90,8 @@ def test_tatoeba_is_in_the_order_of_the_sorted_english_side(run: Run, tmp_path: 
 def test_what_cannot_be_submitted_is_one_clear_line(
     run: Run, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("--run", "nothing") == 2
-    assert "expected a regime or a run folder, got nothing" in capsys.readouterr().err
+    assert run("--run", "adaptr") == 2
+    assert "RUN: expected one of adapter, " in capsys.readouterr().err
     assert run("--run", "adapter", "--seed", "7") == 2
     assert "expected a planned seed of adapter, got 7; there are 1" in capsys.readouterr().err
     assert run("--run", "full") == 2

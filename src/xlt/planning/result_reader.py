@@ -76,6 +76,7 @@ class ResultReader:
         Raises:
             InputError: the plan has none of its rows, or a run or config is damaged.
         """
+        from xlt.results.citations import to_cite
         from xlt.results.score_table import Inputs  # numpy: slow import
 
         planned = self.plan.tables.get(config.name)
@@ -90,6 +91,7 @@ class ResultReader:
             root=self.root,
             tasks=tasks,
             regimes={name: rows.get(name) or RegimeRuns(name, name, []) for name in names},
+            cited=to_cite(self.plan, tasks, rows, self.configs, self.world_languages is not None),
             left_out=[] if planned is None else planned.left_out,
             reported=self.reported,
             configs=self.configs,

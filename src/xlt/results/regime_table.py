@@ -14,6 +14,7 @@ from pydantic import Field
 from xlt.config.benchmark import Strict, Task, load_yaml, parse
 from xlt.results import export, formatting
 from xlt.results.aggregate import SOURCE, TaskResult, task_result
+from xlt.results.citations import Cited
 from xlt.results.comparability import Comparer, Comparison
 from xlt.results.cost import cost
 from xlt.results.render import Document, Section, text_grid
@@ -47,6 +48,7 @@ class RegimeTable(ResultTable):
 
     Args:
         others: all planned regimes, by name; their runs may share the intermediate runs of this one.
+        cited: whom to cite (``to_cite``).
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class RegimeTable(ResultTable):
         tasks: Mapping[str, Task],
         reported: list[Reported],
         explanations: Explanations,
+        cited: Cited | None = None,
     ) -> None:
         self.plan, self.regime, self.tasks, self.explanations = plan, regime, dict(tasks), explanations
-        self.name = f"regime-{regime.name}"
+        self.name, self.cited = f"regime-{regime.name}", cited
         self.results = {name: task_result(regime, task) for name, task in tasks.items()}
         self.cost = cost(regime, others)
         comparer = Comparer(reported, plan.model, regime)
@@ -75,8 +78,8 @@ class RegimeTable(ResultTable):
         for task, result in self.results.items():
             if result.status == "ok":
                 sections += [self._detail(result, metric, sources) for metric in self.tasks[task].metrics]
-        unscored = formatting.unscored([self.regime], self.tasks)
-        notes = ["Difference: measured minus reported, in points.", *unscored, *self._cost_note(), *sources.lines()]
+        notes = ["Difference: measured minus reported, in points.", *formatting.unscored([self.regime], self.tasks)]
+        notes += [*self._cost_note(), *sources.lines(), *self.cite_note]
         header = formatting.header(self.plan, [self.regime], list(self.results.values()), self.tasks)
         return Document(f"Regime {self.regime.name}: {self.regime.title}", header, sections, notes)
 

@@ -17,6 +17,7 @@ from xlt.config.benchmark import Table, Task
 from xlt.files import to_json
 from xlt.results import export, formatting
 from xlt.results.aggregate import SCORE, BySeed, TaskResult, common_tasks, paired, summarize, task_result
+from xlt.results.citations import Cited, note
 from xlt.results.render import Document, Ranked, Section, Text
 from xlt.results.reported import Reported
 from xlt.results.run_folders import Plan, RegimeRuns
@@ -42,12 +43,20 @@ class Inputs:
     sizes: Mapping[str, Mapping[str, Mapping[str, int | None]]] | None = None
     """Examples found on disk by set, split and language; counted for kind sizes only."""
     world: bool = False
+    cited: Cited | None = None
+    """Whom to cite (``to_cite``)."""
 
 
 class ResultTable(ABC):
     """A table as values; ``document`` is what Markdown and LaTeX are rendered from."""
 
     name: str
+    cited: Cited | None = None
+
+    @property
+    def cite_note(self) -> list[str]:
+        """The last note, whom to cite."""
+        return [] if self.cited is None else [note(self.cited, self.name.removeprefix("regime-"))]
 
     @cached_property
     @abstractmethod
@@ -81,6 +90,7 @@ class ConfiguredTable(ResultTable):
     def __init__(self, inputs: Inputs) -> None:
         self.config, self.plan, self.root = inputs.config, inputs.plan, inputs.root
         self.name = self.config.name
+        self.cited = inputs.cited
         self.tasks, self.regimes, self.left_out = dict(inputs.tasks), dict(inputs.regimes), list(inputs.left_out)
 
 
@@ -158,7 +168,7 @@ class ScoreTable(ConfiguredTable):
     def page(self, sections: list[Section], notes: Iterable[str]) -> Document:
         """A page with the header, the rows that are left out and the configured notes."""
         header = formatting.header(self.plan, list(self.regimes.values()), self.all_results, self.tasks)
-        last = [*formatting.left_out(self.left_out), *self.config.notes]
+        last = [*formatting.left_out(self.left_out), *self.config.notes, *self.cite_note]
         return Document(self.config.title, header, sections, [*notes, *last])
 
     @property

@@ -118,6 +118,7 @@ class SizesTable(ConfiguredTable):
             '"600, not 2,490" differs; "no file (500)" has none, and should have 500.',
             "Counted are examples as the readers return them: what docs/data-layout.md says is left out is not counted.",
             *self.config.notes,
+            *self.cite_note,
         ]
         header = [("Profile", self.plan.profile)]
         return Document(self.config.title, header, [self._summary(), *map(self._section, self.sets)], notes)
