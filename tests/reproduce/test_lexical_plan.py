@@ -154,7 +154,7 @@ def test_official_languages_are_looked_for_on_real_data(plan: Plan, mini_configs
 
 def test_a_name_that_is_not_configured_is_refused(plan: Plan, mini_configs: Path) -> None:
     change(mini_configs / "regimes" / "tli-full.yaml", lexical="tlii")
-    with pytest.raises(InputError, match="regime tli-full: lexical: expected one of .*tli.*, got tlii"):
+    with pytest.raises(InputError, match=r"regime tli-full: lexical: expected one of .*tli.*, got tlii"):
         plan()
 
 
