@@ -301,7 +301,7 @@ def test_the_report_says_what_is_done_failed_and_left(
     shown = capsys.readouterr().out
     assert "  done       2.0 min  runs/full/mnli/seed-1 " in shown  # 114 seconds and six to start
     assert "runs/full/udpos/seed-1                 udpos: loss nan at step 3" in shown
-    assert "table6: 8 runs and 3 jobs, 10 to do (1 done, 1 failed)" in shown
+    assert "table6: 12 runs and 6 jobs, 17 to do (1 done, 1 failed)" in shown
     assert "done: 2 minutes of computing" in shown
     assert "within a factor of 2.3" in shown and "memory: " in shown
     provenance = {"wall_seconds": {"train": 60.0, "predict": 54.0}, "device": "NVIDIA H100 80GB HBM3"}

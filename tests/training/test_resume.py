@@ -212,7 +212,7 @@ def test_a_killed_lexical_injection_ends_as_one_that_was_not(
     open_once: Open, mini_encoder: Path, mini_data: Path
 ) -> None:
     root = open_once("full/mnli/seed-1").root
-    folder = next(path.parent for path in sorted((root / "lexical").rglob("config.json")))
+    folder = next(path.parent for path in sorted((root / "lexical" / "tli").rglob("config.json")))
     job = make_lexical_job(folder, mini_data, mini_encoder)
     method = job.config.lexical.model_copy(update={"epochs": 3, "batch_size": 8, "layer": 1})
     job = replace(job, config=job.config.model_copy(update={"lexical": method}))
