@@ -12,14 +12,14 @@ import io
 import lzma
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xlt.errors import InputError
-from xlt.files import read_json, write_atomic, write_if_changed
+from xlt.files import read_json, sha256_file, write_atomic, write_if_changed
 from xlt.folders import make_own
-from xlt.layout import CERTIFICATES, CONFIG, EXAMPLES, LEXICAL, PLAN, PREDICTED, PROVENANCE, SCORES, TRAINED
+from xlt.layout import CERTIFICATES, CONFIG, EXAMPLES, LEXICAL, PLAN, PREDICTED, PROVENANCE, SCORES, TRAINED, WEIGHTS
 
 KEPT = (CONFIG, TRAINED, PREDICTED, SCORES, PROVENANCE, EXAMPLES, CERTIFICATES, LEXICAL)
 PREDICTIONS = "predictions"
@@ -35,32 +35,65 @@ FIGURES = (".pdf",)
 def keep(root: Path, records: Path) -> list[str]:
     """Record the plan in ``root`` and its finished runs and jobs.
 
-    Records of runs that are not in ``root`` stay; those that the plan no longer has go. Returns the folders whose records are
-    new or differ.
+    A run that was only trained is recorded with its training history. Records of runs that are not in ``root`` stay. Returns
+    the folders whose records are new or differ.
 
     Args:
         root: folder of one profile and model.
         records: the folder to record in; the checksums of all of its files are written last.
+
+    Raises:
+        InputError: scores are of an earlier config, or there is a record that this plan does not have or configures
+            otherwise. Nothing is written then.
     """
     planned = results_by_folder(read_json(root / PLAN))
-    changed, unfinished = [], {PLAN: root / PLAN}
-    for folder, result in planned.items():
-        if not (root / folder / result).exists():
-            unfinished |= {f"{folder}/{name}": root / folder / name for name in (CONFIG, *trained(root / folder))}
-        elif write_if_changed(record_of(records, folder), pack(files_of(root / folder))):
-            changed.append(folder)
-    for path in run_records(records):
-        if path.relative_to(records).as_posix().removesuffix(SUFFIX) not in planned:
-            path.unlink()
-    write_if_changed(records / PLANNED, pack(unfinished))
+    finished = {
+        folder: files_of(root / folder) for folder, result in planned.items() if is_current(root / folder, result)
+    }
+    check_planned(root, records, planned, set(finished))
+    unfinished = {PLAN: root / PLAN}
+    for folder in planned.keys() - finished.keys():
+        if is_trained(root / folder) and not finished_in(record_of(records, folder)):
+            finished[folder] = {name: root / folder / name for name in (CONFIG, TRAINED)}
+        elif not record_of(records, folder).exists():
+            unfinished[f"{folder}/{CONFIG}"] = root / folder / CONFIG
+    changed = [f for f, files in sorted(finished.items()) if write_if_changed(record_of(records, f), pack(files))]
+    write_if_changed(records / PLANNED, pack(dict(sorted(unfinished.items()))))
     write_sums(records)
     return changed
 
 
-def trained(folder: Path) -> list[str]:
-    """The training history of a run that was only trained, unless its config is a later one."""
+def is_current(folder: Path, result: str) -> bool:
+    """Whether a run or job has finished.
+
+    Raises:
+        InputError: it has finished with another config than it has now.
+    """
+    if not (folder / result).exists():
+        return False
+    if result == SCORES and read_json(folder / PROVENANCE)["config_sha256"] != sha256_file(folder / CONFIG):
+        raise InputError(
+            "expected scores of the config beside them, got those of an earlier one; make the run again", folder
+        )
+    return True
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a run has been trained since its config was written."""
     path = folder / TRAINED
-    return [TRAINED] if path.exists() and path.stat().st_mtime > (folder / CONFIG).stat().st_mtime else []
+    return path.exists() and path.stat().st_mtime_ns >= (folder / CONFIG).stat().st_mtime_ns
+
+
+def check_planned(root: Path, records: Path, planned: Collection[str], replaced: Collection[str]) -> None:
+    """Refuse records that the plan in ``root`` lacks, or plans with another config; not those that are to be ``replaced``."""
+    for path in run_records(records):
+        folder = path.relative_to(records).as_posix().removesuffix(SUFFIX)
+        if folder not in planned:
+            raise InputError(
+                "expected a record of a planned run; make keep without SEEDS, or remove it if it may go", path
+            )
+        if folder not in replaced and dict(contents(path))[CONFIG] != (root / folder / CONFIG).read_bytes():
+            raise InputError("expected a record of the config now planned; make the run again, or remove it", path)
 
 
 def run_records(records: Path, kind: str = "*") -> list[Path]:
@@ -74,6 +107,11 @@ def results_by_folder(plan: Mapping[str, Any]) -> dict[str, str]:
     runs = [run["dir"] for regime in regimes for run in regime["runs"]]
     upstream = [folder for regime in regimes for folder in regime["upstream"]]
     return {**dict.fromkeys([*runs, *upstream], SCORES), **plan["jobs"]}
+
+
+def finished_in(path: Path) -> bool:
+    """Whether there is a record of a run or job that has finished."""
+    return path.exists() and any(name in (SCORES, LEXICAL) for name, _ in contents(path))
 
 
 def record_of(records: Path, folder: str) -> Path:
@@ -145,7 +183,9 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def restore(records: Path, root: Path) -> int:
-    """Make ``root`` hold every recorded run, so that tables can be made without data. Returns how many there are.
+    """Make ``root`` hold every recorded run, so that tables can be made without data. Returns how many have finished.
+
+    A run that is being made there (it has weights) is left alone.
 
     Raises:
         InputError: a file differs from its checksum, or ``root`` has a finished run of another config.
@@ -161,9 +201,10 @@ def restore(records: Path, root: Path) -> int:
             raise InputError(
                 f"expected the run of {path}, found a finished one of another config; give another OUT", folder
             )
-        unpack(path, folder)
+        if not (folder / WEIGHTS).exists():
+            unpack(path, folder)
     unpack(records / PLANNED, root)
-    return len(found)
+    return sum(map(finished_in, found))
 
 
 def keep_pages(root: Path, records: Path) -> None:

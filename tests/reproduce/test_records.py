@@ -20,7 +20,8 @@ from xlt.pipeline.rescoring import rescore
 from xlt.records import SUFFIX, contents, record_of, restore
 from xlt.results.effects import Effect
 from xlt.results.rechecking import recheck
-from xlt.results.study_blocks import Study, in_words
+from xlt.results.run_folders import load_plan
+from xlt.results.study_blocks import Study, chosen, in_words
 
 RUNS = ("full/mnli", "full/panx", "full/squad", "full/lareqa", "full/copa")
 """A run of every family, Tatoeba's among them."""
@@ -110,11 +111,76 @@ def test_a_record_has_neither_weights_nor_gold_and_its_bytes_are_always_the_same
     assert "0 records are new or differ" in again.stdout
 
 
-def test_a_run_that_left_the_plan_leaves_the_records(trained: Path, records: Path) -> None:
-    stray = shutil.copy(record_of(records, "runs/full/panx/seed-1"), record_of(records, "runs/full/panx/seed-9"))
-    scripts.call("records", "keep", "--root", trained, "--records", records)
-    assert not Path(stray).exists()
-    assert record_of(records, "runs/full/panx/seed-1").exists()
+def kept_by(root: Path, records: Path) -> str:
+    """What ``keep`` says; nothing where it succeeds."""
+    done = scripts.call("records", "keep", "--root", root, "--records", records)
+    assert (done.returncode == 0) == (not done.stderr)
+    return done.stderr
+
+
+def bytes_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_record_that_is_not_of_the_plan_is_refused_and_nothing_is_lost(trained: Path, records: Path) -> None:
+    shutil.copy(record_of(records, "runs/full/panx/seed-1"), record_of(records, "runs/full/panx/seed-9"))
+    before = bytes_below(records)
+    assert "seed-9.tar.xz: expected a record of a planned run" in kept_by(trained, records)
+    assert bytes_below(records) == before
+
+
+def test_a_record_of_another_config_is_refused_until_the_run_is_made_again(
+    trained: Path, records: Path, tmp_path: Path
+) -> None:
+    record = record_of(records, "runs/full/panx/seed-1")
+    config = json.loads(dict(contents(record))["config.json"])
+    repack(record, **{"config.json": to_json({**config, "seed": 2}).encode()})
+    root = shutil.copytree(trained, tmp_path / "root")
+    scores = root / "runs" / "full" / "panx" / "seed-1" / "scores.json"
+    scores.rename(scores.with_suffix(".away"))
+    assert "expected a record of the config now planned" in kept_by(root, records)
+    scores.with_suffix(".away").rename(scores)
+    assert kept_by(root, records) == ""
+    assert json.loads(dict(contents(record))["config.json"])["seed"] == config["seed"]
+
+
+def test_scores_of_an_earlier_config_are_not_recorded(trained: Path, records: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(trained, tmp_path / "root")
+    config = root / "runs" / "full" / "panx" / "seed-1" / "config.json"
+    config.write_text(to_json({**read_json(config), "seed": 2}))
+    assert "expected scores of the config beside them" in kept_by(root, records)
+
+
+def test_a_run_that_was_only_trained_keeps_its_history(trained: Path, kept: Path, tmp_path: Path) -> None:
+    root, records = shutil.copytree(trained, tmp_path / "root"), tmp_path / "records"
+    folder = root / "runs" / "full" / "panx" / "seed-1"
+    (folder / "scores.json").unlink()
+    assert kept_by(root, records) == ""
+    assert [name for name, _ in contents(record_of(records, "runs/full/panx/seed-1"))] == [
+        "config.json",
+        "trained.json",
+    ]
+    assert restore(records, tmp_path / "again") == len(RUNS) - 1
+    assert (tmp_path / "again" / "runs" / "full" / "panx" / "seed-1" / "trained.json").exists()
+    before = record_of(kept, "runs/full/panx/seed-1").read_bytes()
+    both = shutil.copytree(kept, tmp_path / "both")
+    assert kept_by(root, both) == ""  # what was recorded of the finished run stays
+    assert record_of(both, "runs/full/panx/seed-1").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("scores", "settled"),
+    [([70.0, 75.0, 74.0], True), ([76.0, 75.0, 74.0], False), ([70.0, 75.0, 76.0], False), ([70.0, 75.0, None], False)],
+)
+def test_a_rate_is_chosen_when_it_is_best_between_a_lower_and_a_higher_one(
+    trained: Path, tmp_path: Path, scores: list[float | None], settled: bool
+) -> None:
+    root = shutil.copytree(trained, tmp_path / "root")
+    for regime, score in zip(("full-third-rate", "full", "full-triple-rate"), scores, strict=True):
+        if score is not None:
+            history = {"stages": {"panx": {"dev_scores": [60.0, score]}}}
+            (root / "runs" / regime / "panx" / "seed-1" / "trained.json").write_text(to_json(history))
+    assert (("full", "panx") in chosen(root, load_plan(root))) == settled
 
 
 def test_every_family_scores_anew_what_was_recorded(kept: Path, mini_data: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from xlt.errors import InputError
 from xlt.files import read_json
 from xlt.layout import SCORES
-from xlt.records import SUFFIX, contents
+from xlt.records import SUFFIX, contents, finished_in
 from xlt.results.statistics import half_width, holm, prediction_scale, two_sided
 from xlt.results.verdicts import INSIDE, OUTSIDE
 
@@ -51,7 +51,7 @@ def recheck(run: Path, records: Path) -> list[Rechecked]:
         InputError: no run of this regime and recipe is recorded.
     """
     folder = records / run.relative_to(run.parents[3]).parent
-    found = [_scores(path) for path in sorted(folder.glob(f"seed-*{SUFFIX}"))]
+    found = [_scores(path) for path in sorted(folder.glob(f"seed-*{SUFFIX}")) if finished_in(path)]
     if not found:
         raise InputError("expected recorded runs; RUN is one of those below", folder)
     anew = read_json(run / SCORES)["tasks"]

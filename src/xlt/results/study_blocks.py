@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -17,7 +17,7 @@ from xlt.results import formatting
 from xlt.results.aggregate import SCORE, TaskResult, summarize, task_result
 from xlt.results.differences import difference
 from xlt.results.effects import ENOUGH, Effect
-from xlt.results.run_folders import FinishedRun, RegimeRuns, load_plan, load_regime
+from xlt.results.run_folders import FinishedRun, Plan, PlannedRun, RegimeRuns, load_plan, load_regime
 
 STUDY = Path("results") / "study" / "e5-small"
 TABLE = "table2"
@@ -132,8 +132,16 @@ class Study:
             f"{', '.join(models)}; percent, mean (± standard deviation over seeds) over all languages with gold labels; "
             f"training sets capped ({self.training_caps()}). {sum(runs.values())} of the {len(runs)} runs of table 2 are "
             "recorded. In brackets the 95 % interval over seeds and test items (translations of an item drawn as one); "
-            "with one seed over items alone."
+            f"with one seed over items alone. {self.rates()}"
         )
+
+    def rates(self) -> str:
+        """For which training sets the rates of both ways of tuning in question are chosen, and for which not yet."""
+        plan = load_plan(self.root)
+        found, behind = chosen(self.root, plan), {run.planned.recipe for run in self.regimes["full"].finished}
+        settled = {recipe for recipe in behind if {("full", recipe), ("adapter", recipe)} <= found}
+        named = [", ".join(sorted(plan.recipes[name].title for name in part)) for part in (settled, behind - settled)]
+        return f"Learning rates are chosen for: {named[0] or 'none'}; still a first guess for: {named[1] or 'none'}."
 
     def training_caps(self) -> str:
         """The most examples that each training set has."""
@@ -147,17 +155,35 @@ def rates(root: Path) -> str:
     """The English development score at each learning rate that was tried, seed by seed; the best in bold."""
     plan = load_plan(root)
     rows = []
-    for regime in TRIED:
-        for run in plan.regimes[regime].runs if regime in plan.regimes else []:
-            tried = {name: root / run.dir.replace(f"runs/{regime}/", f"runs/{name}/") for name in rates_of(regime)}
-            scores = {name: dev_score(folder) for name, folder in tried.items()}
-            known = {name: score for name, score in scores.items() if score is not None}
-            if len(known) > 1:
-                best = max(known, key=lambda name: known[name])
-                cells = [rate_cell(tried[name], score, name == best) for name, score in scores.items()]
-                rows.append([plan.regimes[regime].title, plan.recipes[run.recipe].title, str(run.seed), *cells])
+    for regime, run, scores in tried(root, plan):
+        best = max((name for name in scores if scores[name] is not None), key=lambda name: scores[name] or 0.0)
+        cells = [rate_cell(root / twin(run.dir, regime, name), score, name == best) for name, score in scores.items()]
+        rows.append([plan.regimes[regime].title, plan.recipes[run.recipe].title, str(run.seed), *cells])
     headers = ["tuning", "trained on", "seed", "a third of the rate", "the rate", "three times the rate"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True) if rows else NOTHING
+
+
+def tried(root: Path, plan: Plan) -> Iterator[tuple[str, PlannedRun, dict[str, float | None]]]:
+    """The runs of a regime that were trained with another rate too: development scores by regime, from low rate to high."""
+    for regime in TRIED:
+        for run in plan.regimes[regime].runs if regime in plan.regimes else []:
+            scores = {name: dev_score(root / twin(run.dir, regime, name)) for name in rates_of(regime)}
+            if sum(score is not None for score in scores.values()) > 1:
+                yield regime, run, scores
+
+
+def chosen(root: Path, plan: Plan) -> set[tuple[str, str]]:
+    """(regime, recipe) of which the rate scored best between a lower and a higher one."""
+    return {
+        (regime, run.recipe)
+        for regime, run, scores in tried(root, plan)
+        if None not in scores.values() and scores[regime] == max(score or 0.0 for score in scores.values())
+    }
+
+
+def twin(folder: str, regime: str, other: str) -> str:
+    """The folder of another regime's run on the same recipe with the same seed."""
+    return folder.replace(f"runs/{regime}/", f"runs/{other}/")
 
 
 def rates_of(regime: str) -> list[str]:
